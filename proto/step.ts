@@ -1,0 +1,110 @@
+/**
+ * The two messages of every step, as typed arrays. The scheduler makes a StepPlan, the lead rank's engine answers with a
+ * StepResult. On the wire each column is little-endian int32 `bytes` (rank.proto); `step-codec.ts` converts.
+ */
+export interface StepPlan {
+  epoch: number;
+  /** Rises by one per epoch. */
+  stepId: number;
+  /** Further decode steps that the ranks may run without a new plan. 0: none. */
+  numGrantedSteps: number;
+
+  /** (numTokens) token id, or LAST_SAMPLED: the token that row sampled last. */
+  tokenIds: Int32Array;
+  /** (numTokens) 0-based position in the sequence. */
+  positions: Int32Array;
+
+  /** (numSeqs) persistent row of each sequence of the batch. */
+  seqRows: Int32Array;
+  /** (numSeqs + 1) first token of each sequence in `tokenIds`; the last entry is numTokens. */
+  queryStarts: Int32Array;
+  /** (numSeqs) tokens of the sequence that have KV after this step. */
+  seqLens: Int32Array;
+  /** (numSeqs) an OUTPUT_* value. */
+  outputs: Int32Array;
+
+  /** Rows that begin with this step, in any order; a row is new again after it finished. */
+  newRows: NewRow[];
+  /**
+   * Per KV group, records of [row, first table index, count, block ids…]: entries to write into the rows' block tables
+   * before the step. Entries behind a sliding window are never read again and need no record.
+   */
+  blockDeltas: Int32Array[];
+  /** Rows that ended since the last plan; the engine forgets them before the step. */
+  finishedRows: Int32Array;
+}
+
+export const LAST_SAMPLED = -1;
+/** Nothing: a chunk of a prefill that is not its last. */
+export const OUTPUT_NONE = 0;
+/** Sample after the sequence's last scheduled token. */
+export const OUTPUT_SAMPLE = 1;
+/** Return the logits after every scheduled token; sample nothing. */
+export const OUTPUT_LOGITS = 2;
+
+/** Block 0 is never owned; tables are filled with it where nothing is. */
+export const NULL_BLOCK_ID = 0;
+
+export interface NewRow {
+  row: number;
+  seqId: number;
+  /** Tokens of the original prompt; what follows in a replay is output, as penalties and minOutputTokens see it. */
+  numPromptTokens: number;
+  sampling: RowSampling;
+}
+
+/** Sampling of one row with every default filled in. */
+export interface RowSampling {
+  /** 0 is greedy. */
+  temperature: number;
+  /** 0 is off. */
+  topK: number;
+  /** 1 is off. */
+  topP: number;
+  /** 0 is off. */
+  minP: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  /** 1 is off. */
+  repetitionPenalty: number;
+  /** Non-negative safe integer. The token at a position depends on it, the position and the logits alone. */
+  seed: number;
+  /** The sequence ends with finish reason length when it has this many tokens, prompt and outputs together. */
+  maxSeqLen: number;
+  /** Stop ids cannot be sampled before the sequence has this many tokens. */
+  minSeqLen: number;
+  /** Sampling one of these ends the sequence with finish reason stop. */
+  stopTokenIds: number[];
+  logitBias: { tokenId: number; bias: number }[];
+  /** Best alternatives to report per token; -1: not even the sampled token's own logprob. At most MAX_TOP_LOGPROBS. */
+  numTopLogprobs: number;
+}
+
+export const MAX_TOP_LOGPROBS = 20;
+
+export interface StepResult {
+  epoch: number;
+  stepId: number;
+  /** (numSampled) rows that sampled, in the plan's order. */
+  seqRows: Int32Array;
+  /** (numSampled) */
+  tokenIds: Int32Array;
+  /** (numSampled) a FINISH_* value. */
+  finishes: Int32Array;
+  /** (numSampled) natural logarithm of the sampled token's probability under the raw logits; NaN where not asked for. */
+  logprobs: Float32Array;
+  /** Alternatives per sampled row: the most that any row of this step asked for. */
+  numTopLogprobs: number;
+  /** (numSampled, numTopLogprobs) best first, -1 past what the row asked for. */
+  topTokenIds: Int32Array;
+  /** (numSampled, numTopLogprobs) */
+  topLogprobs: Float32Array;
+  /** (rows with OUTPUT_LOGITS, vocab) in the plan's order; empty when none asked. */
+  logits: Float32Array;
+  /** Time inside the engine, microseconds. */
+  engineUs: number;
+}
+
+export const FINISH_NONE = 0;
+export const FINISH_STOP = 1;
+export const FINISH_LENGTH = 2;
