@@ -27,6 +27,12 @@ export function toGrpcStatus(caught: unknown): StatusObject {
   return { code: GRPC_CODES[error.code], details: error.message, metadata };
 }
 
+/** The same as an Error, for streams: grpc-js takes the status of a destroyed stream from its code, details and metadata. */
+export function toStatusError(caught: unknown): Error {
+  const status = toGrpcStatus(caught);
+  return Object.assign(new Error(status.details), status);
+}
+
 /** What a gRPC call failed with as our error. Codes outside our list become internal. */
 export function fromGrpcStatus(caught: unknown): MoesaicError {
   if (!isServiceError(caught)) return MoesaicError.from(caught);

@@ -1,0 +1,180 @@
+import type { Clock } from "../../proto/clock.js";
+import { MoesaicError } from "../../proto/errors.js";
+import type { v1 } from "../../proto/messages.js";
+import type { EngineLoop } from "../engine-loop.js";
+import type { SequenceOutput } from "../scheduler/sequence-output.js";
+import type { FinishReason } from "../scheduler/sequence.js";
+import type { ChoiceText } from "./choice-text.js";
+import { EventQueue } from "./event-queue.js";
+import type { RequestContext } from "./request-context.js";
+import { rowSampling, type RequestSampling } from "./sampling-params.js";
+
+type GenerateEvent = v1.GenerateEvent.$Properties;
+
+/** A request after its checks: token ids, sampling, and how its choices become text. */
+export interface PreparedRequest {
+  requestId: string;
+  model: string;
+  promptTokenIds: number[];
+  sampling: RequestSampling;
+  priority: number;
+  textOf(choice: number): ChoiceText;
+}
+
+/** What a request is told about: its first token and its end. */
+export interface RequestObserver {
+  firstToken(timeToFirstTokenMs: number): void;
+  finished(finish: { reason: string; numPromptTokens: number; numOutputTokens: number; totalMs: number }): void;
+}
+
+/** Runs one request: a sequence per choice, and the events of all of them in the order in which they happen. */
+export class Generation {
+  readonly #request: PreparedRequest;
+  readonly #loop: EngineLoop;
+  readonly #observer: RequestObserver;
+  readonly #clock: Clock;
+  readonly #maxModelLen: number;
+  readonly #events = new EventQueue<GenerateEvent>();
+  readonly #receivedMs: number;
+  #choices: Choice[] = [];
+  #firstTokenMs: number | null = null;
+
+  constructor(
+    request: PreparedRequest,
+    loop: EngineLoop,
+    observer: RequestObserver,
+    clock: Clock,
+    maxModelLen: number,
+  ) {
+    this.#request = request;
+    this.#loop = loop;
+    this.#observer = observer;
+    this.#clock = clock;
+    this.#maxModelLen = maxModelLen;
+    this.#receivedMs = clock.nowMs();
+  }
+
+  /** @param seqIds a fresh one per choice */
+  async *run(seqIds: number[], context: RequestContext): AsyncIterable<GenerateEvent> {
+    context.signal.addEventListener("abort", () => this.#abort());
+    this.#choices = seqIds.map((seqId, index) => new Choice(index, seqId, this.#request.textOf(index)));
+    try {
+      for (const choice of this.#choices) this.#submit(choice, context);
+      const { model, promptTokenIds } = this.#request;
+      for (const choice of this.#choices) {
+        yield this.#event(choice, { started: { model, prompt_token_ids: promptTokenIds } });
+      }
+      yield* this.#events;
+    } finally {
+      this.#abort();
+    }
+  }
+
+  #submit(choice: Choice, context: RequestContext): void {
+    const { requestId, promptTokenIds, sampling, priority } = this.#request;
+    const spec = {
+      seqId: choice.seqId,
+      requestId,
+      promptTokenIds,
+      sampling: rowSampling(sampling, choice.index, promptTokenIds.length, this.#maxModelLen),
+      priority,
+      deadlineMs: Number.isFinite(context.deadlineMs) ? context.deadlineMs : null,
+      wantsLogits: false,
+    };
+    this.#loop.submit(spec, (output) => this.#take(choice, output));
+  }
+
+  #abort(): void {
+    for (const choice of this.#choices) if (!choice.isFinished) this.#loop.abort(choice.seqId);
+  }
+
+  #take(choice: Choice, output: SequenceOutput): void {
+    if (choice.isFinished) return;
+    if (output.tokenId !== undefined) this.#token(choice, output, output.tokenId);
+    if (!choice.isFinished && output.finish !== undefined) this.#finish(choice, output, output.finish, null);
+  }
+
+  #token(choice: Choice, output: SequenceOutput, tokenId: number): void {
+    this.#noteFirstToken();
+    choice.lastTokenId = tokenId;
+    const { deltas, stopString } = choice.text.push(tokenId);
+    // The last text belongs to the last token's event, so that a client never waits for an event without a token.
+    if (output.finish !== undefined && stopString === null) deltas.push(...choice.text.finish());
+    const delta: v1.Delta.$Properties = { token_ids: [tokenId], text: deltas };
+    if (this.#request.sampling.wantsLogprobs) delta.logprobs = [logprobOf(output, tokenId)];
+    this.#events.push(this.#event(choice, { delta }));
+    if (stopString === null) return;
+    this.#loop.abort(choice.seqId, "stop");
+    this.#finish(choice, output, "stop", stopString);
+  }
+
+  #finish(choice: Choice, output: SequenceOutput, finishReason: FinishReason, stopString: string | null): void {
+    choice.isFinished = true;
+    const totalMs = this.#clock.nowMs() - this.#receivedMs;
+    const reason = finishReason === "stop" && choice.text.hasToolCall ? "tool_calls" : finishReason;
+    const finish: v1.Finish.$Properties = {
+      reason,
+      usage: {
+        prompt_tokens: this.#request.promptTokenIds.length,
+        completion_tokens: output.numOutputTokens,
+        cached_tokens: output.numCachedTokens,
+        reasoning_tokens: choice.text.numReasoningTokens,
+      },
+      timings: this.#timings(output, totalMs),
+    };
+    if (stopString !== null) finish.stop_string = stopString;
+    else if (finishReason === "stop") finish.stop_token_id = choice.lastTokenId;
+    if (output.error !== undefined) finish.error = errorDetail(output.error);
+    this.#observer.finished({
+      reason,
+      numPromptTokens: this.#request.promptTokenIds.length,
+      numOutputTokens: output.numOutputTokens,
+      totalMs,
+    });
+    this.#events.push(this.#event(choice, { finish }));
+    if (this.#choices.every((other) => other.isFinished)) this.#events.close();
+  }
+
+  #noteFirstToken(): void {
+    if (this.#firstTokenMs !== null) return;
+    this.#firstTokenMs = this.#clock.nowMs();
+    this.#observer.firstToken(this.#firstTokenMs - this.#receivedMs);
+  }
+
+  #timings(output: SequenceOutput, totalMs: number): v1.Timings.$Properties {
+    const firstTokenMs = this.#firstTokenMs === null ? totalMs : this.#firstTokenMs - this.#receivedMs;
+    const scheduledMs = output.timings?.scheduledMs;
+    return {
+      queue_ms: scheduledMs == null ? firstTokenMs : scheduledMs - this.#receivedMs,
+      time_to_first_token_ms: firstTokenMs,
+      decode_ms: totalMs - firstTokenMs,
+      total_ms: totalMs,
+    };
+  }
+
+  #event(choice: Choice, event: Pick<GenerateEvent, "started" | "delta" | "finish">): GenerateEvent {
+    choice.offset += 1;
+    return { request_id: this.#request.requestId, choice: choice.index, offset: choice.offset, ...event };
+  }
+}
+
+class Choice {
+  offset = 0;
+  isFinished = false;
+  lastTokenId = -1;
+
+  constructor(
+    readonly index: number,
+    readonly seqId: number,
+    readonly text: ChoiceText,
+  ) {}
+}
+
+function logprobOf(output: SequenceOutput, tokenId: number): v1.TokenLogprob.$Properties {
+  const top = (output.topLogprobs ?? []).map((entry) => ({ token_id: entry.tokenId, logprob: entry.logprob }));
+  return { token_id: tokenId, logprob: output.logprob ?? NaN, top };
+}
+
+function errorDetail(error: MoesaicError): v1.ErrorDetail.$Properties {
+  return { code: error.code, message: error.message, place: error.place ?? "" };
+}

@@ -1,0 +1,185 @@
+import { randomInt, randomUUID } from "node:crypto";
+import type { Clock } from "../../proto/clock.js";
+import { MoesaicError } from "../../proto/errors.js";
+import type { v1 } from "../../proto/messages.js";
+import type { EngineLoop } from "../engine-loop.js";
+import { parseChatInput } from "./chat-input.js";
+import { HarmonyText, noText, PlainText, type ChoiceText } from "./choice-text.js";
+import { Generation, type PreparedRequest, type RequestObserver } from "./generation.js";
+import { streamLogits } from "./logits.js";
+import { requireTokenizer, type ServedModel } from "./model.js";
+import type { RequestContext } from "./request-context.js";
+import { parseSamplingParams, type RequestSampling } from "./sampling-params.js";
+import type { ContextHandlers } from "./server.js";
+
+const MAX_REQUEST_ID_LENGTH = 128;
+/** gRPC would accept more; no tokenizer needs it, and a tokenizer is the first to suffer. */
+const MAX_TEXT_LENGTH = 8 * 1024 * 1024;
+
+/** Ids and seeds as a seam: production draws them, simulation counts. */
+export interface IdSource {
+  requestId(): string;
+  /** Non-negative safe integer. */
+  seed(): number;
+}
+
+export const randomIds: IdSource = {
+  requestId: () => randomUUID(),
+  seed: () => randomInt(2 ** 47),
+};
+
+/** Requests as the API takes them: checked, turned into token ids, run, streamed. */
+export class InferenceService {
+  readonly #model: ServedModel;
+  readonly #loop: EngineLoop;
+  readonly #observer: RequestObserver;
+  readonly #ids: IdSource;
+  readonly #clock: Clock;
+  #lastSeqId = 0;
+
+  constructor(model: ServedModel, loop: EngineLoop, observer: RequestObserver, ids: IdSource, clock: Clock) {
+    this.#model = model;
+    this.#loop = loop;
+    this.#observer = observer;
+    this.#ids = ids;
+    this.#clock = clock;
+  }
+
+  readonly handlers: ContextHandlers<v1.Inference> = {
+    generate: (request, context) => this.#generate(request, context),
+    logits: (request, context) => this.#logits(request, context),
+    tokenize: async (request) => this.#tokenize(request),
+    detokenize: async (request) => this.#detokenize(request),
+    listModels: async () => this.#listModels(),
+  };
+
+  #generate(request: v1.GenerateRequest, context: RequestContext): AsyncIterable<v1.GenerateEvent.$Properties> {
+    const prepared = this.#prepare(request);
+    const generation = new Generation(prepared, this.#loop, this.#observer, this.#clock, this.#model.maxModelLen);
+    const seqIds = Array.from({ length: prepared.sampling.numChoices }, () => this.#nextSeqId());
+    return generation.run(seqIds, context);
+  }
+
+  #prepare(request: v1.GenerateRequest): PreparedRequest {
+    this.#checkModel(request.model);
+    refuseLater(request);
+    const requestId = checkRequestId(request.request_id) || this.#ids.requestId();
+    const limits = { vocabSize: this.#model.description.vocabSize, modelStopTokenIds: this.#model.stopTokenIds };
+    const sampling = parseSamplingParams(request.sampling ?? {}, limits, this.#ids.seed());
+    if (sampling.stopStrings.length > 0) requireTokenizer(this.#model);
+    const promptTokenIds = this.#promptTokenIds(request);
+    this.#checkLength(promptTokenIds, sampling);
+    return {
+      requestId,
+      model: this.#model.name,
+      promptTokenIds,
+      sampling,
+      priority: request.priority,
+      textOf: (choice) => this.#textOf(request, sampling, `${requestId}-${choice}`),
+    };
+  }
+
+  #promptTokenIds(request: v1.GenerateRequest): number[] {
+    if (request.token_ids) return request.token_ids.ids ?? [];
+    if (request.chat) return this.#renderChat(request.chat);
+    if (request.prompt != null && request.prompt !== "") return this.#encode(request.prompt);
+    throw new MoesaicError("invalid_argument", "a request needs a prompt, token_ids or chat");
+  }
+
+  #renderChat(chat: v1.ChatInput.$Properties): number[] {
+    requireTokenizer(this.#model);
+    const { messages, tools, options } = parseChatInput(chat, MAX_TEXT_LENGTH);
+    return this.#model.renderer!.render(messages, tools, options);
+  }
+
+  #encode(text: string): number[] {
+    if (text.length > MAX_TEXT_LENGTH) {
+      throw new MoesaicError("invalid_argument", `prompt: at most ${MAX_TEXT_LENGTH} characters, got ${text.length}`);
+    }
+    return requireTokenizer(this.#model).encodeWithSpecials(text);
+  }
+
+  #checkLength(promptTokenIds: number[], sampling: RequestSampling): void {
+    const { maxModelLen } = this.#model;
+    if (promptTokenIds.length + 1 <= maxModelLen) return;
+    const wanted = `the prompt has ${promptTokenIds.length} tokens and max_tokens is ${sampling.maxTokens ?? "unset"}`;
+    throw new MoesaicError(
+      "invalid_argument",
+      `${wanted}; the model takes ${maxModelLen} tokens, prompt and output together`,
+    );
+  }
+
+  #textOf(request: v1.GenerateRequest, sampling: RequestSampling, callIdPrefix: string): ChoiceText {
+    const { tokenizer, harmony } = this.#model;
+    if (tokenizer === null) return noText;
+    if (request.chat && harmony !== null)
+      return new HarmonyText(tokenizer, harmony, sampling.stopStrings, callIdPrefix);
+    return new PlainText(tokenizer, sampling.stopStrings, Boolean(request.chat));
+  }
+
+  #logits(request: v1.LogitsRequest, context: RequestContext): AsyncIterable<v1.LogitsEvent.$Properties> {
+    this.#checkModel(request.model);
+    return streamLogits(request.token_ids, this.#nextSeqId(), this.#loop, this.#model.description.vocabSize, context);
+  }
+
+  #tokenize(request: v1.TokenizeRequest): v1.TokenizeResponse.$Properties {
+    this.#checkModel(request.model);
+    const tokenIds = request.chat ? this.#renderChat(request.chat) : this.#encode(request.text ?? "");
+    return { token_ids: tokenIds };
+  }
+
+  #detokenize(request: v1.DetokenizeRequest): v1.DetokenizeResponse.$Properties {
+    this.#checkModel(request.model);
+    const tokenizer = requireTokenizer(this.#model);
+    const { vocabSize } = this.#model.description;
+    const bad = request.token_ids.findIndex((id) => id < 0 || id >= vocabSize);
+    if (bad >= 0) {
+      throw new MoesaicError(
+        "invalid_argument",
+        `expected ids from 0 to ${vocabSize - 1}, got ${request.token_ids[bad]}`,
+        {
+          place: `token_ids[${bad}]`,
+        },
+      );
+    }
+    return { text: tokenizer.decode(request.token_ids, { skipSpecial: request.skip_special_tokens }) };
+  }
+
+  #listModels(): v1.ListModelsResponse.$Properties {
+    const { name, maxModelLen, description, renderer } = this.#model;
+    return {
+      models: [{ name, max_model_len: maxModelLen, vocab_size: description.vocabSize, chat: renderer !== null }],
+    };
+  }
+
+  #checkModel(name: string): void {
+    if (name === "" || name === this.#model.name) return;
+    throw new MoesaicError("not_found", `no model ${name} is served here; there is ${this.#model.name}`);
+  }
+
+  /** Rises by one; 2^31 - 1 live sequences are out of reach, so that wrapping around is safe. */
+  #nextSeqId(): number {
+    this.#lastSeqId = (this.#lastSeqId % (2 ** 31 - 1)) + 1;
+    return this.#lastSeqId;
+  }
+}
+
+function checkRequestId(requestId: string): string {
+  if (requestId.length <= MAX_REQUEST_ID_LENGTH) return requestId;
+  throw new MoesaicError(
+    "invalid_argument",
+    `request_id: at most ${MAX_REQUEST_ID_LENGTH} characters, got ${requestId.length}`,
+  );
+}
+
+/** What the protocol has room for and this version does not do. Silence would be worse than no. */
+function refuseLater(request: v1.GenerateRequest): void {
+  if (request.constraint)
+    throw new MoesaicError("unimplemented", "constraint: constrained output is not available yet");
+  if (request.resume_after_offset != null) {
+    throw new MoesaicError(
+      "unimplemented",
+      "resume_after_offset: resuming a stream is not available yet; send the request again",
+    );
+  }
+}

@@ -1,0 +1,91 @@
+import type { Metadata } from "@grpc/grpc-js";
+import { MoesaicError } from "../../proto/errors.js";
+import type { Clock } from "../../proto/clock.js";
+
+/** What a caller may do: use models, look at the cluster, steer it, be a rank of it. */
+export type Role = "user" | "operator" | "admin" | "rank";
+
+/** Who asks, on whose account, until when, as part of which trace. Made once per RPC, before its handler runs. */
+export interface RequestContext {
+  method: string;
+  /** host:port of the caller. */
+  peer: string;
+  identity: string;
+  roles: ReadonlySet<Role>;
+  /** Fair sharing and cache salts go by tenant. */
+  tenant: string;
+  /** Monotonic milliseconds by the coordinator's clock; Infinity when the caller set none. */
+  deadlineMs: number;
+  /** W3C trace context of the caller, or null. */
+  traceparent: string | null;
+  /** Aborted when the caller is gone or its deadline has passed. */
+  signal: AbortSignal;
+}
+
+/** The role each RPC asks for. An RPC that is not listed is denied: forgetting one fails closed. */
+const REQUIRED_ROLES: Readonly<Record<string, Role>> = {
+  "/moesaic.v1.Inference/Generate": "user",
+  "/moesaic.v1.Inference/Logits": "user",
+  "/moesaic.v1.Inference/Tokenize": "user",
+  "/moesaic.v1.Inference/Detokenize": "user",
+  "/moesaic.v1.Inference/ListModels": "user",
+  "/moesaic.v1.Cluster/Status": "operator",
+  "/moesaic.v1.Cluster/Watch": "operator",
+  "/moesaic.v1.Cluster/Explain": "operator",
+  "/moesaic.v1.Cluster/Drain": "admin",
+  "/moesaic.v1.Rank/Attach": "rank",
+};
+
+/** Decides who a caller is. Until keys and certificates exist the API listens on loopback alone and trusts the machine. */
+export type Authenticate = (peer: string, metadata: Metadata) => { identity: string; tenant: string; roles: Set<Role> };
+
+export const trustLoopback: Authenticate = (peer) => {
+  if (!isLoopback(peer)) {
+    throw new MoesaicError(
+      "failed_precondition",
+      `a caller from ${peer} is not on loopback, and no security is configured`,
+    );
+  }
+  return { identity: "local", tenant: "default", roles: new Set<Role>(["user", "operator", "admin", "rank"]) };
+};
+
+export interface CallFacts {
+  method: string;
+  peer: string;
+  metadata: Metadata;
+  deadline: Date | number;
+  signal: AbortSignal;
+}
+
+/** @throws MoesaicError failed_precondition when the caller may not make this call */
+export function createRequestContext(call: CallFacts, authenticate: Authenticate, clock: Clock): RequestContext {
+  const { identity, tenant, roles } = authenticate(call.peer, call.metadata);
+  const required = REQUIRED_ROLES[call.method];
+  if (required === undefined || !roles.has(required)) {
+    throw new MoesaicError(
+      "failed_precondition",
+      `${call.method}: ${identity} does not have the role ${required ?? "any"}`,
+    );
+  }
+  const traceparent = call.metadata.get("traceparent")[0];
+  return {
+    method: call.method,
+    peer: call.peer,
+    identity,
+    roles,
+    tenant,
+    deadlineMs: deadlineOf(call.deadline, clock),
+    traceparent: typeof traceparent === "string" ? traceparent : null,
+    signal: call.signal,
+  };
+}
+
+/** gRPC's deadlines are wall-clock times; ours are monotonic. */
+function deadlineOf(deadline: Date | number, clock: Clock): number {
+  const remainingMs = Number(deadline) - Date.now();
+  return Number.isFinite(remainingMs) ? clock.nowMs() + remainingMs : Infinity;
+}
+
+function isLoopback(peer: string): boolean {
+  return /^(127\.|\[?::1\]?|\[?::ffff:127\.|unix:|ipv4:127\.|ipv6:\[?::1)/.test(peer);
+}

@@ -1,0 +1,126 @@
+import * as grpc from "@grpc/grpc-js";
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { systemClock } from "../../proto/clock.js";
+import { MoesaicError } from "../../proto/errors.js";
+import { fromGrpcStatus } from "../../proto/grpc-status.js";
+import { silentLogger } from "../../proto/log.js";
+import { v1 } from "../../proto/messages.js";
+import { createClient, type Client } from "../../proto/rpc.js";
+import { createRequestContext, trustLoopback, type RequestContext } from "./request-context.js";
+import { ApiServer } from "./server.js";
+
+/** A real server and a real client on loopback; the handlers are the test's. */
+describe("ApiServer", () => {
+  const server = new ApiServer({
+    clock: systemClock,
+    log: silentLogger,
+    authenticate: trustLoopback,
+    maxMessageBytes: 1 << 20,
+  });
+  let channel: grpc.Client;
+  let inference: Client<v1.Inference>;
+  let lastContext: RequestContext | null = null;
+  let numYielded = 0;
+
+  before(async () => {
+    server.addService(v1.Inference, {
+      tokenize: async (request, context) => {
+        lastContext = context;
+        if (request.text === "bad") throw new MoesaicError("invalid_argument", "no good", { place: "text" });
+        if (request.text === "bug") throw new TypeError("x is undefined");
+        return { token_ids: [request.text?.length ?? 0] };
+      },
+      async *generate(_request, context) {
+        lastContext = context;
+        for (numYielded = 0; numYielded < 100_000; numYielded += 1) {
+          yield { request_id: "x".repeat(1000), offset: numYielded };
+          if (numYielded % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+        }
+      },
+    });
+    const port = await server.listen("127.0.0.1:0");
+    channel = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+    inference = createClient(v1.Inference, channel);
+  });
+
+  after(async () => {
+    channel.close();
+    await server.close(0);
+  });
+
+  it("hands the request and a context to the handler, and its value back", async () => {
+    const metadata = new grpc.Metadata();
+    metadata.set("traceparent", "00-1-2-01");
+    const response = await inference.tokenize({ text: "four" }, { deadline: Date.now() + 60_000 }, metadata);
+    assert.deepEqual(response.token_ids, [4]);
+    assert.equal(lastContext?.identity, "local");
+    assert.equal(lastContext?.traceparent, "00-1-2-01");
+    assert.ok(lastContext!.deadlineMs - systemClock.nowMs() > 50_000 && lastContext!.deadlineMs < Infinity);
+  });
+
+  it("turns thrown errors into statuses with code, message and place", async () => {
+    const error = await inference.tokenize({ text: "bad" }).then(assert.fail, fromGrpcStatus);
+    assert.deepEqual([error.code, error.message, error.place], ["invalid_argument", "no good", "text"]);
+  });
+
+  it("answers internal for a bug of ours and lives on", async () => {
+    const error = await inference.tokenize({ text: "bug" }).then(assert.fail, fromGrpcStatus);
+    assert.equal(error.code, "internal");
+    assert.deepEqual((await inference.tokenize({ text: "x" })).token_ids, [1]);
+  });
+
+  it("answers unimplemented for a method without a handler", async () => {
+    const error = await inference.listModels({}).then(assert.fail, fromGrpcStatus);
+    assert.equal(error.code, "unimplemented");
+  });
+
+  it("asks the handler for no more than the client takes, and aborts it when the client leaves", async () => {
+    const stream = inference.generate({});
+    stream.on("error", () => {});
+    await new Promise((resolve) => stream.once("data", resolve));
+    stream.pause();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const whilePaused = numYielded;
+    assert.ok(whilePaused < 50_000, `the handler ran ahead to ${whilePaused}`);
+    stream.cancel();
+    await new Promise((resolve) => lastContext!.signal.addEventListener("abort", resolve));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const afterCancel = numYielded;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(numYielded, afterCancel);
+  });
+});
+
+describe("createRequestContext", () => {
+  const call = (facts: { method?: string; peer?: string }) => ({
+    method: facts.method ?? "/moesaic.v1.Inference/Generate",
+    peer: facts.peer ?? "127.0.0.1:5",
+    metadata: new grpc.Metadata(),
+    deadline: Infinity,
+    signal: new AbortController().signal,
+  });
+
+  it("denies an RPC that has no role assigned", () => {
+    const create = () => createRequestContext(call({ method: "/moesaic.v1.Cluster/New" }), trustLoopback, systemClock);
+    assert.throws(create, { code: "failed_precondition" });
+  });
+
+  it("denies a caller who lacks the role", () => {
+    const guest = () => ({ identity: "guest", tenant: "t", roles: new Set<"user">(["user"]) });
+    const create = () => createRequestContext(call({ method: "/moesaic.v1.Cluster/Drain" }), guest, systemClock);
+    assert.throws(create, { code: "failed_precondition", message: /guest does not have the role admin/ });
+  });
+
+  it("denies callers from other machines as long as there is no security", () => {
+    for (const peer of ["10.0.0.7:1", "[2001:db8::1]:1"]) {
+      assert.throws(() => createRequestContext(call({ peer }), trustLoopback, systemClock), {
+        code: "failed_precondition",
+      });
+    }
+  });
+
+  it("knows no deadline as Infinity", () => {
+    assert.equal(createRequestContext(call({}), trustLoopback, systemClock).deadlineMs, Infinity);
+  });
+});
