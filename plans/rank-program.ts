@@ -107,7 +107,10 @@ export interface BufferSpec {
   dtype: "f32" | "i32" | "u8";
 }
 
-/** Names are buffers (`x`, `out`, …) and weights (`weight`, `bias`, …). The meaning of each op is in kernel.h. */
+/**
+ * Names are buffers (`x`, `out`, …) and weights (`weight`, `bias`, …); `layer` is a model layer among those of the KV
+ * group. The meaning of each op is in kernel.h.
+ */
 export type Op =
   | { op: "rope_table"; out: string }
   | { op: "embed"; weight: string; out: string }

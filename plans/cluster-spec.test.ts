@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { MoesaicError } from "../proto/errors.js";
+import { CLUSTER_SPEC_DEFAULTS, defaultsInUse } from "./cluster-spec-defaults.js";
+import { checkSupported, parseClusterSpec } from "./cluster-spec.js";
+
+const MINIMAL = `
+apiVersion: moesaic.dev/v1
+kind: Cluster
+metadata: { name: demo }
+spec:
+  model: ./models/moesaic-demo
+`;
+
+const COMPLETE = `
+apiVersion: moesaic.dev/v1
+kind: Cluster
+metadata: { name: all }
+spec:
+  model: hf://openai/gpt-oss-20b@abc123
+  servedModelName: oss
+  maxModelLen: 8192
+  plan:
+    worldSize: 4
+    attention: { tp: 2 }
+    experts: { ep: 2, tp: 2, assign: auto }
+    tokens: sharded
+    shard: { "layers.*.mlp.router": replicate }
+  replicas: 2
+  workers:
+    - { host: gpu-box, device: cuda, ranks: 3, threads: 4 }
+    - { device: cpu }
+  spares: 1
+  bus: { url: "nats://bus:4222", credentialsFile: ./bus.creds }
+  api: { grpc: "[::1]:50051", http: 0.0.0.0:8000 }
+  engine:
+    precision: fast
+    deterministic: true
+    dequantize: true
+    kernels: [cpu, reference]
+    memoryFraction: 0.5
+    numBlocks: 1000
+    blockSize: 32
+    leaseMs: 5000
+    stallMs: 1000
+  scheduler: { maxBatchedTokens: 256, maxSequences: 8, maxWaiting: 16 }
+  security:
+    tls: { caFile: ca.pem, certFile: c.pem, keyFile: k.pem }
+    apiKeysFile: keys.txt
+    allowPlaintextDataPlane: true
+`;
+
+describe("parseClusterSpec", () => {
+  it("fills in every default of its table", () => {
+    const spec = parseClusterSpec(MINIMAL, "cluster.yaml");
+    assert.equal(spec.spec.servedModelName, "moesaic-demo");
+    assert.deepEqual(spec.spec.plan, { kind: "auto" });
+    assert.deepEqual(spec.spec.bus, { url: "embedded", credentialsFile: null });
+    assert.deepEqual(spec.spec.workers, [{ host: "localhost", device: "auto", ranks: 1, threads: "auto" }]);
+    const inUse = defaultsInUse(spec).map(({ path }) => path);
+    assert.deepEqual(
+      inUse,
+      CLUSTER_SPEC_DEFAULTS.map(({ path }) => path),
+    );
+  });
+
+  it("takes every setting there is", () => {
+    const { spec } = parseClusterSpec(COMPLETE, "cluster.yaml");
+    assert.equal(spec.servedModelName, "oss");
+    assert.equal(spec.plan.kind === "inline" && spec.plan.plan.tokens, "sharded");
+    assert.deepEqual(spec.workers[1], { host: "localhost", device: "cpu", ranks: 1, threads: "auto" });
+    assert.deepEqual(spec.engine.kernels, ["cpu", "reference"]);
+    assert.deepEqual(spec.bus, { url: "nats://bus:4222", credentialsFile: "./bus.creds" });
+    const changed = new Set(["spec.workers[].host", "spec.workers[].device"]);
+    const kept = defaultsInUse(parseClusterSpec(COMPLETE, "f")).filter(({ path }) => !changed.has(path));
+    assert.deepEqual(kept, [], "no default is left");
+  });
+
+  it("is frozen to its leaves", () => {
+    const { spec } = parseClusterSpec(MINIMAL, "cluster.yaml");
+    assert.throws(() => {
+      (spec.engine as { blockSize: number }).blockSize = 32;
+    }, TypeError);
+  });
+
+  it("tells presets, files and mappings apart", () => {
+    const planOf = (written: string): unknown => parseClusterSpec(`${MINIMAL}  plan: ${written}\n`, "f").spec.plan;
+    assert.deepEqual(planOf("gpt-oss-1rank"), { kind: "preset", name: "gpt-oss-1rank" });
+    assert.deepEqual(planOf("./plans/mine.yaml"), { kind: "file", path: "./plans/mine.yaml" });
+    assert.equal((planOf("{ worldSize: 1 }") as { kind: string }).kind, "inline");
+  });
+
+  it("reports all problems at once, each with file, line, column and path", () => {
+    const yaml = `apiVersion: moesaic.dev/v2
+kind: Cluster
+metadata: {}
+spec:
+  modle: ./x
+  workers:
+    - { host: localhost, rank: 1 }
+  engine:
+    blockSize: 12
+    precison: fast
+`;
+    assert.equal(
+      messageOf(() => parseClusterSpec(yaml, "cluster.yaml")),
+      `cluster.yaml: 7 problems:
+  cluster.yaml:1:13: apiVersion: expected moesaic.dev/v1, got "moesaic.dev/v2"
+  cluster.yaml:3:1: metadata.name: expected a name of a-z, 0-9 and -, at most 63 long, it is missing
+  cluster.yaml:4:1: spec.model: expected a folder or hf://OWNER/NAME@REVISION, it is missing
+  cluster.yaml:7:26: spec.workers[0].rank: no such key; did you mean ranks?
+  cluster.yaml:9:16: spec.engine.blockSize: expected a power of two from 8 to 256, got 12
+  cluster.yaml:10:5: spec.engine.precison: no such key; did you mean precision?
+  cluster.yaml:5:3: spec.modle: no such key; did you mean model?`,
+    );
+  });
+
+  const bad: [setting: string, wanted: RegExp][] = [
+    ["maxModelLen: 0", /spec\.maxModelLen: expected auto or a whole number from 1 to 1073741824, got 0/],
+    ["maxModelLen: 1.5", /expected auto or a whole number .*got 1\.5/],
+    ["replicas: two", /spec\.replicas: expected a whole number from 1 to 1024, got "two"/],
+    [
+      "plan: gpt-oss-7rank",
+      /spec\.plan: expected auto, a preset \(gpt-oss-1rank\), a path ending in \.yaml, or a mapping/,
+    ],
+    ["plan: { worldSize: 0 }", /f:7:22: spec\.plan\.worldSize: expected a whole number/],
+    ["plan: { worldSize: 1, expert: {} }", /spec\.plan\.expert: no such key; did you mean experts\?/],
+    ["workers: []", /spec\.workers: expected at least one worker/],
+    ["workers: { host: a }", /spec\.workers: expected a list, got/],
+    ["workers: [{ device: gpu }]", /spec\.workers\[0\]\.device: expected cpu, cuda or auto, got "gpu"/],
+    ['workers: [{ host: "a b" }]', /spec\.workers\[0\]\.host: expected a host name/],
+    ["workers: [{ ranks: -1 }]", /spec\.workers\[0\]\.ranks/],
+    ["bus: http://x", /spec\.bus\.url: expected embedded or nats:\/\/HOST:PORT, got "http:\/\/x"/],
+    ["api: { http: 8000 }", /spec\.api\.http: expected an address HOST:PORT/],
+    ["api: { http: 127.0.0.1:70000 }", /spec\.api\.http: expected an address/],
+    ["engine: fast", /spec\.engine: expected a mapping, got "fast"/],
+    [
+      "engine: { memoryFraction: 1.5 }",
+      /spec\.engine\.memoryFraction: expected a number above 0 and at most 1, got 1\.5/,
+    ],
+    ["engine: { memoryFraction: .nan }", /spec\.engine\.memoryFraction: .*got NaN/],
+    ["engine: { blockSize: 512 }", /spec\.engine\.blockSize: expected a power of two from 8 to 256, got 512/],
+    ["engine: { numBlocks: 1 }", /spec\.engine\.numBlocks: expected auto or a whole number from 2/],
+    ["engine: { kernels: rocm }", /spec\.engine\.kernels: expected auto, reference, cpu, cuda or a list of packages/],
+    ["engine: { kernels: [] }", /spec\.engine\.kernels/],
+    ["engine: { deterministic: maybe }", /spec\.engine\.deterministic: expected auto, true or false, got "maybe"/],
+    ["engine: { dequantize: 1 }", /spec\.engine\.dequantize: expected true or false, got 1/],
+    ["scheduler: { maxSequences: 99999999 }", /spec\.scheduler\.maxSequences: expected a whole number from 1 to 65536/],
+    ["scheduler: { maxWaiting: 1e99 }", /spec\.scheduler\.maxWaiting/],
+    ["security: { tls: { caFile: a } }", /spec\.security\.tls\.certFile: expected a PEM file, it is missing/],
+    ["__proto__: { a: 1 }", /spec\.__proto__: no such key/],
+  ];
+  for (const [setting, wanted] of bad) {
+    it(`refuses ${setting}`, () => {
+      assert.match(
+        messageOf(() => parseClusterSpec(`${MINIMAL}  ${setting}\n`, "f")),
+        wanted,
+      );
+    });
+  }
+
+  it("refuses an empty document, a list and a word", () => {
+    for (const yaml of ["", "- 1\n", "hello\n"]) {
+      assert.match(
+        messageOf(() => parseClusterSpec(yaml, "f")),
+        /f:1:1: the document: expected a mapping/,
+      );
+    }
+  });
+});
+
+describe("checkSupported", () => {
+  it("accepts what can run today", () => {
+    checkSupported(parseClusterSpec(`${MINIMAL}  workers: [{ device: cpu }]\n`, "f"));
+  });
+
+  it("names everything that cannot, where it is and what to write instead", () => {
+    const caught = catchError(() => checkSupported(parseClusterSpec(COMPLETE, "cluster.yaml")));
+    assert.equal(caught.code, "unimplemented");
+    assert.equal(
+      caught.message,
+      `cluster.yaml: 9 unsupported settings:
+  cluster.yaml:6:10: spec.model: models are not downloaded yet; write the folder of a checkpoint
+  cluster.yaml:15:13: spec.replicas: there is one replica yet; write 1
+  cluster.yaml:19:11: spec.spares: a spare rank has nothing to replace yet; write 0
+  cluster.yaml:20:8: spec.bus: the NATS bus is not there yet; write embedded
+  cluster.yaml:34:5: spec.security: TLS and keys are not there yet; leave it out, stay on loopback
+  cluster.yaml:23:16: spec.engine.precision: fast has no kernels yet; write exact
+  cluster.yaml:17:32: spec.workers[0].device: cuda has no kernels yet; write cpu
+  cluster.yaml:17:15: spec.workers[0].host: workers start on this machine only yet; write localhost
+  cluster.yaml:17:5: spec.workers: a replica has one rank yet, asked were 4; write one worker with ranks: 1`,
+    );
+  });
+});
+
+function messageOf(call: () => unknown): string {
+  const error = catchError(call);
+  assert.equal(error.code, "invalid_argument");
+  return error.message;
+}
+
+function catchError(call: () => unknown): MoesaicError {
+  try {
+    call();
+  } catch (caught) {
+    assert.ok(caught instanceof MoesaicError, String(caught));
+    return caught;
+  }
+  throw new Error("nothing was thrown");
+}

@@ -1,0 +1,328 @@
+import { z } from "zod";
+
+import { defaultOf, lastPart } from "./cluster-spec-defaults.js";
+import { isMapping } from "./plain-value.js";
+import { throwProblems } from "./problems.js";
+import { parsePlanMapping, PRESET_NAMES, type ShardingPlan } from "./sharding-plan.js";
+import { parseYaml, type YamlPath, type YamlSource } from "./yaml-source.js";
+import {
+  autoOrWholeNumber,
+  checkYaml,
+  dotted,
+  flag,
+  oneOf,
+  text,
+  textOrNull,
+  wanted,
+  wholeNumber,
+} from "./yaml-schema.js";
+
+/** What the operator writes, every default filled in, frozen. */
+export interface ClusterSpec {
+  apiVersion: "moesaic.dev/v1";
+  kind: "Cluster";
+  metadata: { name: string };
+  spec: {
+    /** A folder, or hf://OWNER/NAME@REVISION. */
+    model: string;
+    /** What clients call the model. */
+    servedModelName: string;
+    /** Most tokens of a sequence, prompt and output together. */
+    maxModelLen: number | "auto";
+    plan: PlanChoice;
+    /** Copies of the model. */
+    replicas: number;
+    workers: WorkerSpec[];
+    /** Ranks kept idle to replace a lost one. */
+    spares: number;
+    bus: BusSpec;
+    /** Addresses HOST:PORT to listen on; port 0 takes a free one. */
+    api: { grpc: string; http: string };
+    engine: EngineSpec;
+    scheduler: SchedulerSpec;
+    security: SecuritySpec;
+  };
+  /** `FILE:line:column` of a path such as `["spec", "engine", "precision"]`, for errors found later. */
+  placeOf(path: YamlPath): string;
+}
+
+/** A preset or a file has still to be read by whoever may read files; see `parseShardingPlan`. */
+export type PlanChoice =
+  | { kind: "auto" }
+  | { kind: "preset"; name: string }
+  | { kind: "file"; path: string }
+  | { kind: "inline"; plan: ShardingPlan };
+
+export interface WorkerSpec {
+  host: string;
+  device: "cpu" | "cuda" | "auto";
+  ranks: number;
+  /** Threads of each rank. */
+  threads: number | "auto";
+}
+
+export interface BusSpec {
+  /** `embedded`, or the URL of a NATS server. */
+  url: string;
+  credentialsFile: string | null;
+}
+
+export interface EngineSpec {
+  precision: "exact" | "fast";
+  deterministic: "auto" | boolean;
+  /** Store MXFP4 experts as bf16. */
+  dequantize: boolean;
+  /** Kernel packages in order of preference; names or paths of libraries. */
+  kernels: "auto" | string[];
+  /** Part of the device's memory that the arenas may take, above 0 and at most 1. */
+  memoryFraction: number;
+  /** KV blocks of the pool, the null block included. */
+  numBlocks: number | "auto";
+  /** Tokens per KV block, a power of two. */
+  blockSize: number;
+  /** How long ranks keep their state without a coordinator. */
+  leaseMs: number;
+  /** How long a progress counter may stand still. */
+  stallMs: number;
+}
+
+export interface SchedulerSpec {
+  /** Most tokens of one step. */
+  maxBatchedTokens: number | "auto";
+  /** Most sequences running at a time. */
+  maxSequences: number;
+  /** Most sequences waiting; more are refused. */
+  maxWaiting: number;
+}
+
+export interface SecuritySpec {
+  tls: { caFile: string; certFile: string; keyFile: string } | null;
+  apiKeysFile: string | null;
+  allowPlaintextDataPlane: boolean;
+}
+
+/**
+ * Reads a cluster file: YAML of at most 1 MiB. Unknown keys, missing keys and wrong values are all reported at once.
+ * @param fileName as it is to stand in errors
+ * @throws MoesaicError invalid_argument: `FILE: N problems:`, then a line `FILE:line:column: path: …` for each
+ */
+export function parseClusterSpec(yaml: string, fileName: string): ClusterSpec {
+  const source = parseYaml(yaml, fileName);
+  const checked = checkYaml(source, [], clusterSchema);
+  const plan = parsePlanChoice(source);
+  throwProblems([...checked.problems, ...plan.problems], fileName);
+  const { spec, ...head } = checked.value as z.output<typeof clusterSchema>;
+  return deepFreeze({
+    ...head,
+    spec: {
+      ...spec,
+      servedModelName: spec.servedModelName ?? lastPart(spec.model),
+      plan: plan.choice,
+      workers: spec.workers,
+      engine: { ...spec.engine, kernels: packageNames(spec.engine.kernels) },
+    },
+    placeOf: (path: YamlPath) => source.placeOf(path),
+  });
+}
+
+/**
+ * Refuses what a spec may ask for but nothing can do yet.
+ * @throws MoesaicError unimplemented: a line for each, with its place and what to write instead
+ */
+export function checkSupported(cluster: ClusterSpec): void {
+  const { spec } = cluster;
+  const gaps: string[] = [];
+  const gap = (path: YamlPath, isAsked: boolean, sentence: string): void => {
+    if (isAsked) gaps.push(`${cluster.placeOf(path)}: ${dotted(path)}: ${sentence}`);
+  };
+  gap(
+    ["spec", "model"],
+    spec.model.startsWith("hf://"),
+    "models are not downloaded yet; write the folder of a checkpoint",
+  );
+  gap(["spec", "replicas"], spec.replicas > 1, "there is one replica yet; write 1");
+  gap(["spec", "spares"], spec.spares > 0, "a spare rank has nothing to replace yet; write 0");
+  gap(["spec", "bus"], spec.bus.url !== "embedded", "the NATS bus is not there yet; write embedded");
+  gap(
+    ["spec", "security"],
+    asksForSecurity(spec.security),
+    "TLS and keys are not there yet; leave it out, stay on loopback",
+  );
+  for (const side of ["grpc", "http"] as const) {
+    const isOpen = !isLocal(hostOf(spec.api[side]));
+    gap(
+      ["spec", "api", side],
+      isOpen,
+      "without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT",
+    );
+  }
+  gap(["spec", "engine", "precision"], spec.engine.precision === "fast", "fast has no kernels yet; write exact");
+  const asksForCuda = spec.engine.kernels.includes("cuda");
+  gap(["spec", "engine", "kernels"], asksForCuda, "the cuda package is not there yet; write auto, cpu or reference");
+  spec.workers.forEach((worker, index) => {
+    const at = ["spec", "workers", index] as const;
+    gap([...at, "device"], worker.device === "cuda", "cuda has no kernels yet; write cpu");
+    gap([...at, "host"], !isLocal(worker.host), "workers start on this machine only yet; write localhost");
+  });
+  const numRanks = spec.workers.reduce((sum, worker) => sum + worker.ranks, 0);
+  gap(
+    ["spec", "workers"],
+    numRanks > 1,
+    `a replica has one rank yet, asked were ${numRanks}; write one worker with ranks: 1`,
+  );
+  throwProblems(gaps, cluster.placeOf([]).replace(/:\d+:\d+$/, ""), "unimplemented", "unsupported setting");
+}
+
+function asksForSecurity(security: SecuritySpec): boolean {
+  return security.tls !== null || security.apiKeysFile !== null || security.allowPlaintextDataPlane;
+}
+
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(":")).replaceAll(/[[\]]/g, "");
+}
+
+function isLocal(host: string): boolean {
+  return ["localhost", "127.0.0.1", "::1"].includes(host);
+}
+
+/** The plan setting: a name or path as it is, a mapping as a sharding plan with its own problems. */
+function parsePlanChoice(source: YamlSource): { choice: PlanChoice; problems: string[] } {
+  const path = ["spec", "plan"];
+  const { spec } = isMapping(source.value) ? source.value : {};
+  const written = isMapping(spec) ? spec["plan"] : undefined;
+  if (!isMapping(written)) return { choice: choiceOf(written) ?? { kind: "auto" }, problems: [] };
+  const { value, problems } = parsePlanMapping(source, path);
+  return { choice: value === null ? { kind: "auto" } : { kind: "inline", plan: value }, problems };
+}
+
+function choiceOf(written: unknown): PlanChoice | null {
+  if (written === "auto") return { kind: "auto" };
+  if (typeof written !== "string" || written.length > 4_096) return null;
+  if (PRESET_NAMES.some((name) => name === written)) return { kind: "preset", name: written };
+  return /\.ya?ml$/.test(written) ? { kind: "file", path: written } : null;
+}
+
+/** Freezes a value of our own making, all the way down. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  Object.values(value).forEach(deepFreeze);
+  return Object.freeze(value);
+}
+
+// ---- schema --------------------------------------------------------------------------------------------------------
+
+const PLAN_EXPECTED = `auto, a preset (${PRESET_NAMES.join(", ")}), a path ending in .yaml, or a mapping`;
+const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const HOST = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^::1$/;
+const NATS_URL = /^(nats|tls):\/\/[^\s/]{1,500}$/;
+
+function address(): z.ZodType<string> {
+  const accepts = (value: unknown): boolean => {
+    const [, host, port] =
+      (typeof value === "string" && /^([^\s:]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):(\d{1,5})$/.exec(value)) || [];
+    return host !== undefined && Number(port) <= 65_535;
+  };
+  return wanted("an address HOST:PORT, such as 127.0.0.1:8000", accepts);
+}
+
+function fraction(): z.ZodType<number> {
+  return wanted("a number above 0 and at most 1", (value) => typeof value === "number" && value > 0 && value <= 1);
+}
+
+function powerOfTwo(min: number, max: number): z.ZodType<number> {
+  const accepts = (value: unknown): boolean =>
+    typeof value === "number" && value >= min && value <= max && Number.isInteger(Math.log2(value));
+  return wanted(`a power of two from ${min} to ${max}`, accepts);
+}
+
+function kernels(): z.ZodType<string | string[]> {
+  const isName = (value: unknown): boolean => typeof value === "string" && /^[^\0\n\r]{1,4096}$/.test(value);
+  const isList = (value: unknown): boolean =>
+    Array.isArray(value) && value.length > 0 && value.length <= 16 && value.every(isName);
+  const isChoice = (value: unknown): boolean => ["auto", "reference", "cpu", "cuda"].includes(value as string);
+  return wanted("auto, reference, cpu, cuda or a list of packages", (value) => isChoice(value) || isList(value));
+}
+
+function packageNames(kernels: string | string[]): "auto" | string[] {
+  if (typeof kernels !== "string") return kernels;
+  return kernels === "auto" ? kernels : [kernels];
+}
+
+const busSchema = z.preprocess(
+  (value) => (typeof value === "string" ? { url: value } : value),
+  z.strictObject({
+    url: wanted<string>(
+      "embedded or nats://HOST:PORT",
+      (value) => typeof value === "string" && (value === "embedded" || NATS_URL.test(value)),
+    ),
+    credentialsFile: textOrNull("a file with NATS credentials").default(null),
+  }),
+);
+
+const workerSchema = z.strictObject({
+  host: text("a host name", HOST).default(defaultOf("spec.workers[].host")),
+  device: oneOf("cpu", "cuda", "auto").default(defaultOf("spec.workers[].device")),
+  ranks: wholeNumber(1, 1_024).default(defaultOf("spec.workers[].ranks")),
+  threads: autoOrWholeNumber(1, 1_024).default(defaultOf("spec.workers[].threads")),
+});
+
+const engineSchema = z.strictObject({
+  precision: oneOf("exact", "fast").default(defaultOf("spec.engine.precision")),
+  deterministic: oneOf<"auto" | boolean>("auto", true, false).default(defaultOf("spec.engine.deterministic")),
+  dequantize: flag().default(defaultOf("spec.engine.dequantize")),
+  kernels: kernels().default(defaultOf("spec.engine.kernels")),
+  memoryFraction: fraction().default(defaultOf("spec.engine.memoryFraction")),
+  numBlocks: autoOrWholeNumber(2, 2 ** 30).default(defaultOf("spec.engine.numBlocks")),
+  blockSize: powerOfTwo(8, 256).default(defaultOf("spec.engine.blockSize")),
+  leaseMs: wholeNumber(100, 3_600_000).default(defaultOf("spec.engine.leaseMs")),
+  stallMs: wholeNumber(100, 3_600_000).default(defaultOf("spec.engine.stallMs")),
+});
+
+const schedulerSchema = z.strictObject({
+  maxBatchedTokens: autoOrWholeNumber(1, 2 ** 20).default(defaultOf("spec.scheduler.maxBatchedTokens")),
+  maxSequences: wholeNumber(1, 65_536).default(defaultOf("spec.scheduler.maxSequences")),
+  maxWaiting: wholeNumber(1, 1_000_000).default(defaultOf("spec.scheduler.maxWaiting")),
+});
+
+const tlsSchema = z.strictObject({
+  caFile: text("a PEM file"),
+  certFile: text("a PEM file"),
+  keyFile: text("a PEM file"),
+});
+
+const securitySchema = z.strictObject({
+  tls: tlsSchema.nullable().default(null),
+  apiKeysFile: textOrNull("a file of keys").default(defaultOf("spec.security.apiKeysFile")),
+  allowPlaintextDataPlane: flag().default(defaultOf("spec.security.allowPlaintextDataPlane")),
+});
+
+const clusterSchema = z.strictObject({
+  apiVersion: oneOf("moesaic.dev/v1"),
+  kind: oneOf("Cluster"),
+  metadata: z.strictObject({ name: text("a name of a-z, 0-9 and -, at most 63 long", DNS_LABEL) }),
+  spec: z.strictObject({
+    model: text("a folder or hf://OWNER/NAME@REVISION"),
+    servedModelName: textOrNull("a name").default(defaultOf("spec.servedModelName")),
+    maxModelLen: autoOrWholeNumber(1, 2 ** 30).default(defaultOf("spec.maxModelLen")),
+    plan: wanted<unknown>(PLAN_EXPECTED, (value) => isMapping(value) || choiceOf(value) !== null).default(
+      defaultOf("spec.plan"),
+    ),
+    replicas: wholeNumber(1, 1_024).default(defaultOf("spec.replicas")),
+    workers: z
+      .array(workerSchema)
+      .min(1, { error: "expected at least one worker" })
+      .max(1_024, { error: "expected at most 1024 entries" })
+      .prefault([{}]),
+    spares: wholeNumber(0, 1_024).default(defaultOf("spec.spares")),
+    bus: busSchema.prefault(defaultOf("spec.bus")),
+    api: z
+      .strictObject({
+        grpc: address().default(defaultOf("spec.api.grpc")),
+        http: address().default(defaultOf("spec.api.http")),
+      })
+      .prefault({}),
+    engine: engineSchema.prefault({}),
+    scheduler: schedulerSchema.prefault({}),
+    security: securitySchema.prefault({}),
+  }),
+});

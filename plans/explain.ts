@@ -1,0 +1,228 @@
+import { renderExplanation } from "./explain-text.js";
+import type { DefaultValue } from "./cluster-spec-defaults.js";
+import { blocksOfGroup } from "./kv-groups.js";
+import type { Choice } from "./memory.js";
+import type { Dtype, RankProgram, WeightTensor } from "./rank-program.js";
+
+/** What an engine says about a program: the part of native's ProgramDescription that is explained. */
+export interface EngineSizes {
+  weightsBytes: number;
+  kvBytes: number;
+  kvBlockBytes: number;
+  workspaceBytes: number;
+  /** In the program's order. */
+  weights: { name: string; bytes: number }[];
+  kernels: { package: string; kernel: string; ops: string[] }[];
+}
+
+export interface ExplainInput {
+  /** As it is to be called. */
+  modelName: string;
+  program: RankProgram;
+  sizes: EngineSizes;
+  /** Of the same program with the other value of `dequantize`; null where that was not asked. */
+  otherSizes: EngineSizes | null;
+  /** Whether `program` stores MXFP4 experts as bf16. */
+  dequantize: boolean;
+  choices: readonly Choice[];
+  defaults: readonly DefaultValue[];
+  /** Of the rank's memory, for the bound on speed; null when unknown. */
+  readBytesPerSecond: number | null;
+}
+
+/** Field names are those of the JSON result. Bytes are those of the rank; counts are per step unless they say. */
+export interface Explanation {
+  model: string;
+  rank: number;
+  world_size: number;
+  precision: string;
+  limits: {
+    max_batched_tokens: number;
+    max_sequences: number;
+    max_seq_len: number;
+    block_size: number;
+    num_blocks: number;
+  };
+  /** Stored bytes, packed as the kernels want them. */
+  tensors: { class: TensorClass; dtype: Dtype; num_tensors: number; bytes: number }[];
+  arenas: { weights_bytes: number; kv_bytes: number; workspace_bytes: number; total_bytes: number };
+  kv_groups: KvGroupExplanation[];
+  kv_block_bytes: number;
+  dequantize: { value: boolean; weights_bytes: number; other_weights_bytes: number; difference_bytes: number } | null;
+  decode: DecodeExplanation;
+  /** In the order of their first use. */
+  kernels: { ops: string[]; package: string; kernel: string; count: number }[];
+  ops: { op: string; per_layer: number; per_step: number }[];
+  choices: Choice[];
+  defaults: DefaultValue[];
+}
+
+export interface KvGroupExplanation {
+  kind: string;
+  window: number;
+  num_layers: number;
+  /** Layers a block has room for but this group does not use: blocks are sized for the largest group. */
+  num_padding_layers: number;
+  bytes_per_token: number;
+  max_blocks_per_sequence: number;
+  max_bytes_per_sequence: number;
+}
+
+/** One decoded token of one sequence alone: what must be read, and how often a second that can be at most. */
+export interface DecodeExplanation {
+  seq_len: number;
+  weights_bytes: number;
+  kv_bytes: number;
+  total_bytes: number;
+  read_bytes_per_second: number | null;
+  tokens_per_second_max: number | null;
+}
+
+export type TensorClass = "embedding" | "attention" | "router" | "experts" | "norms" | "lm_head";
+
+/** A program with its sizes, for a person (`text`) and for a program (`json`). Pure; nothing is measured here. */
+export function explainPlan(input: ExplainInput): { json: Explanation; text: string } {
+  const json = explanationOf(input);
+  return { json, text: renderExplanation(json) };
+}
+
+function explanationOf(input: ExplainInput): Explanation {
+  const { program, sizes } = input;
+  const { limits } = program;
+  const { weightsBytes, kvBytes, workspaceBytes } = sizes;
+  return {
+    model: input.modelName,
+    rank: program.rank,
+    world_size: program.worldSize,
+    precision: program.precision,
+    limits: {
+      max_batched_tokens: limits.maxBatchedTokens,
+      max_sequences: limits.maxSequences,
+      max_seq_len: limits.maxSeqLen,
+      block_size: limits.blockSize,
+      num_blocks: limits.numBlocks,
+    },
+    tensors: tensorClasses(program, sizes),
+    arenas: {
+      weights_bytes: weightsBytes,
+      kv_bytes: kvBytes,
+      workspace_bytes: workspaceBytes,
+      total_bytes: weightsBytes + kvBytes + workspaceBytes,
+    },
+    kv_groups: kvGroups(program, sizes),
+    kv_block_bytes: sizes.kvBlockBytes,
+    dequantize: dequantizeDifference(input),
+    decode: decodeBytes(program, sizes, input.readBytesPerSecond),
+    kernels: kernelCounts(sizes),
+    ops: opCounts(program),
+    choices: [...input.choices],
+    defaults: [...input.defaults],
+  };
+}
+
+/** The class of a weight by its name in the program. */
+export function classOf({ name }: Pick<WeightTensor, "name">): TensorClass {
+  const last = name.split(".").at(-1) ?? name;
+  if (last === "embed") return "embedding";
+  if (last === "lm_head") return "lm_head";
+  if (last.endsWith("norm")) return "norms";
+  if (last.startsWith("router")) return "router";
+  return /^(gate_up|down)/.test(last) ? "experts" : "attention";
+}
+
+function tensorClasses(program: RankProgram, sizes: EngineSizes): Explanation["tensors"] {
+  const order: TensorClass[] = ["embedding", "attention", "router", "experts", "norms", "lm_head"];
+  const rows = new Map<string, Explanation["tensors"][number]>();
+  program.weights.forEach((weight, index) => {
+    const [kind, dtype] = [classOf(weight), weight.storedDtype];
+    const row = rows.get(`${kind} ${dtype}`) ?? { class: kind, dtype, num_tensors: 0, bytes: 0 };
+    row.num_tensors++;
+    row.bytes += sizes.weights[index]?.bytes ?? 0;
+    rows.set(`${kind} ${dtype}`, row);
+  });
+  return [...rows.values()].toSorted((a, b) => order.indexOf(a.class) - order.indexOf(b.class));
+}
+
+/** Bytes of keys and values of one token in one layer: float32 for both. */
+function kvBytesPerLayer({ dims }: RankProgram): number {
+  return 2 * dims.numKvHeads * dims.headDim * 4;
+}
+
+function kvGroups(program: RankProgram, sizes: EngineSizes): KvGroupExplanation[] {
+  const { limits } = program;
+  const mostLayers = Math.max(...program.kvGroups.map(({ layers }) => layers.length));
+  return program.kvGroups.map((group) => {
+    const numBlocks = blocksOfGroup(group, limits.maxSeqLen, limits);
+    return {
+      kind: group.kind,
+      window: group.window,
+      num_layers: group.layers.length,
+      num_padding_layers: mostLayers - group.layers.length,
+      bytes_per_token: group.layers.length * kvBytesPerLayer(program),
+      max_blocks_per_sequence: numBlocks,
+      max_bytes_per_sequence: numBlocks * sizes.kvBlockBytes,
+    };
+  });
+}
+
+function dequantizeDifference({ sizes, otherSizes, dequantize }: ExplainInput): Explanation["dequantize"] {
+  if (otherSizes === null) return null;
+  const other = otherSizes.weightsBytes;
+  const difference = Math.abs(sizes.weightsBytes - other);
+  return {
+    value: dequantize,
+    weights_bytes: sizes.weightsBytes,
+    other_weights_bytes: other,
+    difference_bytes: difference,
+  };
+}
+
+/** A usual length of a conversation, at which the share of the KV cache is shown. */
+const DECODE_SEQ_LEN = 1_024;
+
+function decodeBytes(program: RankProgram, sizes: EngineSizes, readBytesPerSecond: number | null): DecodeExplanation {
+  const { dims, limits } = program;
+  const seqLen = Math.min(DECODE_SEQ_LEN, limits.maxSeqLen);
+  const weightsBytes = program.weights.reduce((sum, weight, index) => {
+    return sum + (sizes.weights[index]?.bytes ?? 0) * shareRead(weight, dims);
+  }, 0);
+  const kvBytes = program.ops.reduce((sum, op) => {
+    if (op.op !== "attention") return sum;
+    return sum + (op.window === 0 ? seqLen : Math.min(op.window, seqLen)) * kvBytesPerLayer(program);
+  }, 0);
+  const totalBytes = Math.round(weightsBytes) + kvBytes;
+  return {
+    seq_len: seqLen,
+    weights_bytes: Math.round(weightsBytes),
+    kv_bytes: kvBytes,
+    total_bytes: totalBytes,
+    read_bytes_per_second: readBytesPerSecond,
+    tokens_per_second_max: readBytesPerSecond === null ? null : readBytesPerSecond / totalBytes,
+  };
+}
+
+/** The part of a weight that one token reads: one row of the embedding, the chosen experts, all of the rest. */
+function shareRead(weight: WeightTensor, dims: RankProgram["dims"]): number {
+  const kind = classOf(weight);
+  if (kind === "embedding") return 1 / weight.rows;
+  return kind === "experts" ? dims.expertsPerToken / dims.numExperts : 1;
+}
+
+function kernelCounts({ kernels }: EngineSizes): Explanation["kernels"] {
+  const rows = new Map<string, Explanation["kernels"][number]>();
+  for (const { package: packageName, kernel, ops } of kernels) {
+    const key = [packageName, kernel, ...ops].join("\0");
+    const row = rows.get(key) ?? { ops: [...ops], package: packageName, kernel, count: 0 };
+    row.count++;
+    rows.set(key, row);
+  }
+  return [...rows.values()];
+}
+
+/** Ops of the frame around the layers (the last norm, the head) are what `per_step` has beyond layers x `per_layer`. */
+function opCounts(program: RankProgram): Explanation["ops"] {
+  const counts = new Map<string, number>();
+  for (const { op } of program.ops) counts.set(op, (counts.get(op) ?? 0) + 1);
+  const numLayers = counts.get("attention") ?? 1;
+  return [...counts].map(([op, count]) => ({ op, per_layer: Math.floor(count / numLayers), per_step: count }));
+}

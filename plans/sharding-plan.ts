@@ -1,0 +1,128 @@
+import { z } from "zod";
+
+import { isMapping, isWholeNumber } from "./plain-value.js";
+import { throwProblems } from "./problems.js";
+import type { ShardStyle } from "./shard-rules.js";
+import { autoOrWholeNumber, checkYaml, oneOf, wanted, wholeNumber, type Checked } from "./yaml-schema.js";
+import { parseYaml, type YamlPath, type YamlSource } from "./yaml-source.js";
+
+/** Where each tensor and each token goes, as it was written; what was left out is auto. */
+export interface ShardingPlan {
+  kind: "ShardingPlan";
+  /** Ranks of a replica. */
+  worldSize: number;
+  /** Heads over `tp` ranks, replicated over the rest of `ranks`; ranks that are not named run experts only. */
+  attention: { tp: number | "auto"; ranks: number[] | "auto" };
+  /** `ep` groups of ranks that hold different experts, each expert cut over the `tp` ranks of its group. */
+  experts: {
+    ep: number | "auto";
+    tp: number | "auto";
+    /** Expert ids by rank. */
+    assign: "auto" | Record<string, number[]>;
+  };
+  /** Whether every rank holds every hidden state of a step, or each its own tokens'. */
+  tokens: "auto" | "replicated" | "sharded";
+  /** Relative capacity of each rank; uneven cuts follow it. */
+  weights: "auto" | number[];
+  /** Styles by pattern of module names; a later line overrides an earlier one. */
+  shard: Record<string, ShardStyle>;
+  /** `FILE:line:column` of a path, for errors found later. */
+  placeOf(path: YamlPath): string;
+}
+
+/** Plans that come with Moesaic: `presets/NAME.yaml` beside this file, read by whoever may read files. */
+export const PRESET_NAMES = ["gpt-oss-1rank"] as const;
+
+/**
+ * Reads a plan file.
+ * @throws MoesaicError invalid_argument with every problem and its place
+ */
+export function parseShardingPlan(yaml: string, fileName: string): ShardingPlan {
+  const { value, problems } = parsePlanMapping(parseYaml(yaml, fileName), []);
+  throwProblems(problems, fileName);
+  return value as ShardingPlan;
+}
+
+/** The plan inside another document, such as a cluster spec's `spec.plan`. */
+export function parsePlanMapping(source: YamlSource, path: YamlPath): Checked<ShardingPlan> {
+  const { value, problems } = checkYaml(source, path, planSchema);
+  if (value === null) return { value, problems };
+  return { value: { ...value, placeOf: (inner) => source.placeOf([...path, ...inner]) }, problems: [] };
+}
+
+/** The plan that suits a model on some ranks: whole experts on each rank, attention replicated. */
+export function autoPlan(numRanks: number): ShardingPlan {
+  return {
+    kind: "ShardingPlan",
+    worldSize: numRanks,
+    attention: { tp: "auto", ranks: "auto" },
+    experts: { ep: "auto", tp: "auto", assign: "auto" },
+    tokens: "auto",
+    weights: "auto",
+    shard: {},
+    placeOf: () => "plan auto",
+  };
+}
+
+// ---- schema --------------------------------------------------------------------------------------------------------
+
+const MAX_RANKS = 1_024;
+const MAX_EXPERTS = 65_536;
+
+function isListOf(value: unknown, max: number, length: number): boolean {
+  return Array.isArray(value) && value.length <= length && value.every((item) => isWholeNumber(item, 0, max));
+}
+
+function isAssignment(value: unknown): boolean {
+  if (value === "auto") return true;
+  return (
+    isMapping(value) &&
+    Object.entries(value).every(([rank, ids]) => /^\d{1,4}$/.test(rank) && isListOf(ids, MAX_EXPERTS, MAX_EXPERTS))
+  );
+}
+
+function isWeights(value: unknown): boolean {
+  if (value === "auto") return true;
+  const isCapacity = (item: unknown): boolean => typeof item === "number" && item > 0 && item < 1e30;
+  return Array.isArray(value) && value.length >= 1 && value.length <= MAX_RANKS && value.every(isCapacity);
+}
+
+const STYLE_NAMES = ["colwise", "rowwise", "local_colwise", "replicate"];
+
+function isStyle(value: unknown): boolean {
+  if (typeof value === "string") return STYLE_NAMES.includes(value);
+  if (!isMapping(value) || value["by"] !== "expert") return false;
+  return (
+    Object.keys(value).every((key) => key === "by" || key === "then") &&
+    ["intermediate", "none"].includes(value["then"] as string)
+  );
+}
+
+const planSchema = z.strictObject({
+  kind: oneOf("ShardingPlan").default("ShardingPlan"),
+  worldSize: wholeNumber(1, MAX_RANKS),
+  attention: z
+    .strictObject({
+      tp: autoOrWholeNumber(1, MAX_RANKS).default("auto"),
+      ranks: wanted<number[] | "auto">(
+        "auto or a list of ranks",
+        (value) => value === "auto" || (isListOf(value, MAX_RANKS - 1, MAX_RANKS) && (value as unknown[]).length > 0),
+      ).default("auto"),
+    })
+    .prefault({}),
+  experts: z
+    .strictObject({
+      ep: autoOrWholeNumber(1, MAX_RANKS).default("auto"),
+      tp: autoOrWholeNumber(1, MAX_RANKS).default("auto"),
+      assign: wanted<"auto" | Record<string, number[]>>("auto or expert ids by rank", isAssignment).default("auto"),
+    })
+    .prefault({}),
+  tokens: oneOf("auto", "replicated", "sharded").default("auto"),
+  weights: wanted<"auto" | number[]>("auto or one number above 0 for each rank", isWeights).default("auto"),
+  shard: z
+    .record(
+      z.string(),
+      wanted<ShardStyle>(`${STYLE_NAMES.join(", ")} or { by: expert, then: intermediate | none }`, isStyle),
+    )
+    .default({}),
+});
