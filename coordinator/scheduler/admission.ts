@@ -1,0 +1,81 @@
+import { MoesaicError } from "../../proto/errors.js";
+import { kvBlocksMin, type KvShape } from "./kv-tables.js";
+import type { SchedulerConfig } from "./scheduler-config.js";
+import type { SequenceSpec } from "./sequence.js";
+
+/** A guess for clients: long enough that a place has mostly come free, short enough that it has not stood empty long. */
+const RETRY_AFTER_MS = 1000;
+const SEQ_ID_MAX = 2 ** 31 - 1;
+
+/** What a spec is held against. */
+export interface Door {
+  config: SchedulerConfig;
+  shape: KvShape;
+  numWaiting: number;
+  /** A sequence with the spec's seqId lives. */
+  isLive: boolean;
+}
+
+/** Refuses what could never run, and what there is no room to keep. @throws MoesaicError as Scheduler.add says */
+export function checkSpec(spec: SequenceSpec, door: Door): void {
+  checkIds(spec, door);
+  checkLength(spec, door.config);
+  checkTokenIds(spec, door.config.vocabSize);
+  checkBlocks(spec, door);
+  const { maxWaiting } = door.config;
+  if (door.numWaiting < maxWaiting) return;
+  const text = `queue: ${maxWaiting} sequences may wait, and as many do; try again later`;
+  throw new MoesaicError("resource_exhausted", text, { requestId: spec.requestId, retryAfterMs: RETRY_AFTER_MS });
+}
+
+function checkIds({ seqId, requestId, priority, deadlineMs }: SequenceSpec, { isLive }: Door): void {
+  if (!Number.isSafeInteger(seqId) || seqId < 0 || seqId > SEQ_ID_MAX) {
+    throw invalid(requestId, "seqId", `wanted an integer from 0 to ${SEQ_ID_MAX}, got ${seqId}`);
+  }
+  if (isLive) throw invalid(requestId, "seqId", `wanted one that is not in use, got ${seqId}`);
+  if (!Number.isSafeInteger(priority)) {
+    throw invalid(requestId, "priority", `wanted an integer, got ${priority}`);
+  }
+  if (deadlineMs !== null && !Number.isFinite(deadlineMs)) {
+    throw invalid(requestId, "deadlineMs", `wanted milliseconds or null, got ${deadlineMs}`);
+  }
+}
+
+function checkLength(
+  { requestId, promptTokenIds, sampling, wantsLogits }: SequenceSpec,
+  config: SchedulerConfig,
+): void {
+  const numTokens = promptTokenIds.length;
+  if (numTokens === 0) throw invalid(requestId, "promptTokenIds", "wanted at least one token, got none");
+  // Logits are asked of the prompt alone; everything else leaves room for one output.
+  const numTokensMin = wantsLogits ? numTokens : numTokens + 1;
+  if (numTokensMin > config.maxSeqLen) {
+    const text = `wanted at most ${config.maxSeqLen} tokens with the output, got ${numTokensMin}; shorten the prompt`;
+    throw invalid(requestId, "promptTokenIds", text);
+  }
+  const { maxSeqLen } = sampling;
+  if (!Number.isSafeInteger(maxSeqLen) || maxSeqLen < numTokensMin || maxSeqLen > config.maxSeqLen) {
+    const text = `wanted an integer from ${numTokensMin} to ${config.maxSeqLen}, got ${maxSeqLen}`;
+    throw invalid(requestId, "sampling.maxSeqLen", text);
+  }
+}
+
+function checkTokenIds({ requestId, promptTokenIds }: SequenceSpec, vocabSize: number): void {
+  for (let i = 0; i < promptTokenIds.length; i++) {
+    const tokenId = promptTokenIds[i]!;
+    if (Number.isSafeInteger(tokenId) && tokenId >= 0 && tokenId < vocabSize) continue;
+    throw invalid(requestId, `promptTokenIds[${i}]`, `wanted a token id from 0 to ${vocabSize - 1}, got ${tokenId}`);
+  }
+}
+
+function checkBlocks({ requestId, promptTokenIds }: SequenceSpec, { config, shape }: Door): void {
+  const needed = kvBlocksMin(shape, promptTokenIds.length);
+  const total = config.numBlocks - 1;
+  if (needed <= total) return;
+  const text = `KV blocks: a prompt of ${promptTokenIds.length} tokens needs ${needed}, the pool has ${total}; shorten it, or give the engine more blocks`;
+  throw new MoesaicError("resource_exhausted", text, { requestId });
+}
+
+function invalid(requestId: string, place: string, text: string): MoesaicError {
+  return new MoesaicError("invalid_argument", text, { requestId, place });
+}

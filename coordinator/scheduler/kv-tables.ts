@@ -1,0 +1,167 @@
+import { assert } from "../../proto/errors.js";
+import type { BlockPool } from "./block-pool.js";
+
+/** How KV is laid out, the same for every sequence. */
+export interface KvShape {
+  /** Tokens per KV block. */
+  blockSize: number;
+  /** One entry per KV group: tokens a query sees, itself included; 0 means all. Group 0 is always a full one. */
+  windows: readonly number[];
+}
+
+/** Blocks that hold `numTokens` tokens from the sequence's start. */
+export function blocksFor(shape: KvShape, numTokens: number): number {
+  return Math.ceil(numTokens / shape.blockSize);
+}
+
+/**
+ * Most blocks that one group holds while a sequence grows to `numTokens` in chunks of at most `chunk` tokens. A query
+ * reads window - 1 earlier tokens, so a step touches window - 1 + chunk in a row; these may begin inside a block.
+ */
+export function groupBlocksMax(shape: KvShape, window: number, numTokens: number, chunk: number): number {
+  const all = blocksFor(shape, numTokens);
+  return window === 0 ? all : Math.min(all, blocksFor(shape, window - 1 + chunk) + 1);
+}
+
+/** The same over all groups: what a pool must have free for the sequence to get there undisturbed. */
+export function kvBlocksMax(shape: KvShape, numTokens: number, chunk: number): number {
+  return shape.windows.reduce((sum, window) => sum + groupBlocksMax(shape, window, numTokens, chunk), 0);
+}
+
+/**
+ * Fewest blocks with which a sequence can get to `numTokens` at all, one token a step. The need is highest somewhere in
+ * the last block: from one block to the next the full groups grow and the sliding ones repeat themselves.
+ */
+export function kvBlocksMin(shape: KvShape, numTokens: number): number {
+  let most = 0;
+  for (let position = (blocksFor(shape, numTokens) - 1) * shape.blockSize; position < numTokens; position++) {
+    const end = Math.floor(position / shape.blockSize) + 1;
+    const held = shape.windows.reduce((sum, window) => sum + end - firstLiveIndex(shape, window, position), 0);
+    most = Math.max(most, held);
+  }
+  return most;
+}
+
+/**
+ * The block tables of one sequence, one per KV group. All groups grow to the same end; sliding groups give back blocks
+ * at their front:
+ *
+ *     table index    0     1     2     3     4          blockSize 4, window 6, 14 tokens computed
+ *     full          [b1]  [b2]  [b3]  [b4]
+ *     sliding        -     -    [b7]  [b9]              token 14 reads 9..14, so blocks 0 and 1 (tokens 0..7) are dead
+ */
+export class KvTables {
+  readonly #pool: BlockPool;
+  readonly #shape: KvShape;
+  readonly #groups: GroupTable[];
+  /** Table index past the last block, in every group. */
+  #endIndex = 0;
+  /** Table index up to which step plans have told the ranks. */
+  #toldIndex = 0;
+
+  constructor(pool: BlockPool, shape: KvShape) {
+    this.#pool = pool;
+    this.#shape = shape;
+    this.#groups = shape.windows.map((window) => ({ window, firstIndex: 0, blockIds: [] }));
+  }
+
+  /** Tokens that the tables have room for. */
+  get numTokensMax(): number {
+    return this.#endIndex * this.#shape.blockSize;
+  }
+
+  /** Most of `wanted` further tokens for which the pool has blocks now. */
+  numTokensThatFit(numComputedTokens: number, wanted: number): number {
+    const room = this.numTokensMax - numComputedTokens;
+    if (wanted <= room) return wanted;
+    const blocksEach = Math.floor(this.#pool.numFree / this.#groups.length);
+    return Math.min(wanted, room + blocksEach * this.#shape.blockSize);
+  }
+
+  /** Blocks still to be taken, at the worst moment, on the way to `numTokens` in chunks of at most `chunk`. */
+  blocksPromised(numTokens: number, chunk: number): number {
+    return this.#groups.reduce((sum, group) => {
+      return sum + Math.max(0, groupBlocksMax(this.#shape, group.window, numTokens, chunk) - group.blockIds.length);
+    }, 0);
+  }
+
+  /** Makes room for `numTokens` tokens in every group; the caller has asked that they fit. */
+  grow(numTokens: number): void {
+    const count = blocksFor(this.#shape, numTokens) - this.#endIndex;
+    if (count <= 0) return;
+    assert(this.#pool.numFree >= count * this.#groups.length, "grew past the free blocks");
+    for (const group of this.#groups) assert(this.#pool.allocate(count, group.blockIds), "all or nothing broke");
+    this.#endIndex += count;
+  }
+
+  /** Frees the sliding groups' blocks that no token from `numComputedTokens` on can see. */
+  freeBehindWindow(numComputedTokens: number): void {
+    for (const group of this.#groups) {
+      const numDead = firstLiveIndex(this.#shape, group.window, numComputedTokens) - group.firstIndex;
+      if (numDead <= 0) continue;
+      assert(group.firstIndex + numDead <= this.#toldIndex, "freed a block before the ranks knew of it");
+      for (const blockId of group.blockIds.splice(0, numDead)) this.#pool.release(blockId);
+      group.firstIndex += numDead;
+    }
+  }
+
+  /**
+   * Appends a record [row, first table index, count, block ids…] per group that the ranks have not been told of.
+   * @param deltas one list per group, as StepPlan.blockDeltas
+   */
+  tell(row: number, deltas: readonly number[][]): void {
+    const count = this.#endIndex - this.#toldIndex;
+    if (count === 0) return;
+    for (const [index, group] of this.#groups.entries()) {
+      const records = deltas[index]!;
+      records.push(row, this.#toldIndex, count);
+      const begin = this.#toldIndex - group.firstIndex;
+      for (let i = begin; i < group.blockIds.length; i++) records.push(group.blockIds[i]!);
+    }
+    this.#toldIndex = this.#endIndex;
+  }
+
+  /** Gives every block back. Last first, so that the next sequence takes the first one first. */
+  free(): void {
+    for (const group of this.#groups) {
+      for (let i = group.blockIds.length - 1; i >= 0; i--) this.#pool.release(group.blockIds[i]!);
+      group.blockIds = [];
+      group.firstIndex = 0;
+    }
+    this.#endIndex = 0;
+    this.#toldIndex = 0;
+  }
+
+  numBlocks(groupIndex: number): number {
+    return this.#groups[groupIndex]!.blockIds.length;
+  }
+
+  /** Adds this sequence's references to `references`, which has an entry per block of the pool. */
+  recount(references: Int32Array): void {
+    for (const group of this.#groups) {
+      assert(group.firstIndex + group.blockIds.length === this.#endIndex, "a table ends where no other does");
+      for (const blockId of group.blockIds) references[blockId]!++;
+    }
+  }
+
+  /** Asserts the bound on what sliding groups hold while `chunk` tokens are computed. */
+  checkBounds(chunk: number): void {
+    for (const { window, blockIds } of this.#groups) {
+      const most = groupBlocksMax(this.#shape, window, this.numTokensMax, chunk);
+      assert(blockIds.length <= most, `a group of window ${window} holds ${blockIds.length} blocks, more than ${most}`);
+    }
+  }
+}
+
+interface GroupTable {
+  window: number;
+  /** Table index of `blockIds[0]`; above 0 only in sliding groups. */
+  firstIndex: number;
+  blockIds: number[];
+}
+
+/** Table index of the first block that a query at `position` or later reads. */
+function firstLiveIndex(shape: KvShape, window: number, position: number): number {
+  if (window === 0) return 0;
+  return Math.floor(Math.max(0, position - window + 1) / shape.blockSize);
+}

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, type StepPlan, type StepResult } from "../../proto/step.js";
+import { silentLogger } from "../../proto/log.js";
+import { Scheduler } from "./scheduler.js";
+import type { SchedulerConfig } from "./scheduler-config.js";
+import type { SequenceSpec } from "./sequence.js";
+
+// What the ranks answer wrongly is our own bug, and stops. The conversations of testdata show what comes of right answers.
+describe("Scheduler", () => {
+  const wrong: [string, RegExp, Partial<StepResult>][] = [
+    ["of a step that was never planned", /step 2 was never planned/, { stepId: 2 }],
+    ["of an epoch to come", /never planned/, { epoch: 2 }],
+    ["of another row", /row 3, not row 0/, { seqRows: Int32Array.of(3) }],
+    ["without a sample", /not row 0/, { seqRows: Int32Array.of() }],
+    ["with a sample too many", /2 samples for 1/, { seqRows: Int32Array.of(0, 1) }],
+    ["with a token outside the vocabulary", /token id 50 is not/, { tokenIds: Int32Array.of(50) }],
+    ["with an unknown finish", /unknown finish 9/, { finishes: Int32Array.of(9) }],
+    ["that ends by length too early", /by length at 4/, { finishes: Int32Array.of(FINISH_LENGTH) }],
+    ["with logits that nobody wanted", /logits for more than 0/, { logits: new Float32Array(50) }],
+    ["with fewer alternatives than asked for", /2 alternatives wanted, the result has 1/, { numTopLogprobs: 1 }],
+  ];
+  for (const [what, message, fields] of wrong) {
+    it(`stops on a result ${what}`, () => {
+      const { scheduler, plan } = planned({ numTopLogprobs: 2 });
+      assert.throws(() => scheduler.apply({ ...answer(plan), ...fields }, 0), { code: "internal", message });
+    });
+  }
+
+  it("stops on a sequence that goes on at its full length", () => {
+    const { scheduler, plan } = planned({ maxSeqLen: 4 });
+    const message = /full length and did not end/;
+    assert.throws(() => scheduler.apply(answer(plan), 0), { code: "internal", message });
+  });
+
+  it("stops on missing logits", () => {
+    const { scheduler, plan } = planned({}, { wantsLogits: true });
+    const none = { seqRows: Int32Array.of(), logits: new Float32Array(149) };
+    assert.throws(() => scheduler.apply({ ...answer(plan), ...none }, 0), { message: /logits of 3 tokens wanted/ });
+  });
+
+  it("has one plan outstanding", () => {
+    const { scheduler } = planned();
+    assert.throws(() => scheduler.schedule(1), { code: "internal", message: /has no result yet/ });
+  });
+
+  it("returns the logprobs that were asked for, and the times that were seen", () => {
+    const { scheduler, plan } = planned({ numTopLogprobs: 2 });
+    const columns = { topTokenIds: Int32Array.of(7, -1), topLogprobs: Float32Array.of(-0.5, NaN) };
+    const result = { ...answer(plan), ...columns, numTopLogprobs: 2, finishes: Int32Array.of(FINISH_STOP) };
+    const counts = { numPromptTokens: 3, numOutputTokens: 1, numCachedTokens: 0 };
+    const token = { tokenId: 7, logprob: -0.5, topLogprobs: [{ tokenId: 7, logprob: -0.5 }] };
+    const timings = { arrivalMs: 10, scheduledMs: 20, firstTokenMs: 30 };
+    assert.deepEqual(scheduler.apply(result, 30), [
+      { seqId: 1, requestId: "r", ...counts, ...token, finish: "stop", timings },
+    ]);
+  });
+
+  it("goes on in a new world after a result that stopped it", () => {
+    const { scheduler, plan } = planned();
+    assert.throws(() => scheduler.apply({ ...answer(plan), tokenIds: Int32Array.of(-1) }, 0));
+    scheduler.reset(2);
+    scheduler.check();
+    const again = scheduler.schedule(1)!;
+    assert.deepEqual([again.epoch, again.stepId, ...again.tokenIds], [2, 1, 1, 2, 3]);
+    assert.throws(() => scheduler.reset(2), { code: "internal" });
+  });
+
+  it("makes no sense of a config that makes none", () => {
+    const bad: Partial<SchedulerConfig>[] = [
+      { maxBatchedTokens: 0 },
+      { numBlocks: 2 },
+      { kvGroups: [] },
+      { kvGroups: [{ kind: "sliding", window: 4 }] },
+      { admissionMargin: 1 },
+    ];
+    for (const fields of bad) {
+      assert.throws(() => new Scheduler({ ...CONFIG, ...fields }, silentLogger), { code: "internal" });
+    }
+  });
+});
+
+const CONFIG: SchedulerConfig = {
+  vocabSize: 50,
+  maxSeqLen: 16,
+  blockSize: 4,
+  numBlocks: 20,
+  kvGroups: [
+    { kind: "full", window: 0 },
+    { kind: "sliding", window: 4 },
+  ],
+  maxBatchedTokens: 8,
+  maxSequences: 2,
+  maxLogitRows: 4,
+  maxWaiting: 4,
+};
+
+const SAMPLING = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  seed: 0,
+  maxSeqLen: 8,
+  minSeqLen: 0,
+  stopTokenIds: [],
+  logitBias: [],
+  numTopLogprobs: -1,
+};
+
+/** A scheduler with the first step of one sequence, in row 0, outstanding. */
+function planned(
+  sampling: Partial<typeof SAMPLING> = {},
+  fields: Partial<SequenceSpec> = {},
+): { scheduler: Scheduler; plan: StepPlan } {
+  const scheduler = new Scheduler(CONFIG, silentLogger);
+  const named = { seqId: 1, requestId: "r", promptTokenIds: [1, 2, 3], sampling: { ...SAMPLING, ...sampling } };
+  scheduler.add({ ...named, priority: 0, deadlineMs: null, wantsLogits: false, ...fields }, 10);
+  return { scheduler, plan: scheduler.schedule(20)! };
+}
+
+function answer({ epoch, stepId }: StepPlan): StepResult {
+  return {
+    epoch,
+    stepId,
+    seqRows: Int32Array.of(0),
+    tokenIds: Int32Array.of(7),
+    finishes: Int32Array.of(FINISH_NONE),
+    logprobs: Float32Array.of(-0.5),
+    numTopLogprobs: 2,
+    topTokenIds: Int32Array.of(7, 8),
+    topLogprobs: Float32Array.of(-0.5, -1),
+    logits: new Float32Array(0),
+    engineUs: 0,
+  };
+}

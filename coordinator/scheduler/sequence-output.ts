@@ -1,0 +1,66 @@
+import type { MoesaicError } from "../../proto/errors.js";
+import type { FinishReason, Sequence, SequenceEnd } from "./sequence.js";
+
+/** What happened to one sequence: a token, logits, its end, or a token or logits and its end. */
+export interface SequenceOutput {
+  seqId: number;
+  requestId: string;
+  numPromptTokens: number;
+  /** Outputs so far, this token included. */
+  numOutputTokens: number;
+  /** Prompt tokens that came from the prefix cache. */
+  numCachedTokens: number;
+  /** Absent on logits, and on an end that no token caused. */
+  tokenId?: number;
+  /** Natural logarithm; present when the sequence asked for logprobs. */
+  logprob?: number;
+  /** Best first; present when the sequence asked for alternatives. */
+  topLogprobs?: TokenLogprob[];
+  logits?: SequenceLogits;
+  /** Present exactly once per sequence, on its last output. */
+  finish?: FinishReason;
+  /** Why it finished so: with error always, with abort when its deadline passed (deadline_exceeded). */
+  error?: MoesaicError;
+  /** Present with `finish`. */
+  timings?: SequenceTimings;
+}
+
+export interface TokenLogprob {
+  tokenId: number;
+  logprob: number;
+}
+
+export interface SequenceLogits {
+  /** Position of the first row's token. Successive outputs of a sequence continue without gap or overlap. */
+  position: number;
+  numTokens: number;
+  /** (numTokens, vocabSize), a view into the step's result. */
+  values: Float32Array;
+}
+
+/** On the clock of `nowMs`; null: did not happen. */
+export interface SequenceTimings {
+  arrivalMs: number;
+  /** First admission. */
+  scheduledMs: number | null;
+  firstTokenMs: number | null;
+}
+
+/** An output that says who it is about and nothing yet of what happened. */
+export function outputFor(sequence: Sequence): SequenceOutput {
+  return {
+    seqId: sequence.seqId,
+    requestId: sequence.requestId,
+    numPromptTokens: sequence.promptTokenIds.length,
+    numOutputTokens: sequence.outputTokenIds.length,
+    numCachedTokens: sequence.numCachedTokens,
+  };
+}
+
+/** Makes an output the sequence's last. */
+export function addEnd(output: SequenceOutput, sequence: Sequence, end: SequenceEnd): void {
+  const { arrivalMs, scheduledMs, firstTokenMs } = sequence;
+  output.finish = end.finish;
+  if (end.error !== undefined) output.error = end.error;
+  output.timings = { arrivalMs, scheduledMs, firstTokenMs };
+}

@@ -1,0 +1,125 @@
+import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, type RowSampling } from "../../proto/step.js";
+import { assert, type MoesaicError } from "../../proto/errors.js";
+import type { KvTables } from "./kv-tables.js";
+
+/** What a caller adds: one choice of a request. */
+export interface SequenceSpec {
+  /** Unique among the live ones, 0 to 2^31 - 1. */
+  seqId: number;
+  requestId: string;
+  /** At least one token; copied. */
+  promptTokenIds: ArrayLike<number>;
+  /** `sampling.maxSeqLen` bounds the outputs. */
+  sampling: RowSampling;
+  /** The smaller is served the earlier; 0 is the usual one. */
+  priority: number;
+  /** On the clock of `nowMs`; null: none. */
+  deadlineMs: number | null;
+  /** Returns the logits after every prompt token, and samples nothing. */
+  wantsLogits: boolean;
+}
+
+export type FinishReason = "stop" | "length" | "abort" | "error";
+
+/** How a sequence ended. `error` says why with finish reason error, and with abort when a deadline passed. */
+export interface SequenceEnd {
+  finish: FinishReason;
+  error?: MoesaicError;
+}
+
+/** State of one running generation. Its fields are written by the scheduler alone. */
+export class Sequence {
+  readonly seqId: number;
+  readonly requestId: string;
+  readonly promptTokenIds: Int32Array;
+  readonly outputTokenIds: number[] = [];
+  readonly sampling: RowSampling;
+  readonly priority: number;
+  readonly arrivalMs: number;
+  readonly deadlineMs: number | null;
+  readonly wantsLogits: boolean;
+  /** Rank among equal priorities: how many sequences were added before. A clock's reading could be equal for two. */
+  readonly arrivalOrder: number;
+  readonly kv: KvTables;
+
+  state: "waiting" | "running" | "ended" = "waiting";
+  /** Persistent row on the ranks; -1 while waiting. */
+  row = -1;
+  /** The ranks have not heard of the row yet. */
+  isRowNew = false;
+  numComputedTokens = 0;
+  numCachedTokens = 0;
+  /** Tokens in the step being planned or in flight. */
+  numScheduledTokens = 0;
+  /** Prompt tokens whose logits have been handed out: a replay computes these again and returns nothing. */
+  numReturnedLogits = 0;
+  /** Set when the end was asked for during a step in flight. */
+  pendingEnd: SequenceEnd | null = null;
+  scheduledMs: number | null = null;
+  firstTokenMs: number | null = null;
+
+  constructor(spec: SequenceSpec, kv: KvTables, arrivalMs: number, arrivalOrder: number) {
+    this.seqId = spec.seqId;
+    this.requestId = spec.requestId;
+    this.promptTokenIds = Int32Array.from(spec.promptTokenIds);
+    this.sampling = spec.sampling;
+    this.priority = spec.priority;
+    this.deadlineMs = spec.deadlineMs;
+    this.wantsLogits = spec.wantsLogits;
+    this.kv = kv;
+    this.arrivalMs = arrivalMs;
+    this.arrivalOrder = arrivalOrder;
+  }
+
+  /** Prompt and outputs together. */
+  get numTokens(): number {
+    return this.promptTokenIds.length + this.outputTokenIds.length;
+  }
+
+  /** Tokens known and not computed. */
+  get numRemainingTokens(): number {
+    return this.numTokens - this.numComputedTokens;
+  }
+
+  /** Only the token sampled last is to be computed; everything else is prefill. */
+  get isDecoding(): boolean {
+    return this.numRemainingTokens === 1 && this.outputTokenIds.length > 0;
+  }
+
+  /** Writes the token ids of the scheduled positions to `tokenIds` from `at` on. */
+  copyScheduledTokens(tokenIds: Int32Array, at: number): void {
+    const begin = this.numComputedTokens;
+    const end = begin + this.numScheduledTokens;
+    const numPrompt = this.promptTokenIds.length;
+    if (begin < numPrompt) tokenIds.set(this.promptTokenIds.subarray(begin, Math.min(end, numPrompt)), at);
+    for (let position = Math.max(begin, numPrompt); position < end; position++) {
+      tokenIds[at + position - begin] = this.outputTokenIds[position - numPrompt]!;
+    }
+  }
+
+  /**
+   * Takes a sampled token. Stop ids are the engine's to know; the length rule is simple enough to hold it to.
+   * @returns how the token ended the sequence, or null
+   */
+  append(tokenId: number, finish: number): SequenceEnd | null {
+    this.outputTokenIds.push(tokenId);
+    const isFull = this.numTokens === this.sampling.maxSeqLen;
+    assert(this.numTokens <= this.sampling.maxSeqLen, `sequence ${this.seqId} grew past its length`);
+    assert(finish !== FINISH_NONE || !isFull, `sequence ${this.seqId} has its full length and did not end`);
+    assert(finish !== FINISH_LENGTH || isFull, `sequence ${this.seqId} ended by length at ${this.numTokens} tokens`);
+    if (finish === FINISH_NONE) return null;
+    assert(finish === FINISH_STOP || finish === FINISH_LENGTH, `unknown finish ${finish}`);
+    return { finish: finish === FINISH_STOP ? "stop" : "length" };
+  }
+}
+
+/** The one order of service: priority, then arrival. Who comes last is preempted first. */
+export function isServedBefore(a: Sequence, b: Sequence): boolean {
+  return a.priority === b.priority ? a.arrivalOrder < b.arrivalOrder : a.priority < b.priority;
+}
+
+/** Order in which deadlines pass. */
+export function isDueBefore(a: Sequence, b: Sequence): boolean {
+  const difference = a.deadlineMs! - b.deadlineMs!;
+  return difference === 0 ? a.arrivalOrder < b.arrivalOrder : difference < 0;
+}

@@ -1,0 +1,115 @@
+import { OUTPUT_LOGITS, OUTPUT_NONE, OUTPUT_SAMPLE, type NewRow, type StepPlan } from "../../proto/step.js";
+import { assert } from "../../proto/errors.js";
+import type { Sequence } from "./sequence.js";
+
+/** The step being planned: who is in it, and what is left of its budgets. */
+export class StepDraft {
+  #numTokensLeft: number;
+  #numLogitRowsLeft: number;
+  #sequences: Sequence[] = [];
+
+  constructor(maxBatchedTokens: number, maxLogitRows: number) {
+    this.#numTokensLeft = maxBatchedTokens;
+    this.#numLogitRowsLeft = maxLogitRows;
+  }
+
+  /** Most tokens of the sequence that this step may still take; blocks are the caller's care. */
+  chunkFor(sequence: Sequence): number {
+    const remaining = sequence.numRemainingTokens;
+    const chunk = Math.min(remaining, this.#numTokensLeft);
+    if (sequence.wantsLogits) {
+      // A replay passes what was returned before in chunks of its own, so that no chunk is half wanted.
+      const numReplayed = sequence.numReturnedLogits - sequence.numComputedTokens;
+      return Math.min(chunk, numReplayed > 0 ? numReplayed : this.#numLogitRowsLeft);
+    }
+    // Without a row for its sample, a prefill stops one token short of its end.
+    return chunk === remaining && this.#numLogitRowsLeft === 0 ? chunk - 1 : chunk;
+  }
+
+  add(sequence: Sequence, numTokens: number): void {
+    assert(sequence.numScheduledTokens === 0, `sequence ${sequence.seqId} is in the step already`);
+    sequence.numScheduledTokens = numTokens;
+    this.#numTokensLeft -= numTokens;
+    this.#numLogitRowsLeft -= numLogitRows(sequence);
+    assert(this.#numTokensLeft >= 0 && this.#numLogitRowsLeft >= 0, "a step's budget was overdrawn");
+    this.#sequences.push(sequence);
+  }
+
+  /** Takes a sequence out again, if it is in. */
+  drop(sequence: Sequence): void {
+    if (sequence.numScheduledTokens === 0) return;
+    this.#numTokensLeft += sequence.numScheduledTokens;
+    this.#numLogitRowsLeft += numLogitRows(sequence);
+    sequence.numScheduledTokens = 0;
+    this.#sequences = this.#sequences.filter((other) => other !== sequence);
+  }
+
+  /** The sequences of the step, in the plan's order: decodes, prefills, admissions. */
+  get sequences(): readonly Sequence[] {
+    return this.#sequences;
+  }
+
+  /**
+   * The plan of the step. Token ids are named, decodes included: with every token known there is one reading of a plan,
+   * and the ranks need not have run the step before it. Afterwards the ranks count as told of tables and rows.
+   */
+  toPlan(ids: { epoch: number; stepId: number; numGroups: number; finishedRows: Int32Array }): StepPlan {
+    const columns = emptyColumns(this.#sequences);
+    const newRows: NewRow[] = [];
+    const deltas = Array.from({ length: ids.numGroups }, (): number[] => []);
+    let at = 0;
+    for (const [index, sequence] of this.#sequences.entries()) {
+      writeColumns(columns, index, sequence, at);
+      at += sequence.numScheduledTokens;
+      if (sequence.isRowNew) newRows.push(newRow(sequence));
+      sequence.isRowNew = false;
+      sequence.kv.tell(sequence.row, deltas);
+    }
+    const { epoch, stepId, finishedRows } = ids;
+    const blockDeltas = deltas.map((records) => Int32Array.from(records));
+    return { epoch, stepId, numGrantedSteps: 0, ...columns, newRows, blockDeltas, finishedRows };
+  }
+}
+
+/** What a scheduled sequence gives back: an OUTPUT_* value. */
+export function outputOf(sequence: Sequence): number {
+  const { numScheduledTokens, numRemainingTokens, numComputedTokens } = sequence;
+  if (sequence.wantsLogits) return numComputedTokens < sequence.numReturnedLogits ? OUTPUT_NONE : OUTPUT_LOGITS;
+  return numScheduledTokens === numRemainingTokens ? OUTPUT_SAMPLE : OUTPUT_NONE;
+}
+
+function numLogitRows(sequence: Sequence): number {
+  const output = outputOf(sequence);
+  if (output === OUTPUT_LOGITS) return sequence.numScheduledTokens;
+  return output === OUTPUT_SAMPLE ? 1 : 0;
+}
+
+type Columns = Pick<StepPlan, "tokenIds" | "positions" | "seqRows" | "queryStarts" | "seqLens" | "outputs">;
+
+function emptyColumns(sequences: readonly Sequence[]): Columns {
+  const numSeqs = sequences.length;
+  const numTokens = sequences.reduce((sum, { numScheduledTokens }) => sum + numScheduledTokens, 0);
+  return {
+    tokenIds: new Int32Array(numTokens),
+    positions: new Int32Array(numTokens),
+    seqRows: new Int32Array(numSeqs),
+    queryStarts: new Int32Array(numSeqs + 1),
+    seqLens: new Int32Array(numSeqs),
+    outputs: new Int32Array(numSeqs),
+  };
+}
+
+function writeColumns(columns: Columns, index: number, sequence: Sequence, at: number): void {
+  const { numComputedTokens, numScheduledTokens } = sequence;
+  sequence.copyScheduledTokens(columns.tokenIds, at);
+  for (let i = 0; i < numScheduledTokens; i++) columns.positions[at + i] = numComputedTokens + i;
+  columns.seqRows[index] = sequence.row;
+  columns.queryStarts[index + 1] = at + numScheduledTokens;
+  columns.seqLens[index] = numComputedTokens + numScheduledTokens;
+  columns.outputs[index] = outputOf(sequence);
+}
+
+function newRow(sequence: Sequence): NewRow {
+  const { row, seqId, promptTokenIds, sampling } = sequence;
+  return { row, seqId, numPromptTokens: promptTokenIds.length, sampling };
+}

@@ -1,0 +1,75 @@
+import type { RowSampling } from "../../proto/step.js";
+import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
+import type { SequenceSpec } from "../../coordinator/scheduler/sequence.js";
+import type { Random } from "./random.js";
+
+/** A small world: pools so tight that sequences are preempted all the time, and sometimes cannot finish at all. */
+export function randomConfig(random: Random): SchedulerConfig {
+  const blockSize = random.pick([1, 2, 4, 8]);
+  const windows = random.pick([[], [1], [3], [8], [17], [5, 12]]);
+  const maxSequences = random.integer(1, 8);
+  const maxSeqLen = random.integer(8, 60);
+  const longest = (Math.ceil(maxSeqLen / blockSize) + 1) * (windows.length + 1);
+  return {
+    vocabSize: 41,
+    maxSeqLen,
+    blockSize,
+    numBlocks: Math.max(windows.length + 2, Math.ceil(longest * random.pick([0.4, 0.6, 0.8, 1, 1.5]))),
+    kvGroups: [{ kind: "full", window: 0 }, ...windows.map((window) => ({ kind: "sliding" as const, window }))],
+    maxBatchedTokens: random.pick([1, 3, 8, 16, 64]),
+    maxSequences,
+    maxLogitRows: random.integer(1, 12),
+    maxWaiting: random.pick([1, 4, 30]),
+    admissionMargin: random.pick([0, 0.01, 0.2]),
+  };
+}
+
+/** How often each thing goes wrong in one world. */
+export interface FaultRates {
+  arrival: number;
+  abort: number;
+  reset: number;
+  /** A result that comes again: at once, or while the next step is in flight. */
+  repeat: number;
+}
+
+export function randomRates(random: Random): FaultRates {
+  const arrival = random.pick([0.02, 0.1, 0.3]);
+  return { arrival, abort: random.pick([0, 0.01, 0.05]), reset: random.pick([0, 0.002, 0.02]), repeat: 0.02 };
+}
+
+/** A random request; some are too long, or hold token ids that do not exist. */
+export function randomSpec(random: Random, seqId: number, nowMs: number, config: SchedulerConfig): SequenceSpec {
+  const numPrompt = random.chance(0.03) ? 0 : random.integer(1, Math.ceil(config.maxSeqLen * random.fraction() ** 2));
+  const room = Math.max(1, config.maxSeqLen - numPrompt);
+  const numOutputs = random.chance(0.5) ? room : random.integer(1, room);
+  const vocabSize = random.chance(0.02) ? config.vocabSize + 1 : config.vocabSize;
+  return {
+    seqId,
+    requestId: `request ${seqId}`,
+    promptTokenIds: Array.from({ length: numPrompt }, () => random.integer(0, vocabSize - 1)),
+    sampling: randomSampling(random, numPrompt + numOutputs, config),
+    priority: random.chance(0.8) ? 0 : random.integer(-1, 1),
+    deadlineMs: random.chance(0.1) ? nowMs + random.integer(0, 200) : null,
+    wantsLogits: random.chance(0.1),
+  };
+}
+
+function randomSampling(random: Random, maxSeqLen: number, config: SchedulerConfig): RowSampling {
+  const stopTokenIds = random.chance(0.3) ? [random.integer(0, config.vocabSize - 1)] : [];
+  return {
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    repetitionPenalty: 1,
+    seed: random.integer(0, 3),
+    maxSeqLen,
+    minSeqLen: random.integer(0, maxSeqLen),
+    stopTokenIds,
+    logitBias: [],
+    numTopLogprobs: random.pick([-1, -1, 0, 3]),
+  };
+}

@@ -1,0 +1,397 @@
+import {
+  FINISH_LENGTH,
+  FINISH_NONE,
+  FINISH_STOP,
+  LAST_SAMPLED,
+  NULL_BLOCK_ID,
+  OUTPUT_LOGITS,
+  OUTPUT_NONE,
+  OUTPUT_SAMPLE,
+  type NewRow,
+  type RowSampling,
+  type StepPlan,
+  type StepResult,
+} from "../proto/step.js";
+import { assert, MoesaicError } from "../proto/errors.js";
+import type { KvGroup, ProgramLimits } from "../plans/rank-program.js";
+import type { Engine } from "./engine.js";
+
+export interface FakeEngineOptions {
+  epoch: number;
+  vocabSize: number;
+  limits: ProgramLimits;
+  kvGroups: readonly Pick<KvGroup, "kind" | "window">[];
+  /** Most rows of logits in one step. */
+  maxLogitRows: number;
+}
+
+/**
+ * An engine without a model: the next token is a hash of the tokens so far (`fakeToken`). It keeps the state that a real
+ * one keeps, reads the tokens back through the block tables, and holds every plan to the contract of proto/step.ts.
+ * A plan that breaks it throws MoesaicError internal; what the engine holds afterwards is not defined.
+ */
+export class FakeEngine implements Engine {
+  readonly #options: FakeEngineOptions;
+  /** (maxSequences) */
+  readonly #rows: (FakeRow | null)[];
+  /** (numBlocks * blockSize) token id in each slot, as a KV cache would have the token's keys. */
+  readonly #slots: Int32Array;
+  /** (numBlocks) who may use the block. */
+  readonly #owners: (BlockOwner | null)[];
+  #stepId = 0;
+  #numSteps = 0;
+  #isClosed = false;
+
+  constructor(options: FakeEngineOptions) {
+    const { maxSequences, numBlocks, blockSize } = options.limits;
+    this.#options = options;
+    this.#rows = Array.from({ length: maxSequences }, () => null);
+    this.#owners = Array.from({ length: numBlocks }, () => null);
+    this.#slots = new Int32Array(numBlocks * blockSize).fill(-1);
+  }
+
+  step(plan: StepPlan): Promise<StepResult> {
+    return new Promise((resolve) => resolve(this.stepNow(plan)));
+  }
+
+  /** The same without a promise, for simulations. @throws MoesaicError internal, failed_precondition after close */
+  stepNow(plan: StepPlan): StepResult {
+    if (this.#isClosed) throw new MoesaicError("failed_precondition", "the fake engine is closed; open another");
+    this.#checkIds(plan);
+    checkColumns(plan, this.#options);
+    for (const row of plan.finishedRows) this.#forget(row);
+    for (const newRow of plan.newRows) this.#begin(newRow);
+    this.#writeTables(plan.blockDeltas);
+    const sequences = this.#readSequences(plan);
+    for (const sequence of sequences) this.#computeKv(sequence);
+    this.#stepId = plan.stepId;
+    this.#numSteps++;
+    return this.#result(plan, sequences);
+  }
+
+  progress(): { counter: number; stepId: number; op: string } {
+    return { counter: this.#numSteps, stepId: this.#stepId, op: "fake" };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #checkIds({ epoch, stepId, numGrantedSteps }: StepPlan): void {
+    assert(epoch === this.#options.epoch, `plan of epoch ${epoch} in epoch ${this.#options.epoch}`);
+    assert(stepId === this.#stepId + 1, `step ${stepId} after step ${this.#stepId}`);
+    assert(numGrantedSteps === 0, `${numGrantedSteps} granted steps: the fake engine runs none`);
+  }
+
+  // ---- rows and tables
+
+  #forget(row: number): void {
+    assert(this.#rows[row] !== null && this.#rows[row] !== undefined, `row ${row} ended and was not live`);
+    this.#rows[row] = null;
+  }
+
+  #begin({ row, numPromptTokens, sampling }: NewRow): void {
+    const { limits, kvGroups } = this.#options;
+    assert(this.#rows[row] === null, `row ${row} is new and live, or no row`);
+    assert(numPromptTokens > 0 && numPromptTokens <= limits.maxSeqLen, `row ${row}: ${numPromptTokens} prompt tokens`);
+    assert(sampling.maxSeqLen <= limits.maxSeqLen, `row ${row}: maxSeqLen ${sampling.maxSeqLen}`);
+    const tables = kvGroups.map((): number[] => []);
+    this.#rows[row] = { row, numPromptTokens, sampling, tables, numComputed: 0, lastSampled: -1, isEnded: false };
+  }
+
+  #writeTables(blockDeltas: readonly Int32Array[]): void {
+    assert(blockDeltas.length === this.#options.kvGroups.length, `deltas for ${blockDeltas.length} KV groups`);
+    for (const [group, records] of blockDeltas.entries()) {
+      for (let at = 0; at < records.length; at += 3 + records[at + 2]!) this.#writeRecord(group, records, at);
+    }
+  }
+
+  #writeRecord(group: number, records: Int32Array, at: number): void {
+    const [row, first, count] = records.subarray(at, at + 3);
+    assert(count !== undefined && count > 0, `a delta record of ${count} blocks`);
+    assert(at + 3 + count <= records.length, "a delta record was cut short");
+    const table = this.#liveRow(row!).tables[group]!;
+    assert(
+      first === table.length,
+      `row ${row}, group ${group}: blocks from ${first} on, the table has ${table.length}`,
+    );
+    for (const blockId of records.subarray(at + 3, at + 3 + count)) {
+      this.#claim(blockId, { row: this.#liveRow(row!), group, index: table.length });
+      table.push(blockId);
+    }
+  }
+
+  /** A block is free when its owner ended, or will never read it again. */
+  #claim(blockId: number, owner: BlockOwner): void {
+    assert(blockId > NULL_BLOCK_ID && blockId < this.#options.limits.numBlocks, `block ${blockId} is not of the pool`);
+    const before = this.#owners[blockId]!;
+    if (before !== null && this.#rows[before.row.row] === before.row) {
+      const isDead = before.index < this.#firstLiveIndex(before.row, before.group);
+      assert(isDead, `block ${blockId} was given to row ${owner.row.row} and is in use by row ${before.row.row}`);
+      before.row.tables[before.group]![before.index] = NULL_BLOCK_ID;
+    }
+    this.#owners[blockId] = owner;
+  }
+
+  /** Table index of the first block that the row's next token reads. */
+  #firstLiveIndex({ numComputed }: FakeRow, group: number): number {
+    const { window } = this.#options.kvGroups[group]!;
+    return window === 0 ? 0 : Math.floor(Math.max(0, numComputed - window + 1) / this.#options.limits.blockSize);
+  }
+
+  #liveRow(row: number): FakeRow {
+    const state = this.#rows[row];
+    assert(state !== null && state !== undefined, `row ${row} is not live`);
+    assert(!state.isEnded, `row ${row} has ended and is still in use`);
+    return state;
+  }
+
+  // ---- one step
+
+  #readSequences(plan: StepPlan): FakeSequence[] {
+    assert(new Set(plan.seqRows).size === plan.seqRows.length, "a row occurs twice in a step");
+    return Array.from(plan.seqRows, (rowId, index) => {
+      const row = this.#liveRow(rowId);
+      const begin = plan.queryStarts[index]!;
+      const end = plan.queryStarts[index + 1]!;
+      checkPositions(plan, row, begin, end);
+      checkLength(plan, row, index, end - begin);
+      const tokenIds = plan.tokenIds.slice(begin, end);
+      this.#resolveTokens(row, tokenIds);
+      return { row, tokenIds, output: plan.outputs[index]! };
+    });
+  }
+
+  #resolveTokens(row: FakeRow, tokenIds: Int32Array): void {
+    for (let i = 0; i < tokenIds.length; i++) {
+      const isNext = i === 0 && row.lastSampled >= 0;
+      if (tokenIds[i] === LAST_SAMPLED) {
+        assert(isNext, `row ${row.row}: the last sampled token is not next`);
+        tokenIds[i] = row.lastSampled;
+      }
+      const tokenId = tokenIds[i]!;
+      assert(tokenId >= 0 && tokenId < this.#options.vocabSize, `row ${row.row}: token id ${tokenId}`);
+      assert(
+        !isNext || tokenId === row.lastSampled,
+        `row ${row.row}: token ${tokenId}, sampled was ${row.lastSampled}`,
+      );
+    }
+    row.lastSampled = -1;
+  }
+
+  #computeKv({ row, tokenIds }: FakeSequence): void {
+    const seqLen = row.numComputed + tokenIds.length;
+    for (const group of this.#options.kvGroups.keys()) {
+      for (const [i, tokenId] of tokenIds.entries()) this.#slots[this.#slot(row, group, row.numComputed + i)] = tokenId;
+    }
+    this.#checkWindows(row, seqLen);
+    row.numComputed = seqLen;
+  }
+
+  /** Every group must give back the sequence's own tokens in all of what this step's queries see. */
+  #checkWindows(row: FakeRow, seqLen: number): void {
+    for (const [group, { window }] of this.#options.kvGroups.entries()) {
+      const begin = window === 0 ? 0 : Math.max(0, row.numComputed - window + 1);
+      for (let position = begin; position < seqLen; position++) {
+        const found = this.#slots[this.#slot(row, group, position)];
+        const wanted = this.#slots[this.#slot(row, 0, position)];
+        assert(found === wanted, `row ${row.row}, group ${group}: another token at position ${position}`);
+      }
+    }
+  }
+
+  #slot(row: FakeRow, group: number, position: number): number {
+    const { blockSize } = this.#options.limits;
+    const index = Math.floor(position / blockSize);
+    const blockId = row.tables[group]![index];
+    assert(blockId !== undefined, `row ${row.row}, group ${group}: no block for position ${position}`);
+    assert(blockId !== NULL_BLOCK_ID, `row ${row.row}, group ${group}: the null block at position ${position}`);
+    const owner = this.#owners[blockId]!;
+    const isOwn = owner?.row === row && owner.group === group && owner.index === index;
+    assert(isOwn, `row ${row.row}, group ${group}: block ${blockId} at position ${position} is another's`);
+    return blockId * blockSize + (position % blockSize);
+  }
+
+  #tokensOf(row: FakeRow, numTokens: number): Int32Array {
+    return Int32Array.from({ length: numTokens }, (_, position) => this.#slots[this.#slot(row, 0, position)]!);
+  }
+
+  // ---- results
+
+  #result(plan: StepPlan, sequences: readonly FakeSequence[]): StepResult {
+    const sampled = sequences.filter(({ output }) => output === OUTPUT_SAMPLE).map(({ row }) => this.#sample(row));
+    const numTopLogprobs = Math.max(0, ...sampled.map(({ row }) => row.sampling.numTopLogprobs));
+    const top = sampled.map(({ logits, row }) => topTokens(logits, row.sampling.numTopLogprobs, numTopLogprobs));
+    return {
+      epoch: plan.epoch,
+      stepId: plan.stepId,
+      seqRows: Int32Array.from(sampled, ({ row }) => row.row),
+      tokenIds: Int32Array.from(sampled, ({ tokenId }) => tokenId),
+      finishes: Int32Array.from(sampled, ({ finish }) => finish),
+      logprobs: Float32Array.from(sampled, ({ logits, tokenId }) => logprobOf(logits, tokenId)),
+      numTopLogprobs,
+      topTokenIds: Int32Array.from(top.flatMap(({ tokenIds }) => tokenIds)),
+      topLogprobs: Float32Array.from(top.flatMap(({ logprobs }) => logprobs)),
+      logits: this.#logits(sequences),
+      engineUs: 0,
+    };
+  }
+
+  #sample(row: FakeRow): FakeSample {
+    const tokenIds = this.#tokensOf(row, row.numComputed);
+    const { vocabSize } = this.#options;
+    const tokenId = fakeToken(row.sampling, tokenIds, vocabSize);
+    const finish = finishOf(row, tokenId);
+    row.lastSampled = tokenId;
+    row.isEnded = finish !== FINISH_NONE;
+    const logits = row.sampling.numTopLogprobs < 0 ? null : fakeLogits(row.sampling, tokenIds, vocabSize);
+    return { row, tokenId, finish, logits };
+  }
+
+  #logits(sequences: readonly FakeSequence[]): Float32Array {
+    const { vocabSize } = this.#options;
+    const wanted = sequences.filter(({ output }) => output === OUTPUT_LOGITS);
+    const rows = wanted.flatMap(({ row, tokenIds }) => {
+      const all = this.#tokensOf(row, row.numComputed);
+      const begin = row.numComputed - tokenIds.length;
+      return Array.from(tokenIds, (_, i) => fakeLogits(row.sampling, all.subarray(0, begin + i + 1), vocabSize));
+    });
+    const logits = new Float32Array(rows.length * vocabSize);
+    for (const [index, values] of rows.entries()) logits.set(values, index * vocabSize);
+    return logits;
+  }
+}
+
+/**
+ * The token after `tokenIds`: a hash of the seed and all of them, moved on past the stop ids while the sequence is
+ * shorter than minSeqLen.
+ */
+export function fakeToken(
+  { seed, minSeqLen, stopTokenIds }: Pick<RowSampling, "seed" | "minSeqLen" | "stopTokenIds">,
+  tokenIds: ArrayLike<number>,
+  vocabSize: number,
+): number {
+  let tokenId = hash(seed, tokenIds) % vocabSize;
+  if (tokenIds.length >= minSeqLen) return tokenId;
+  for (let tries = 0; tries < vocabSize && stopTokenIds.includes(tokenId); tries++) tokenId = (tokenId + 1) % vocabSize;
+  return tokenId;
+}
+
+/** The logits after `tokenIds`: numbers in [0, 1) from the same hash, and 2 at the token that `fakeToken` picks. */
+export function fakeLogits(
+  sampling: Pick<RowSampling, "seed" | "minSeqLen" | "stopTokenIds">,
+  tokenIds: ArrayLike<number>,
+  vocabSize: number,
+): Float32Array {
+  const state = hash(sampling.seed, tokenIds);
+  const logits = Float32Array.from({ length: vocabSize }, (_, tokenId) => mix(state, tokenId) / 2 ** 32);
+  logits[fakeToken(sampling, tokenIds, vocabSize)] = 2;
+  return logits;
+}
+
+interface FakeRow {
+  row: number;
+  numPromptTokens: number;
+  sampling: RowSampling;
+  /** Block ids per KV group. */
+  tables: number[][];
+  numComputed: number;
+  /** The token sampled last while it is not computed yet, else -1. */
+  lastSampled: number;
+  /** A sample ended it. */
+  isEnded: boolean;
+}
+
+interface BlockOwner {
+  row: FakeRow;
+  group: number;
+  /** In the row's table. */
+  index: number;
+}
+
+interface FakeSequence {
+  row: FakeRow;
+  tokenIds: Int32Array;
+  output: number;
+}
+
+interface FakeSample {
+  row: FakeRow;
+  tokenId: number;
+  finish: number;
+  /** null when the row wants no logprobs. */
+  logits: Float32Array | null;
+}
+
+function checkColumns(plan: StepPlan, { limits, maxLogitRows }: FakeEngineOptions): void {
+  const { tokenIds, positions, seqRows, queryStarts, seqLens, outputs } = plan;
+  const numSeqs = seqRows.length;
+  assert(numSeqs > 0, "a plan without sequences");
+  assert(tokenIds.length <= limits.maxBatchedTokens, `${tokenIds.length} tokens in a step`);
+  assert(positions.length === tokenIds.length, `${positions.length} positions for ${tokenIds.length} tokens`);
+  assert(queryStarts.length === numSeqs + 1 && queryStarts[0] === 0, "queryStarts has the wrong length or start");
+  assert(queryStarts[numSeqs] === tokenIds.length, "queryStarts does not end at the number of tokens");
+  assert(seqLens.length === numSeqs && outputs.length === numSeqs, "seqLens or outputs has the wrong length");
+  let numLogitRows = 0;
+  for (let i = 0; i < numSeqs; i++) {
+    const numTokens = queryStarts[i + 1]! - queryStarts[i]!;
+    assert(numTokens > 0, `sequence ${i} of the step has ${numTokens} tokens`);
+    numLogitRows += logitRowsOf(outputs[i]!, numTokens);
+  }
+  assert(numLogitRows <= maxLogitRows, `${numLogitRows} rows of logits in a step, at most ${maxLogitRows}`);
+}
+
+function logitRowsOf(output: number, numTokens: number): number {
+  assert([OUTPUT_NONE, OUTPUT_SAMPLE, OUTPUT_LOGITS].includes(output), `unknown output ${output}`);
+  if (output === OUTPUT_LOGITS) return numTokens;
+  return output === OUTPUT_SAMPLE ? 1 : 0;
+}
+
+function checkPositions(plan: StepPlan, row: FakeRow, begin: number, end: number): void {
+  for (let i = begin; i < end; i++) {
+    const wanted = row.numComputed + i - begin;
+    assert(plan.positions[i] === wanted, `row ${row.row}: position ${plan.positions[i]}, ${wanted} is next`);
+  }
+}
+
+function checkLength(plan: StepPlan, row: FakeRow, index: number, numTokens: number): void {
+  const seqLen = row.numComputed + numTokens;
+  assert(plan.seqLens[index] === seqLen, `row ${row.row}: seqLen ${plan.seqLens[index]}, ${seqLen} is right`);
+  const roomForSample = plan.outputs[index] === OUTPUT_SAMPLE ? 1 : 0;
+  assert(seqLen + roomForSample <= row.sampling.maxSeqLen, `row ${row.row}: ${seqLen} tokens are past its maxSeqLen`);
+  assert(roomForSample === 0 || seqLen >= row.numPromptTokens, `row ${row.row} samples inside its prompt`);
+}
+
+function finishOf({ sampling, numComputed }: FakeRow, tokenId: number): number {
+  const numTokens = numComputed + 1;
+  if (numTokens > sampling.minSeqLen && sampling.stopTokenIds.includes(tokenId)) return FINISH_STOP;
+  return numTokens >= sampling.maxSeqLen ? FINISH_LENGTH : FINISH_NONE;
+}
+
+function logprobOf(logits: Float32Array | null, tokenId: number): number {
+  if (logits === null) return NaN;
+  return logits[tokenId]! - Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+}
+
+function topTokens(
+  logits: Float32Array | null,
+  count: number,
+  width: number,
+): { tokenIds: number[]; logprobs: number[] } {
+  const best = logits === null ? [] : Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const tokenIds = Array.from({ length: width }, (_, i) => (i < count ? (best[i] ?? -1) : -1));
+  return { tokenIds, logprobs: tokenIds.map((tokenId) => (tokenId < 0 ? NaN : logprobOf(logits, tokenId))) };
+}
+
+/** FNV-1a over the tokens, stirred at each, as an unsigned 32-bit number. */
+function hash(seed: number, tokenIds: ArrayLike<number>): number {
+  let state = mix(mix(0x811c9dc5, seed % 2 ** 32), Math.floor(seed / 2 ** 32));
+  for (let i = 0; i < tokenIds.length; i++) state = mix(state, tokenIds[i]!);
+  return state;
+}
+
+function mix(state: number, value: number): number {
+  let mixed = Math.imul(state ^ value, 0x01000193);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b);
+  return (mixed ^ (mixed >>> 13)) >>> 0;
+}
