@@ -301,7 +301,8 @@ typedef struct mk_row_sampling {
  *   3. temperature 0: the largest logit, ties to the lower id. Else l /= temperature; keep the top_k largest (ties at the
  *      border kept by lower id); of those the smallest set, best first, whose probability reaches top_p; of those the ones
  *      with probability >= min_p * the best; then the token with the largest l + gumbel(seed, seq_len, token id), where
- *      gumbel = -log(-log(u)), u in (0, 1) from Philox4x32-10 with key = seed, counter = (token id / 4, seq_len, 0, 0), word token id % 4.
+ *      gumbel = -log(-log(u)), u = (w + 0.5) / 2^32, w = word (token id % 4) of Philox4x32-10 with key = seed (low word first)
+ *      and counter = (token id / 4, seq_len, 0, 0).
  * The history of a row is tokens[table[r, p / block_size] * block_size + p % block_size] for p < seq_len.
  * Sources: Philox, Salmon et al. 2011; the order of steps is vLLM's. */
 typedef struct mk_sample_args {
