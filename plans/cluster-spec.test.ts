@@ -180,12 +180,13 @@ describe("checkSupported", () => {
     assert.equal(caught.code, "unimplemented");
     assert.equal(
       caught.message,
-      `cluster.yaml: 9 unsupported settings:
+      `cluster.yaml: 10 unsupported settings:
   cluster.yaml:6:10: spec.model: models are not downloaded yet; write the folder of a checkpoint
   cluster.yaml:15:13: spec.replicas: there is one replica yet; write 1
   cluster.yaml:19:11: spec.spares: a spare rank has nothing to replace yet; write 0
   cluster.yaml:20:8: spec.bus: the NATS bus is not there yet; write embedded
   cluster.yaml:34:5: spec.security: TLS and keys are not there yet; leave it out, stay on loopback
+  cluster.yaml:21:37: spec.api.http: without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT
   cluster.yaml:23:16: spec.engine.precision: fast has no kernels yet; write exact
   cluster.yaml:17:32: spec.workers[0].device: cuda has no kernels yet; write cpu
   cluster.yaml:17:15: spec.workers[0].host: workers start on this machine only yet; write localhost

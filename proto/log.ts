@@ -15,7 +15,12 @@ export interface LogOptions {
 /** The root logger of a process: JSON lines on standard error, since standard output belongs to results. */
 export function createLogger(options: LogOptions): Logger {
   return pino(
-    { level: options.level, base: options.fields ?? {}, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      level: options.level,
+      base: options.fields ?? {},
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     pino.destination({ dest: 2, sync: true }),
   );
 }

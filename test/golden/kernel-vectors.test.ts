@@ -3,17 +3,18 @@
  * a program of an op or two: open, write buffers, step, read buffers. Tolerances are those of kernel_tolerances.json.
  */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
 import type { EngineHandle, LoadPlan, WeightRead } from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import type { BufferSpec, KvGroup, Op, RankProgram, WeightTensor } from "../../plans/rank-program.js";
 import { OUTPUT_NONE, type NewRow, type StepPlan } from "../../proto/step.js";
+import { FIXTURES } from "../paths.js";
 
-const fixtures = join(findRepoRoot(import.meta.dirname), "..", "shared", "fixtures", "kernels");
+const fixtures = join(FIXTURES, "kernels");
 
 for (const packageName of ["reference", "cpu"]) {
   describe(`kernel package ${packageName}`, { skip: reasonToSkip(packageName) }, () => {
@@ -120,7 +121,6 @@ for (const packageName of ["reference", "cpu"]) {
 }
 
 function reasonToSkip(packageName: string): string | false {
-  if (!existsSync(fixtures)) return "the golden fixtures are not beside the repository";
   if (packageName === "cpu" && !native.deviceProperties().features.includes("avx2")) return "this machine has no AVX2";
   return false;
 }
@@ -539,13 +539,4 @@ function assertRowsClose(got: Values | undefined, want: Values | undefined, cols
     }
     assert.ok(Math.sqrt(error) <= relative * Math.sqrt(norm), `row ${row} is off by ${Math.sqrt(error / norm)}`);
   }
-}
-
-function findRepoRoot(from: string): string {
-  let folder = from;
-  while (!existsSync(join(folder, "package.json"))) {
-    assert.notEqual(dirname(folder), folder, "no package.json above the test");
-    folder = dirname(folder);
-  }
-  return folder;
 }

@@ -27,8 +27,8 @@ after(() => rm(dir, { recursive: true }));
 describe("openCheckpoint", () => {
   // Totals are those of the published shape table at the sizes in each config.json.
   const models = [
-    { path: "../shared/fixtures/tiny-a", files: 1, tensors: 79, bytes: 7_617_152, blocks: [8, 512, 8, 16] },
-    { path: "../shared/fixtures/tiny-b", files: 2, tensors: 60, bytes: 6_456_468, blocks: [6, 704, 9, 16] },
+    { path: "test/fixtures/tiny-a", files: 1, tensors: 79, bytes: 7_617_152, blocks: [8, 512, 8, 16] },
+    { path: "test/fixtures/tiny-b", files: 2, tensors: 60, bytes: 6_456_468, blocks: [6, 704, 9, 16] },
     { path: "models/moesaic-demo", files: 1, tensors: 117, bytes: 12_823_968, blocks: [16, 512, 6, 16] },
   ];
   for (const { path, files, tensors, bytes, blocks } of models) {
