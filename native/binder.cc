@@ -1,0 +1,193 @@
+#include "binder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "op_args.h"
+#include "text.h"
+
+namespace moesaic {
+namespace {
+
+constexpr int64_t kMaxArenaBytes = int64_t{1} << 52;  // sizes must be exact in a JavaScript number
+
+bool contains(const std::vector<int32_t>& list, int32_t value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+class Binder {
+ public:
+  Binder(const RankProgram& program, const mk_device& device, std::vector<const KernelPackage*> packages)
+      : program_(program), device_(device), packages_(std::move(packages)) {}
+
+  StatusOr<BoundProgram> bind() {
+    bound_.weights.resize(program_.weights.size());
+    if (lay_out_workspace(program_, {}, nullptr, shapes_) < 0) return too_large();
+    lay_out_weights(program_, {}, nullptr, shapes_);
+    for (const Op& op : program_.ops) args_.push_back(make_args(program_, op, shapes_));
+    for (size_t i = 0; i < args_.size(); ++i) instances_.push_back({op_kind(program_.ops[i]), args_pointer(args_[i])});
+
+    const auto num_ops = static_cast<int32_t>(program_.ops.size());
+    for (int32_t first = 0; first < num_ops; first += bound_.kernels.back().num_ops)
+      if (Status status = bind_at(first); !status.ok()) return status;
+    if (Status status = place_weights(); !status.ok()) return status;
+    if (Status status = size_arenas(); !status.ok()) return status;
+    return std::move(bound_);
+  }
+
+ private:
+  // Packages in order; within one, longer sequences first.
+  Status bind_at(int32_t first) {
+    std::string reasons;
+    for (const KernelPackage* package : packages_) {
+      const size_t length_before = reasons.size();
+      for (const mk_kernel* kernel : package->kernels) {
+        if (!computes(*kernel, first)) continue;
+        const std::string reason = decline_reason(*kernel, first);
+        if (reason.empty()) return accept(*package, *kernel, first);
+        reasons += text("; ", package->name, ": ", kernel->name, " ", reason);
+      }
+      if (reasons.size() == length_before) reasons += text("; ", package->name, ": has no kernel for it");
+    }
+    return Status(Code::kUnimplemented,
+                  text("program.ops[", first, "] (", op_name(op_kind(program_.ops[first])), "): no kernel", reasons));
+  }
+
+  bool computes(const mk_kernel& kernel, int32_t first) const {
+    if (first + kernel.num_ops > static_cast<int32_t>(program_.ops.size())) return false;
+    for (int32_t i = 0; i < kernel.num_ops; ++i)
+      if (kernel.ops[i] != op_kind(program_.ops[first + i])) return false;
+    return true;
+  }
+
+  // Why this kernel cannot have the ops from `first` on, or "".
+  std::string decline_reason(const mk_kernel& kernel, int32_t first) const {
+    if (const int32_t buffer = needed_intermediate(first, kernel.num_ops); buffer >= 0)
+      return text("would not store \"", program_.buffers[buffer].name, "\", which a later op reads");
+    if (!kernel.supports(&device_, &instances_[first], kernel.num_ops)) return "does not support these shapes on this device";
+    for (int32_t i = first; i < first + kernel.num_ops; ++i)
+      for (const MatrixUse& use : op_matrices(program_.ops[i]))
+        if (const std::string reason = layout_reason(kernel, use); !reason.empty()) return reason;
+    return "";
+  }
+
+  // A buffer that the sequence writes on its way and a later op reads, or -1.
+  int32_t needed_intermediate(int32_t first, int32_t num_ops) const {
+    const int32_t last = first + num_ops - 1;
+    const std::vector<int32_t> written_last = op_access(program_, program_.ops[last]).writes;
+    for (int32_t i = first; i < last; ++i)
+      for (const int32_t buffer : op_access(program_, program_.ops[i]).writes)
+        if (!contains(written_last, buffer) && is_read_from(last + 1, buffer)) return buffer;
+    return -1;
+  }
+
+  bool is_read_from(int32_t first, int32_t buffer) const {
+    for (size_t i = first; i < program_.ops.size(); ++i) {
+      const OpAccess access = op_access(program_, program_.ops[i]);
+      if (contains(access.reads, buffer)) return true;
+      if (contains(access.replaces, buffer)) return false;
+    }
+    return false;
+  }
+
+  std::string layout_reason(const mk_kernel& kernel, const MatrixUse& use) const {
+    const std::string& name = program_.weights[use.weight].name;
+    if (kernel.packing == nullptr) return "has no packing for its weights";
+    const BoundWeight& bound = bound_.weights[use.weight];
+    if (bound.packing != nullptr &&
+        (std::strcmp(bound.packing->layout_id, kernel.packing->layout_id) != 0 || bound.desc.slot != use.slot))
+      return text("wants \"", name, "\" in layout ", kernel.packing->layout_id, ", but an op before it has it in layout ",
+                  bound.packing->layout_id);
+    const mk_weight_desc desc = describe_weight(use.weight, use.slot);
+    const int64_t bytes = kernel.packing->packed_bytes(&desc);
+    if (bytes < 0) return text("cannot pack \"", name, "\"");
+    if (bytes % 64 != 0) return text("packs \"", name, "\" into ", bytes, " bytes, not a multiple of 64");
+    return "";
+  }
+
+  mk_weight_desc describe_weight(int32_t index, mk_weight_slot slot) const {
+    const WeightTensor& weight = program_.weights[index];
+    return {sizeof(mk_weight_desc), slot,        weight.source_dtype, weight.stored_dtype,
+            weight.num_experts,     weight.rows, weight.cols};
+  }
+
+  Status accept(const KernelPackage& package, const mk_kernel& kernel, int32_t first) {
+    bool logits_only = true;
+    for (int32_t i = first; i < first + kernel.num_ops; ++i) {
+      for (const MatrixUse& use : op_matrices(program_.ops[i])) {
+        BoundWeight& weight = bound_.weights[use.weight];
+        if (weight.packing == nullptr) weight.packing = kernel.packing;
+        weight.desc = describe_weight(use.weight, use.slot);
+      }
+      for (const int32_t buffer : op_access(program_, program_.ops[i]).writes)
+        logits_only &= program_.buffers[buffer].rows == RowsKind::kLogits;
+      logits_only &= op_kind(program_.ops[i]) != MK_OP_ROPE_KV_WRITE;
+    }
+    const auto bytes = [&](auto* count) { return count == nullptr ? 0 : count(&device_, &instances_[first], kernel.num_ops); };
+    const int64_t workspace_bytes = bytes(kernel.workspace_bytes);
+    const int64_t scratch_bytes = bytes(kernel.scratch_bytes);
+    if (workspace_bytes < 0 || scratch_bytes < 0)
+      return Status(Code::kInternal, text("kernel ", kernel.name, " of package ", package.name, " asks for negative memory"));
+    bound_.kernel_memory.workspace_bytes = std::max(bound_.kernel_memory.workspace_bytes, workspace_bytes);
+    bound_.kernel_memory.scratch_bytes.push_back(scratch_bytes);
+    bound_.kernels.push_back({&package, &kernel, first, kernel.num_ops, logits_only});
+    return {};
+  }
+
+  Status place_weights() {
+    for (size_t i = 0; i < program_.weights.size(); ++i) {
+      const WeightTensor& tensor = program_.weights[i];
+      BoundWeight& weight = bound_.weights[i];
+      if (tensor.is_matrix && weight.packing == nullptr)
+        return Status(Code::kInvalidArgument,
+                      text("program.weights[", i, "] (", tensor.name, "): no op uses it, so it has no layout"));
+      if (!tensor.is_matrix) weight.desc = describe_weight(static_cast<int32_t>(i), MK_SLOT_WEIGHT);
+      weight.bytes = tensor.is_matrix ? weight.packing->packed_bytes(&weight.desc)
+                                      : (int64_t{tensor.num_experts} * tensor.rows * 4 + 63) / 64 * 64;
+      weight.offset = bound_.weights_bytes;
+      bound_.weights_bytes += weight.bytes;
+      if (weight.bytes > kMaxArenaBytes || bound_.weights_bytes > kMaxArenaBytes) return too_large();
+    }
+    return {};
+  }
+
+  Status size_arenas() {
+    bound_.kv_block_bytes = kv_block_bytes(program_);
+    if (bound_.kv_block_bytes < 0 ||
+        __builtin_mul_overflow(bound_.kv_block_bytes, int64_t{program_.limits.num_blocks}, &bound_.kv_bytes))
+      return too_large();
+    Storage sizes_only;
+    bound_.workspace_bytes = lay_out_workspace(program_, bound_.kernel_memory, nullptr, sizes_only);
+    if (bound_.workspace_bytes < 0 || bound_.workspace_bytes > kMaxArenaBytes || bound_.kv_bytes > kMaxArenaBytes)
+      return too_large();
+    return {};
+  }
+
+  static Status too_large() {
+    return Status(Code::kInvalidArgument, "program.limits: the arenas would be larger than any machine's memory");
+  }
+
+  const RankProgram& program_;
+  const mk_device& device_;
+  const std::vector<const KernelPackage*> packages_;
+  Storage shapes_;  // no memory behind it
+  std::vector<OpArgs> args_;
+  std::vector<mk_op_instance> instances_;
+  BoundProgram bound_;
+};
+
+}  // namespace
+
+StatusOr<BoundProgram> bind_program(const RankProgram& program, const EngineOptions& options, uint32_t cpu_features) {
+  if (Status status = check_program(program); !status.ok()) return status;
+  std::vector<const KernelPackage*> packages;
+  for (const std::string& path : options.packages) {
+    StatusOr<const KernelPackage*> package = open_package(path);
+    if (!package.ok()) return package.status();
+    packages.push_back(package.value());
+  }
+  const mk_device device{sizeof(mk_device), MK_DEVICE_CPU, cpu_features, 0, options.num_threads, 0};
+  return Binder(program, device, std::move(packages)).bind();
+}
+
+}  // namespace moesaic

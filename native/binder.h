@@ -1,0 +1,52 @@
+// Binder: chooses a kernel for every op and thereby the layout of every weight and the size of every arena.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moesaic/kernel.h"
+#include "packages.h"
+#include "program.h"
+#include "status.h"
+#include "storage.h"
+
+namespace moesaic {
+
+struct EngineOptions {
+  std::vector<std::string> packages;  // paths in order of preference
+  int32_t num_threads = 1;
+};
+
+// One kernel and the ops [first_op, first_op + num_ops) it computes.
+struct BoundKernel {
+  const KernelPackage* package;
+  const mk_kernel* kernel;
+  int32_t first_op;
+  int32_t num_ops;
+  bool logits_only;  // works on logits rows alone: nothing to do in a step that wants none
+};
+
+struct BoundWeight {
+  const mk_packing* packing = nullptr;  // null for vectors
+  mk_weight_desc desc{};
+  int64_t offset = 0;  // in the weights arena
+  int64_t bytes = 0;
+};
+
+// A program that can run: sizes are exactly what an engine takes.
+struct BoundProgram {
+  std::vector<BoundKernel> kernels;
+  std::vector<BoundWeight> weights;
+  KernelMemory kernel_memory;
+  int64_t weights_bytes = 0;
+  int64_t kv_block_bytes = 0;
+  int64_t kv_bytes = 0;
+  int64_t workspace_bytes = 0;
+};
+
+// Checks the program, opens the packages, binds and sizes. Allocates no arena. Errors: as check_program and open_package, and
+// unimplemented when an op has no kernel, with what each package said.
+StatusOr<BoundProgram> bind_program(const RankProgram& program, const EngineOptions& options, uint32_t cpu_features);
+
+}  // namespace moesaic

@@ -1,0 +1,439 @@
+#include "convert.h"
+
+#include <cfloat>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "reader.h"
+#include "text.h"
+
+namespace moesaic {
+namespace {
+
+constexpr int32_t kMaxInt = INT32_MAX;
+// More than any model or machine has, and small enough that a list of them fits into memory.
+constexpr int32_t kMaxDim = 1 << 24;
+constexpr int32_t kMaxCount = 1 << 16;
+constexpr int32_t kMaxTokens = 1 << 20;
+constexpr uint32_t kMaxOps = 1 << 16;
+constexpr uint32_t kMaxWeights = 1 << 16;
+constexpr uint32_t kMaxBuffers = 1 << 12;
+constexpr uint32_t kMaxLayers = 1 << 12;
+constexpr uint32_t kMaxKvGroups = 64;
+constexpr uint32_t kMaxSources = 1 << 12;
+constexpr uint32_t kMaxPackages = 64;
+constexpr uint32_t kMaxFiles = 1 << 16;
+constexpr uint32_t kMaxReads = 1 << 24;
+constexpr int32_t kMaxThreads = 1024;
+
+using NameIndex = std::map<std::string, int32_t>;
+
+// ---- program --------------------------------------------------------------------------------------------------------------
+
+ProgramDims to_dims(const Reader& dims) {
+  const auto size = [&](const char* key) { return dims.field(key).int32(0, kMaxDim); };
+  const auto count = [&](const char* key) { return dims.field(key).int32(0, kMaxCount); };
+  return {size("hiddenSize"),  size("vocabSize"),   count("headDim"),         count("numHeads"),
+          count("numKvHeads"), count("numExperts"), count("expertsPerToken"), size("intermediateSize")};
+}
+
+ProgramLimits to_limits(const Reader& limits) {
+  return {limits.field("maxBatchedTokens").int32(1, kMaxTokens), limits.field("maxSequences").int32(1, kMaxTokens),
+          limits.field("maxSeqLen").int32(1, kMaxDim), limits.field("blockSize").int32(1, kMaxCount),
+          limits.field("numBlocks").int32(2, kMaxInt)};
+}
+
+void to_rope(const Reader& rope, RankProgram& program) {
+  rope.field("invFreq").each(kMaxLayers, [&](const Reader& item) { program.inv_freq.push_back(item.number(0, FLT_MAX)); });
+  program.attention_scaling = rope.field("attentionScaling").number(0, FLT_MAX);
+}
+
+KvGroup to_kv_group(const Reader& group) {
+  KvGroup result;
+  result.sliding = group.field("kind").one_of({"full", "sliding"}) == 1;
+  result.window = group.field("window").int32(0, kMaxDim);
+  group.field("layers").each(kMaxLayers, [&](const Reader& item) { result.layers.push_back(item.int32(0, kMaxInt)); });
+  return result;
+}
+
+WeightSource to_source(const Reader& source) {
+  WeightSource result;
+  const Reader experts = source.field("experts");
+  if (experts.length(2) != 2) experts.expected("[begin, end)");
+  result.expert_begin = experts.element(0).int32(0, kMaxDim);
+  result.expert_end = experts.element(1).int32(result.expert_begin + 1, kMaxDim);
+  const Reader shape = source.field("shape");
+  if (shape.length(3) < 1) shape.expected("1 to 3 sizes");
+  // Without experts the first size is that of the rows, and the range is [0, 1).
+  result.total_experts = shape.element(0).int32(1, kMaxDim);
+  return result;
+}
+
+WeightTensor to_weight(const Reader& weight) {
+  WeightTensor result;
+  result.name = weight.field("name").string();
+  result.is_matrix = weight.field("role").one_of({"matrix", "vector"}) == 0;
+  constexpr mk_dtype kDtypes[] = {MK_BF16, MK_MXFP4, MK_F32};
+  result.source_dtype = kDtypes[weight.field("sourceDtype").one_of({"bf16", "mxfp4"})];
+  result.stored_dtype = kDtypes[weight.field("storedDtype").one_of({"bf16", "mxfp4", "f32"})];
+  result.num_experts = weight.field("numExperts").int32(1, kMaxDim);
+  result.rows = weight.field("rows").int32(1, kMaxDim);
+  result.cols = weight.field("cols").int32(1, kMaxDim);
+  weight.field("sources").each(kMaxSources, [&](const Reader& item) { result.sources.push_back(to_source(item)); });
+  return result;
+}
+
+BufferSpec to_buffer(const Reader& buffer) {
+  BufferSpec result;
+  result.name = buffer.field("name").string();
+  result.rows = buffer.field("rows").one_of({"tokens", "logits"}) == 0 ? RowsKind::kTokens : RowsKind::kLogits;
+  result.cols = buffer.field("cols").int32(1, kMaxDim);
+  constexpr mk_dtype kDtypes[] = {MK_F32, MK_I32, MK_U8};
+  result.dtype = kDtypes[buffer.field("dtype").one_of({"f32", "i32", "u8"})];
+  return result;
+}
+
+template <typename Named>
+NameIndex index_names(const Reader& list, const std::vector<Named>& items) {
+  NameIndex names;
+  for (size_t i = 0; i < items.size(); ++i)
+    if (!names.emplace(items[i].name, static_cast<int32_t>(i)).second)
+      list.fail(text('"', items[i].name, "\" is there twice"));
+  return names;
+}
+
+// Reads the fields of one op, with names resolved.
+class OpReader {
+ public:
+  OpReader(const Reader& op, const RankProgram& program, const NameIndex& buffers, const NameIndex& weights)
+      : op_(op), program_(program), buffers_(buffers), weights_(weights) {}
+
+  Op read() const {
+    switch (op_.field("op").one_of(kOpNames)) {
+      case MK_OP_ROPE_TABLE:
+        return RopeTableOp{buffer("out")};
+      case MK_OP_EMBED:
+        return EmbedOp{weight("weight"), buffer("out")};
+      case MK_OP_RMS_NORM:
+        return RmsNormOp{buffer("x"), weight("weight"), buffer("out"), op_.field("eps").number(0, FLT_MAX)};
+      case MK_OP_LINEAR:
+        return LinearOp{buffer("x"), weight("weight"), weight_or_none("bias"), buffer("out"),
+                        op_.field("accumulate").boolean()};
+      case MK_OP_ROPE_KV_WRITE:
+        return RopeKvWriteOp{buffer("qkv"), buffer("rope"), group(), group_layer()};
+      case MK_OP_ATTENTION:
+        return AttentionOp{buffer("qkv"), weight_or_none("sinks"), buffer("out"), group(), group_layer(),
+                           op_.field("window").int32(0, kMaxDim), op_.field("scale").number(-FLT_MAX, FLT_MAX)};
+      case MK_OP_ROUTER:
+        return RouterOp{buffer("x"), weight("weight"), weight_or_none("bias"), buffer("expertIds"), buffer("expertWeights")};
+      case MK_OP_EXPERTS:
+        return experts();
+      case MK_OP_COMBINE:
+        return CombineOp{buffer("x"), buffer("expertWeights"), buffer("out")};
+      case MK_OP_GATHER_ROWS:
+        return GatherRowsOp{buffer("x"), buffer("out")};
+      case MK_OP_SAMPLE:
+        return SampleOp{buffer("logits")};
+      case MK_OP_MXFP4_DECODE:
+        return Mxfp4DecodeOp{buffer("blocks"), buffer("scales"), buffer("out")};
+      default:
+        return Mxfp4EncodeOp{buffer("x"), buffer("blocks"), buffer("scales")};
+    }
+  }
+
+ private:
+  Op experts() const {
+    return ExpertsOp{buffer("x"),
+                     buffer("expertIds"),
+                     weight("gateUp"),
+                     weight_or_none("gateUpBias"),
+                     weight("down"),
+                     weight_or_none("downBias"),
+                     buffer("out"),
+                     op_.field("alpha").number(-FLT_MAX, FLT_MAX),
+                     op_.field("limit").number(0, FLT_MAX)};
+  }
+
+  int32_t buffer(const char* key) const { return lookup(buffers_, key, "buffer"); }
+  int32_t weight(const char* key) const { return lookup(weights_, key, "weight"); }
+  int32_t weight_or_none(const char* key) const { return op_.field(key).is_null() ? kNone : weight(key); }
+
+  int32_t lookup(const NameIndex& names, const char* key, const char* what) const {
+    const Reader field = op_.field(key);
+    const std::string name = field.string();
+    const auto found = names.find(name);
+    if (found == names.end()) field.fail(text("the program has no ", what, " \"", name, "\""));
+    return found->second;
+  }
+
+  int32_t group() const {
+    return op_.field("group").int32(0, static_cast<int32_t>(program_.kv_groups.size()) - 1);
+  }
+
+  int32_t group_layer() const {
+    const std::vector<int32_t>& layers = program_.kv_groups[group()].layers;
+    const Reader field = op_.field("layer");
+    const int32_t layer = field.int32(0, kMaxInt);
+    for (size_t i = 0; i < layers.size(); ++i)
+      if (layers[i] == layer) return static_cast<int32_t>(i);
+    field.fail(text("layer ", layer, " is not in KV group ", group()));
+  }
+
+  const Reader& op_;
+  const RankProgram& program_;
+  const NameIndex& buffers_;
+  const NameIndex& weights_;
+};
+
+// ---- load plan ------------------------------------------------------------------------------------------------------------
+
+WeightRead to_read(const Reader& read) {
+  const auto bytes = [&](const char* key) { return read.field(key).integer(0, kMaxSafeInteger); };
+  return {read.field("weightIndex").int32(0, kMaxInt),
+          read.field("expert").int32(0, kMaxInt),
+          read.field("rowBegin").int32(0, kMaxInt),
+          read.field("rowEnd").int32(0, kMaxInt),
+          read.field("fileIndex").int32(0, kMaxInt),
+          bytes("fileOffset"),
+          bytes("bytes"),
+          read.field("scaleFileIndex").int32(-1, kMaxInt),
+          bytes("scaleFileOffset"),
+          bytes("scaleBytes")};
+}
+
+// ---- step plan ------------------------------------------------------------------------------------------------------------
+
+void to_sampling(const Reader& sampling, const PlanLimits& limits, RowSampling& to) {
+  const int32_t max_token_id = limits.vocab_size - 1;
+  to.temperature = sampling.field("temperature").number(0, FLT_MAX);
+  to.top_k = sampling.field("topK").int32(0, kMaxInt);
+  to.top_p = sampling.field("topP").number(0, 1);
+  to.min_p = sampling.field("minP").number(0, 1);
+  to.presence_penalty = sampling.field("presencePenalty").number(-FLT_MAX, FLT_MAX);
+  to.frequency_penalty = sampling.field("frequencyPenalty").number(-FLT_MAX, FLT_MAX);
+  to.repetition_penalty = sampling.field("repetitionPenalty").number(FLT_MIN, FLT_MAX);
+  to.seed = static_cast<uint64_t>(sampling.field("seed").integer(0, kMaxSafeInteger));
+  to.max_seq_len = sampling.field("maxSeqLen").int32(1, limits.program.max_seq_len);
+  to.min_seq_len = sampling.field("minSeqLen").int32(0, kMaxInt);
+  to.num_top_logprobs = sampling.field("numTopLogprobs").int32(-1, kMaxTopLogprobs);
+  to.stop_ids.clear();
+  sampling.field("stopTokenIds").each(kMaxStopIds, [&](const Reader& item) {
+    to.stop_ids.push_back(item.int32(0, max_token_id));
+  });
+  to.biases.clear();
+  sampling.field("logitBias").each(kMaxBiases, [&](const Reader& item) {
+    to.biases.push_back({item.field("tokenId").int32(0, max_token_id), item.field("bias").number(-FLT_MAX, FLT_MAX)});
+  });
+}
+
+void to_new_rows(const Reader& rows, const PlanLimits& limits, std::vector<NewRow>& to) {
+  to.resize(rows.length(limits.program.max_sequences));
+  size_t i = 0;
+  rows.each(limits.program.max_sequences, [&](const Reader& item) {
+    NewRow& row = to[i++];
+    row.row = item.field("row").int32(0, limits.program.max_sequences - 1);
+    row.num_prompt_tokens = item.field("numPromptTokens").int32(0, limits.program.max_seq_len);
+    to_sampling(item.field("sampling"), limits, row.sampling);
+  });
+}
+
+void to_block_deltas(const Reader& deltas, const PlanLimits& limits, std::vector<std::vector<int32_t>>& to) {
+  const uint32_t num_groups = limits.num_kv_groups;
+  // A record per row that fills its whole table: no plan needs more.
+  const size_t max = size_t(limits.program.max_sequences) * (3 + size_t(max_blocks_per_row(limits.program)));
+  to.resize(num_groups);
+  if (deltas.length(num_groups) != num_groups) deltas.fail(text("expected one Int32Array per KV group (", num_groups, ")"));
+  for (uint32_t group = 0; group < num_groups; ++group) deltas.element(group).int32s(max, to[group]);
+}
+
+// ---- to JavaScript --------------------------------------------------------------------------------------------------------
+
+Napi::Value typed_array(Napi::Env env, const std::vector<int32_t>& values) {
+  Napi::Int32Array array = Napi::Int32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Value typed_array(Napi::Env env, const std::vector<float>& values) {
+  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+// An array of convert(item).
+template <typename Items, typename Convert>
+Napi::Array array_of(Napi::Env env, const Items& items, Convert&& convert) {
+  Napi::Array array = Napi::Array::New(env, items.size());
+  uint32_t i = 0;
+  for (const auto& item : items) {
+    const Napi::HandleScope scope(env);
+    array.Set(i++, convert(item));
+  }
+  return array;
+}
+
+Napi::Array op_names(Napi::Env env, const mk_kernel& kernel) {
+  Napi::Array names = Napi::Array::New(env, kernel.num_ops);
+  for (int32_t i = 0; i < kernel.num_ops; ++i) names.Set(static_cast<uint32_t>(i), op_name(kernel.ops[i]));
+  return names;
+}
+
+double to_double(int64_t value) { return static_cast<double>(value); }
+
+}  // namespace
+
+Napi::Error to_error(Napi::Env env, const Status& status) {
+  Napi::Error error = Napi::Error::New(env, status.message());
+  error.Set("name", code_name(status.code()));
+  return error;
+}
+
+RankProgram to_program(Napi::Value value) {
+  const Reader root(value, "program");
+  RankProgram program;
+  program.rank = root.field("rank").int32(0, kMaxTokens);
+  program.world_size = root.field("worldSize").int32(1, kMaxTokens);
+  program.precision = root.field("precision").one_of({"exact", "fast"}) == 0 ? Precision::kExact : Precision::kFast;
+  program.dims = to_dims(root.field("dims"));
+  program.limits = to_limits(root.field("limits"));
+  to_rope(root.field("rope"), program);
+  root.field("kvGroups").each(kMaxKvGroups, [&](const Reader& item) { program.kv_groups.push_back(to_kv_group(item)); });
+  if (program.kv_groups.empty()) root.field("kvGroups").fail("expected at least the full-attention group");
+  root.field("weights").each(kMaxWeights, [&](const Reader& item) { program.weights.push_back(to_weight(item)); });
+  root.field("buffers").each(kMaxBuffers, [&](const Reader& item) { program.buffers.push_back(to_buffer(item)); });
+  const NameIndex buffers = index_names(root.field("buffers"), program.buffers);
+  const NameIndex weights = index_names(root.field("weights"), program.weights);
+  root.field("ops").each(kMaxOps, [&](const Reader& item) {
+    program.ops.push_back(OpReader(item, program, buffers, weights).read());
+  });
+  return program;
+}
+
+EngineOptions to_options(Napi::Value value) {
+  const Reader root(value, "options");
+  EngineOptions options;
+  root.field("packages").each(kMaxPackages, [&](const Reader& item) { options.packages.push_back(item.string()); });
+  options.num_threads = root.field("numThreads").int32(1, kMaxThreads);
+  return options;
+}
+
+LoadPlan to_load_plan(Napi::Value value) {
+  const Reader root(value, "plan");
+  LoadPlan plan;
+  root.field("files").each(kMaxFiles, [&](const Reader& item) {
+    plan.files.push_back({item.field("path").string(), item.field("bytes").integer(0, kMaxSafeInteger)});
+  });
+  root.field("reads").each(kMaxReads, [&](const Reader& item) { plan.reads.push_back(to_read(item)); });
+  plan.bytes_planned = root.field("bytesPlanned").integer(0, kMaxSafeInteger);
+  return plan;
+}
+
+void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan) {
+  const Reader root(value, "plan");
+  const size_t max_tokens = limits.program.max_batched_tokens;
+  const size_t max_seqs = max_step_seqs(limits.program);
+  plan.epoch = root.field("epoch").integer(0, kMaxSafeInteger);
+  plan.step_id = root.field("stepId").integer(0, kMaxSafeInteger);
+  plan.num_granted_steps = root.field("numGrantedSteps").int32(0, kMaxInt);
+  root.field("tokenIds").int32s(max_tokens, plan.token_ids);
+  root.field("positions").int32s(max_tokens, plan.positions);
+  root.field("seqRows").int32s(max_seqs, plan.seq_rows);
+  root.field("queryStarts").int32s(max_seqs + 1, plan.query_starts);
+  root.field("seqLens").int32s(max_seqs, plan.seq_lens);
+  root.field("outputs").int32s(max_seqs, plan.outputs);
+  to_new_rows(root.field("newRows"), limits, plan.new_rows);
+  to_block_deltas(root.field("blockDeltas"), limits, plan.block_deltas);
+  root.field("finishedRows").int32s(limits.program.max_sequences, plan.finished_rows);
+}
+
+std::string to_string(Napi::Value value, const char* name) { return Reader(value, name).string(); }
+
+int64_t to_integer(Napi::Value value, const char* name, int64_t min, int64_t max) {
+  return Reader(value, name).integer(min, max);
+}
+
+Napi::Object from_device(Napi::Env env, const DeviceInfo& device) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "cpu");
+  object.Set("name", device.name);
+  object.Set("numCores", device.num_cores);
+  object.Set("features", array_of(env, device.features, [&](const std::string& f) { return Napi::String::New(env, f); }));
+  object.Set("memoryBytes", to_double(device.memory_bytes));
+  return object;
+}
+
+Napi::Object from_package(Napi::Env env, const KernelPackage& package) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", package.name);
+  object.Set("version", package.version);
+  object.Set("path", package.path);
+  object.Set("kernels", array_of(env, package.kernels, [&](const mk_kernel* kernel) {
+               Napi::Object item = Napi::Object::New(env);
+               item.Set("name", kernel->name);
+               item.Set("ops", op_names(env, *kernel));
+               return item;
+             }));
+  return object;
+}
+
+Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const BoundProgram& bound) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("weightsBytes", to_double(bound.weights_bytes));
+  object.Set("kvBytes", to_double(bound.kv_bytes));
+  object.Set("kvBlockBytes", to_double(bound.kv_block_bytes));
+  object.Set("workspaceBytes", to_double(bound.workspace_bytes));
+  size_t weight_index = 0;
+  object.Set("weights", array_of(env, bound.weights, [&](const BoundWeight& weight) {
+               Napi::Object item = Napi::Object::New(env);
+               item.Set("name", program.weights[weight_index++].name);
+               item.Set("bytes", to_double(weight.bytes));
+               item.Set("layoutId", weight.packing == nullptr ? "" : weight.packing->layout_id);
+               item.Set("rowGranule", weight.packing == nullptr ? 1 : weight.packing->row_granule);
+               return item;
+             }));
+  object.Set("kernels", array_of(env, bound.kernels, [&](const BoundKernel& kernel) {
+               Napi::Object item = Napi::Object::New(env);
+               item.Set("package", kernel.package->name);
+               item.Set("kernel", kernel.kernel->name);
+               item.Set("ops", op_names(env, *kernel.kernel));
+               return item;
+             }));
+  return object;
+}
+
+Napi::Object from_load_report(Napi::Env env, const LoadReport& report) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("bytesRead", to_double(report.bytes_read));
+  object.Set("bytesPacked", to_double(report.bytes_packed));
+  object.Set("readMs", report.read_ms);
+  object.Set("packMs", report.pack_ms);
+  object.Set("totalMs", report.total_ms);
+  return object;
+}
+
+Napi::Object from_step_result(Napi::Env env, const StepResult& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("epoch", to_double(result.epoch));
+  object.Set("stepId", to_double(result.step_id));
+  object.Set("seqRows", typed_array(env, result.seq_rows));
+  object.Set("tokenIds", typed_array(env, result.token_ids));
+  object.Set("finishes", typed_array(env, result.finishes));
+  object.Set("logprobs", typed_array(env, result.logprobs));
+  object.Set("numTopLogprobs", result.num_top_logprobs);
+  object.Set("topTokenIds", typed_array(env, result.top_token_ids));
+  object.Set("topLogprobs", typed_array(env, result.top_logprobs));
+  object.Set("logits", typed_array(env, result.logits));
+  object.Set("engineUs", result.engine_us);
+  return object;
+}
+
+Napi::Object from_progress(Napi::Env env, const EngineProgress& progress) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("counter", static_cast<double>(progress.counter));
+  object.Set("stepId", to_double(progress.step_id));
+  object.Set("op", progress.op);
+  return object;
+}
+
+}  // namespace moesaic

@@ -1,0 +1,52 @@
+// Conversions between JavaScript and our structs. Part of the Node-API edge: they throw Napi::Error, whose name is
+// invalid_argument and whose message begins with the path of the fault, such as `program.ops[3].weight`. Every number is
+// checked for its range and every list for its length before anything is copied.
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+
+#include "binder.h"
+#include "device.h"
+#include "executor.h"
+#include "loader.h"
+#include "packages.h"
+#include "program.h"
+#include "status.h"
+#include "step.h"
+
+namespace moesaic {
+
+// An Error whose name is the status's code.
+Napi::Error to_error(Napi::Env env, const Status& status);
+
+RankProgram to_program(Napi::Value value);
+EngineOptions to_options(Napi::Value value);
+LoadPlan to_load_plan(Napi::Value value);
+
+// What the parts of a step plan must not exceed.
+struct PlanLimits {
+  explicit PlanLimits(const RankProgram& program)
+      : program(program.limits),
+        vocab_size(program.dims.vocab_size),
+        num_kv_groups(static_cast<uint32_t>(program.kv_groups.size())) {}
+  ProgramLimits program;
+  int32_t vocab_size;
+  uint32_t num_kv_groups;
+};
+// Fills `plan`, whose memory is used again.
+void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan);
+
+// An argument that is a string, or an integer in [min, max].
+std::string to_string(Napi::Value value, const char* name);
+int64_t to_integer(Napi::Value value, const char* name, int64_t min, int64_t max);
+
+Napi::Object from_device(Napi::Env env, const DeviceInfo& device);
+Napi::Object from_package(Napi::Env env, const KernelPackage& package);
+Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const BoundProgram& bound);
+Napi::Object from_load_report(Napi::Env env, const LoadReport& report);
+Napi::Object from_step_result(Napi::Env env, const StepResult& result);
+Napi::Object from_progress(Napi::Env env, const EngineProgress& progress);
+
+}  // namespace moesaic

@@ -1,0 +1,235 @@
+#include "engine_handle.h"
+
+#include <utility>
+
+#include "convert.h"
+#include "reader.h"
+#include "text.h"
+
+namespace moesaic {
+namespace {
+
+constexpr napi_type_tag kEngineTag = {0x6d6f657361696331, 0x9a3f5b7cd2e84610};
+// Run-ahead keeps a few plans under way; more than that is not worth keeping memory for.
+constexpr size_t kMaxIdleSteps = 4;
+
+// Resolves with make(), or rejects: with the status, or with what went wrong in making the value.
+template <typename Make>
+void settle(Napi::Env env, Pending& pending, const Status& status, Make&& make) {
+  if (!status.ok()) return pending.reject(env, to_error(env, status));
+  try {
+    pending.resolve(env, make());
+  } catch (const Napi::Error& error) {
+    pending.reject(env, error);
+  }
+}
+
+// A count of bytes for the user's callback.
+class ProgressMessage final : public Message {
+ public:
+  ProgressMessage(std::shared_ptr<Napi::FunctionReference> callback, int64_t bytes_done)
+      : callback_(std::move(callback)), bytes_done_(bytes_done) {}
+
+  void deliver(Napi::Env env, EngineHandle&, std::unique_ptr<Message>) override {
+    callback_->Call({Napi::Number::New(env, static_cast<double>(bytes_done_))});
+  }
+
+ private:
+  std::shared_ptr<Napi::FunctionReference> callback_;
+  int64_t bytes_done_;
+};
+
+// Loads weights, from a plan or made up.
+class LoadJob final : public EngineJob, public Message {
+ public:
+  LoadJob(EngineHandle& handle, Napi::Function on_progress)
+      : handle_(handle), on_progress_(std::make_shared<Napi::FunctionReference>(Napi::Persistent(on_progress))) {}
+
+  Pending pending;
+  LoadPlan plan;
+  bool is_dummy = false;
+  uint64_t seed = 0;
+
+  Status run(Executor& executor, const std::atomic<bool>& cancelled) override {
+    const LoadProgress progress = [this](int64_t bytes_done) {
+      handle_.post(std::make_unique<ProgressMessage>(on_progress_, bytes_done));
+    };
+    StatusOr<LoadReport> report =
+        is_dummy ? executor.load_dummy(seed, cancelled, progress) : executor.load(plan, cancelled, progress);
+    if (!report.ok()) return report.status();
+    report_ = report.value();
+    return {};
+  }
+
+  void done(std::unique_ptr<EngineJob> self, Status status) override {
+    status_ = std::move(status);
+    self.release();
+    handle_.post(std::unique_ptr<Message>(this));
+  }
+
+  void deliver(Napi::Env env, EngineHandle& handle, std::unique_ptr<Message>) override {
+    handle.settled(env);
+    settle(env, pending, status_, [&] { return from_load_report(env, report_); });
+  }
+
+ private:
+  EngineHandle& handle_;
+  std::shared_ptr<Napi::FunctionReference> on_progress_;  // shared with messages; all of them die on the JavaScript thread
+  LoadReport report_;
+  Status status_;
+};
+
+}  // namespace
+
+class StepJob final : public EngineJob, public Message {
+ public:
+  explicit StepJob(EngineHandle& handle) : handle_(handle) {}
+
+  Pending pending;
+  StepPlan plan;
+
+  Status run(Executor& executor, const std::atomic<bool>&) override { return executor.step(plan, result_); }
+
+  void done(std::unique_ptr<EngineJob> self, Status status) override {
+    status_ = std::move(status);
+    self.release();
+    handle_.post(std::unique_ptr<Message>(this));
+  }
+
+  void deliver(Napi::Env env, EngineHandle& handle, std::unique_ptr<Message> self) override {
+    handle.settled(env);
+    settle(env, pending, status_, [&] { return from_step_result(env, result_); });
+    self.release();
+    handle.recycle(std::unique_ptr<StepJob>(this));
+  }
+
+ private:
+  EngineHandle& handle_;
+  StepResult result_;
+  Status status_;
+};
+
+Napi::Value Pending::begin(Napi::Env env) {
+  napi_value promise = nullptr;
+  if (napi_create_promise(env, &deferred_, &promise) != napi_ok) throw Napi::Error::New(env);
+  return Napi::Value(env, promise);
+}
+
+void Pending::resolve(Napi::Env env, Napi::Value value) { napi_resolve_deferred(env, deferred_, value); }
+void Pending::reject(Napi::Env env, const Napi::Error& error) { napi_reject_deferred(env, deferred_, error.Value()); }
+
+EngineHandle::EngineHandle(std::unique_ptr<Engine> engine, napi_env env)
+    : engine_(std::move(engine)), env_(env), plan_limits_(engine_->executor().program()) {}
+
+EngineHandle::~EngineHandle() = default;
+
+Napi::Value EngineHandle::wrap(Napi::Env env, std::unique_ptr<Engine> engine) {
+  using Share = std::shared_ptr<EngineHandle>;
+  const Share handle(new EngineHandle(std::move(engine), env));
+  handle->results_ = Tsfn::New(env, "moesaic engine", 0, 1, handle.get(),
+                               [](Napi::Env, Share* share, EngineHandle*) { delete share; }, new Share(handle));
+  handle->results_.Unref(env);
+  // Registered after the function's own hook, so it runs before: no thread uses a function that is gone.
+  napi_add_env_cleanup_hook(env, close_at_exit, handle.get());
+
+  const auto finalize = [](Napi::Env, Share* share) {
+    (*share)->close();
+    delete share;
+  };
+  Napi::External<Share> external = Napi::External<Share>::New(env, new Share(handle), finalize);
+  external.TypeTag(&kEngineTag);
+  return external;
+}
+
+std::shared_ptr<EngineHandle> EngineHandle::unwrap(Napi::Value value) {
+  if (!value.IsExternal() || !value.As<Napi::External<void>>().CheckTypeTag(&kEngineTag))
+    Reader(value, "engine").expected("an engine made by openEngine");
+  return *value.As<Napi::External<std::shared_ptr<EngineHandle>>>().Data();
+}
+
+Engine& EngineHandle::open_engine(Napi::Env env) const {
+  if (engine_ == nullptr) throw to_error(env, Status(Code::kFailedPrecondition, "the engine is closed; open another"));
+  return *engine_;
+}
+
+int32_t EngineHandle::find_idle_buffer(Napi::Env env, const std::string& name) const {
+  const std::vector<BufferSpec>& buffers = open_engine(env).executor().program().buffers;
+  if (num_pending_ > 0)
+    throw to_error(env, Status(Code::kFailedPrecondition, "a step is under way; await it before touching buffers"));
+  for (size_t i = 0; i < buffers.size(); ++i)
+    if (buffers[i].name == name) return static_cast<int32_t>(i);
+  throw to_error(env, Status(Code::kInvalidArgument, text("name: the program has no buffer \"", name, "\"")));
+}
+
+Napi::Value EngineHandle::step(Napi::Env env, Napi::Value plan) {
+  open_engine(env);
+  std::unique_ptr<StepJob> job;
+  if (idle_steps_.empty()) {
+    job = std::make_unique<StepJob>(*this);
+  } else {
+    job = std::move(idle_steps_.back());
+    idle_steps_.pop_back();
+  }
+  to_step_plan(plan, plan_limits_, job->plan);
+  Pending& pending = job->pending;
+  return submit(env, std::move(job), pending);
+}
+
+Napi::Value EngineHandle::load(Napi::Env env, Napi::Value plan, Napi::Value on_progress) {
+  if (!on_progress.IsFunction()) Reader(on_progress, "onProgress").expected("a function");
+  auto job = std::make_unique<LoadJob>(*this, on_progress.As<Napi::Function>());
+  job->plan = to_load_plan(plan);
+  Pending& pending = job->pending;
+  return submit(env, std::move(job), pending);
+}
+
+Napi::Value EngineHandle::load_dummy(Napi::Env env, Napi::Value seed, Napi::Value on_progress) {
+  if (!on_progress.IsFunction()) Reader(on_progress, "onProgress").expected("a function");
+  auto job = std::make_unique<LoadJob>(*this, on_progress.As<Napi::Function>());
+  job->is_dummy = true;
+  job->seed = static_cast<uint64_t>(to_integer(seed, "seed", 0, kMaxSafeInteger));
+  Pending& pending = job->pending;
+  return submit(env, std::move(job), pending);
+}
+
+// Reading the arguments may have run JavaScript, which may have closed the engine.
+Napi::Value EngineHandle::submit(Napi::Env env, std::unique_ptr<EngineJob> job, Pending& pending) {
+  Engine& engine = open_engine(env);
+  const Napi::Value promise = pending.begin(env);
+  if (num_pending_++ == 0) results_.Ref(env);
+  engine.submit(std::move(job));
+  return promise;
+}
+
+void EngineHandle::settled(Napi::Env env) {
+  if (--num_pending_ == 0) results_.Unref(env);
+}
+
+void EngineHandle::recycle(std::unique_ptr<StepJob> job) {
+  if (engine_ != nullptr && idle_steps_.size() < kMaxIdleSteps) idle_steps_.push_back(std::move(job));
+}
+
+// The queue has no bound, so this never waits: a full queue would deadlock with close(), which waits for the engine thread.
+void EngineHandle::post(std::unique_ptr<Message> message) {
+  if (results_.NonBlockingCall(message.get()) == napi_ok) message.release();
+}
+
+void EngineHandle::call_js(Napi::Env env, Napi::Function, EngineHandle* handle, Message* message) {
+  std::unique_ptr<Message> owned(message);
+  // The environment is ending: nobody is left to hear it.
+  if (static_cast<napi_env>(env) == nullptr) return;
+  message->deliver(env, *handle, std::move(owned));
+}
+
+void EngineHandle::close() {
+  if (engine_ == nullptr) return;
+  engine_->close();
+  engine_.reset();
+  idle_steps_.clear();
+  napi_remove_env_cleanup_hook(env_, close_at_exit, this);
+  results_.Release();
+}
+
+void EngineHandle::close_at_exit(void* handle) { static_cast<EngineHandle*>(handle)->close(); }
+
+}  // namespace moesaic

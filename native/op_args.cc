@@ -1,0 +1,94 @@
+#include "op_args.h"
+
+#include "step.h"
+
+namespace moesaic {
+namespace {
+
+// One function per op: fields in the order of its args struct.
+struct ArgsMaker {
+  const RankProgram& program;
+  const Storage& storage;
+
+  const mk_buffer& buffer(int32_t index) const { return storage.buffers[index]; }
+  mk_weight weight(int32_t index) const {
+    if (index == kNone) return {nullptr, MK_F32, 0, 0, 0};
+    return storage.weights[index];
+  }
+  mk_kv kv(int32_t group, int32_t group_layer) const { return kv_of_layer(program, storage, group, group_layer); }
+
+  OpArgs operator()(const RopeTableOp& op) const {
+    return mk_rope_table_args{sizeof(mk_rope_table_args), &storage.step, storage.inv_freq, program.attention_scaling,
+                              buffer(op.out)};
+  }
+  OpArgs operator()(const EmbedOp& op) const {
+    return mk_embed_args{sizeof(mk_embed_args), &storage.step, weight(op.weight), buffer(op.out)};
+  }
+  OpArgs operator()(const RmsNormOp& op) const {
+    return mk_rms_norm_args{sizeof(mk_rms_norm_args), buffer(op.x), weight(op.weight), buffer(op.out), op.eps};
+  }
+  OpArgs operator()(const LinearOp& op) const {
+    return mk_linear_args{sizeof(mk_linear_args), buffer(op.x),   weight(op.weight), weight(op.bias),
+                          buffer(op.out),         op.accumulate ? 1 : 0};
+  }
+  OpArgs operator()(const RopeKvWriteOp& op) const {
+    return mk_rope_kv_write_args{sizeof(mk_rope_kv_write_args), &storage.step,   buffer(op.qkv), buffer(op.rope),
+                                 kv(op.group, op.group_layer),  program.dims.num_heads};
+  }
+  OpArgs operator()(const AttentionOp& op) const {
+    return mk_attention_args{sizeof(mk_attention_args), &storage.step,  buffer(op.qkv),
+                             weight(op.sinks),          kv(op.group, op.group_layer), buffer(op.out),
+                             program.dims.num_heads,    op.window,      op.scale};
+  }
+  OpArgs operator()(const RouterOp& op) const {
+    return mk_router_args{sizeof(mk_router_args), buffer(op.x),          weight(op.weight),
+                          weight(op.bias),        buffer(op.expert_ids), buffer(op.expert_weights)};
+  }
+  OpArgs operator()(const ExpertsOp& op) const {
+    return mk_experts_args{sizeof(mk_experts_args), buffer(op.x),         buffer(op.expert_ids),
+                           weight(op.gate_up),      weight(op.gate_up_bias), weight(op.down),
+                           weight(op.down_bias),    buffer(op.out),       first_expert(program, op),
+                           op.alpha,                op.limit};
+  }
+  OpArgs operator()(const CombineOp& op) const {
+    return mk_combine_args{sizeof(mk_combine_args), buffer(op.y), buffer(op.expert_weights), buffer(op.out)};
+  }
+  OpArgs operator()(const GatherRowsOp& op) const {
+    return mk_gather_rows_args{sizeof(mk_gather_rows_args), buffer(op.x), storage.step_arrays.logits_tokens, buffer(op.out)};
+  }
+  OpArgs operator()(const SampleOp& op) const {
+    const StepArrays& step = storage.step_arrays;
+    mk_sample_args args{};
+    args.struct_size = sizeof(mk_sample_args);
+    args.logits = buffer(op.logits);
+    args.num_sampled = step.num_sampled;
+    args.rows = step.sample_rows;
+    args.seq_lens = step.sample_seq_lens;
+    args.sampling = &storage.sampling;
+    args.history_tokens = storage.history;
+    args.history_table = storage.rows.tables[0];
+    args.max_blocks = max_blocks_per_row(program.limits);
+    args.block_size = program.limits.block_size;
+    args.allowed_mask = nullptr;
+    args.token_ids = step.sampled_ids;
+    args.logprobs = step.logprobs;
+    args.max_top_logprobs = kMaxTopLogprobs;
+    args.top_ids = step.top_ids;
+    args.top_logprobs = step.top_logprobs;
+    return args;
+  }
+  OpArgs operator()(const Mxfp4DecodeOp& op) const {
+    return mk_mxfp4_decode_args{sizeof(mk_mxfp4_decode_args), buffer(op.blocks), buffer(op.scales), buffer(op.out)};
+  }
+  OpArgs operator()(const Mxfp4EncodeOp& op) const {
+    return mk_mxfp4_encode_args{sizeof(mk_mxfp4_encode_args), buffer(op.x), buffer(op.blocks), buffer(op.scales)};
+  }
+};
+
+}  // namespace
+
+OpArgs make_args(const RankProgram& program, const Op& op, const Storage& storage) {
+  return std::visit(ArgsMaker{program, storage}, op);
+}
+
+}  // namespace moesaic

@@ -1,0 +1,26 @@
+// Kernel arguments of an op: the args struct of kernel.h, filled from the program and from where its data lie.
+#pragma once
+
+#include <variant>
+
+#include "moesaic/kernel.h"
+#include "program.h"
+#include "storage.h"
+
+namespace moesaic {
+
+// In the order of mk_op, as Op is.
+using OpArgs = std::variant<mk_rope_table_args, mk_embed_args, mk_rms_norm_args, mk_linear_args, mk_rope_kv_write_args,
+                            mk_attention_args, mk_router_args, mk_experts_args, mk_combine_args, mk_gather_rows_args,
+                            mk_sample_args, mk_mxfp4_decode_args, mk_mxfp4_encode_args>;
+static_assert(std::variant_size_v<OpArgs> == MK_OP_COUNT);
+
+// Points into `storage`, which must outlive the args.
+OpArgs make_args(const RankProgram& program, const Op& op, const Storage& storage);
+
+// The struct as kernels get it.
+inline const void* args_pointer(const OpArgs& args) {
+  return std::visit([](const auto& held) -> const void* { return &held; }, args);
+}
+
+}  // namespace moesaic

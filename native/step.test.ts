@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+
+import {
+  FINISH_LENGTH,
+  FINISH_NONE,
+  FINISH_STOP,
+  LAST_SAMPLED,
+  OUTPUT_LOGITS,
+  OUTPUT_SAMPLE,
+  type StepResult,
+} from "../proto/step.js";
+import type { EngineHandle } from "./binding.js";
+import { native, packagePath } from "./index.js";
+import { awkwardPackagePath } from "./test/awkward-package.js";
+import { TINY_VOCAB, tinyProgram } from "./test/tiny-program.js";
+import { openTinyEngine, tinyStep, type TinySequence } from "./test/tiny-steps.js";
+
+const PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5];
+
+describe("step", () => {
+  let engine: EngineHandle;
+  before(async () => {
+    engine = await openTinyEngine();
+  });
+  after(() => native.closeEngine(engine));
+
+  /** Runs one step of these sequences; with `finished` rows forgotten before. */
+  async function run(sequences: TinySequence[], finished: number[] = []): Promise<StepResult> {
+    return native.step(engine, tinyStep(sequences, { finishedRows: Int32Array.from(finished) }));
+  }
+
+  it("returns the logits of every token of a row that wants them", async () => {
+    const result = await run([{ row: 0, begin: 0, tokenIds: [3, 1, 4], output: OUTPUT_LOGITS, begins: {} }]);
+    assert.equal(result.logits.length, 3 * TINY_VOCAB);
+    assert.ok(result.logits.every(Number.isFinite));
+    assert.equal(result.seqRows.length, 0);
+    const one = await run([{ row: 0, begin: 0, tokenIds: [3], output: OUTPUT_LOGITS, begins: {} }], [0]);
+    assert.deepEqual(one.logits, result.logits.subarray(0, TINY_VOCAB));
+    await run([], [0]);
+  });
+
+  it("gives the same logits for a prompt at once, in pieces, and beside another row", async () => {
+    const whole = (await run([{ row: 0, begin: 0, tokenIds: PROMPT.slice(0, 4), output: OUTPUT_LOGITS, begins: {} }]))
+      .logits;
+    await run([{ row: 1, begin: 0, tokenIds: PROMPT.slice(0, 3), begins: {} }]);
+    const rest = { row: 1, begin: 3, tokenIds: PROMPT.slice(3, 4), output: OUTPUT_LOGITS };
+    const neighbour = { row: 2, begin: 0, tokenIds: [99, 98], begins: {} };
+    const pieces = (await run([neighbour, rest])).logits;
+    assert.deepEqual(pieces, whole.subarray(3 * TINY_VOCAB));
+    await run([], [0, 1, 2]);
+  });
+
+  it("samples the largest logit when greedy and runs on with the token just sampled", async () => {
+    const tokenIds = PROMPT;
+    const first = await run([{ row: 0, begin: 0, tokenIds, output: OUTPUT_SAMPLE, begins: {} }]);
+    await run([{ row: 1, begin: 0, tokenIds: PROMPT.slice(0, -1), begins: {} }]);
+    const last = { row: 1, begin: PROMPT.length - 1, tokenIds: PROMPT.slice(-1), output: OUTPUT_LOGITS };
+    const { logits } = await run([last]);
+    assert.equal(first.tokenIds[0], logits.indexOf(Math.max(...logits)));
+    // The second token, once by reference to the first and once by its id.
+    const second = await run([{ row: 0, begin: PROMPT.length, tokenIds: [LAST_SAMPLED], output: OUTPUT_SAMPLE }]);
+    const given = { row: 1, begin: PROMPT.length, tokenIds: [first.tokenIds[0] ?? 0], output: OUTPUT_SAMPLE };
+    assert.deepEqual((await run([given])).tokenIds, second.tokenIds);
+    await run([], [0, 1]);
+  });
+
+  it("keeps sampled rows and rows of logits apart, each in the plan's order", async () => {
+    const result = await run([
+      { row: 3, begin: 0, tokenIds: [1], output: OUTPUT_SAMPLE, begins: {} },
+      { row: 0, begin: 0, tokenIds: [2, 3], output: OUTPUT_LOGITS, begins: {} },
+      { row: 1, begin: 0, tokenIds: [1], output: OUTPUT_SAMPLE, begins: {} },
+      { row: 2, begin: 0, tokenIds: [9], begins: {} },
+    ]);
+    assert.deepEqual(result.seqRows, Int32Array.of(3, 1));
+    assert.equal(result.tokenIds[0], result.tokenIds[1]);
+    const alone = await run([{ row: 0, begin: 0, tokenIds: [2, 3], output: OUTPUT_LOGITS, begins: {} }], [0]);
+    assert.deepEqual(result.logits, alone.logits);
+    await run([], [0, 1, 2, 3]);
+  });
+
+  it("ends a row at a stop id and at its length", async () => {
+    const free = await run([{ row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE, begins: {} }]);
+    assert.deepEqual(free.finishes, Int32Array.of(FINISH_NONE));
+    const tokenId = free.tokenIds[0] ?? 0;
+    const again = { row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE };
+    const stopped = await run([{ ...again, begins: { stopTokenIds: [5, tokenId] } }], [0]);
+    assert.deepEqual(stopped.finishes, Int32Array.of(FINISH_STOP));
+    const full = await run([{ ...again, begins: { maxSeqLen: PROMPT.length + 1 } }], [0]);
+    assert.deepEqual(full.finishes, Int32Array.of(FINISH_LENGTH));
+    const masked = await run([{ ...again, begins: { stopTokenIds: [tokenId], minSeqLen: PROMPT.length + 1 } }], [0]);
+    assert.notEqual(masked.tokenIds[0], tokenId);
+    await run([], [0]);
+  });
+
+  it("applies the parameters of the row that samples, penalties over its history included", async () => {
+    const again = { row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE };
+    const biased = await run([{ ...again, begins: { logitBias: [{ tokenId: 77, bias: 1000 }] } }]);
+    assert.equal(biased.tokenIds[0], 77);
+    // Every token of the prompt but the first counts as output: presence of 5 makes 5 impossible though biased to win.
+    const begins = { logitBias: [{ tokenId: 5, bias: 1000 }], presencePenalty: 2000 };
+    const present = await run([{ ...again, begins }], [0]);
+    assert.notEqual(present.tokenIds[0], 5);
+    const begun = { logitBias: [{ tokenId: 8, bias: 1000 }], presencePenalty: 2000 };
+    const absent = await run([{ ...again, begins: begun }], [0]);
+    assert.equal(absent.tokenIds[0], 8);
+    await run([], [0]);
+  });
+
+  it("reports as many alternatives as the row that asked for most", async () => {
+    const result = await run([
+      { row: 0, begin: 0, tokenIds: [7], output: OUTPUT_SAMPLE, begins: { numTopLogprobs: 3 } },
+      { row: 1, begin: 0, tokenIds: [7], output: OUTPUT_SAMPLE, begins: { numTopLogprobs: 0 } },
+      { row: 2, begin: 0, tokenIds: [7], output: OUTPUT_SAMPLE, begins: {} },
+    ]);
+    assert.equal(result.numTopLogprobs, 3);
+    assert.equal(result.topTokenIds.length, 9);
+    assert.equal(result.topTokenIds[0], result.tokenIds[0]);
+    assert.deepEqual(result.topTokenIds.subarray(3), Int32Array.of(-1, -1, -1, -1, -1, -1));
+    assert.equal(result.logprobs[0], result.topLogprobs[0]);
+    assert.equal(result.logprobs[1], result.logprobs[0]);
+    assert.ok(Number.isNaN(result.logprobs[2]));
+    await run([], [0, 1, 2]);
+  });
+
+  it("takes a plan without tokens, which only moves rows", async () => {
+    const plan = tinyStep([{ row: 0, begin: 0, tokenIds: [1], begins: {} }], { finishedRows: Int32Array.of() });
+    const nothing = new Int32Array(0);
+    const empty = { tokenIds: nothing, positions: nothing, seqRows: nothing, seqLens: nothing, outputs: nothing };
+    const result = await native.step(engine, { ...plan, ...empty, queryStarts: Int32Array.of(0), epoch: 3, stepId: 9 });
+    assert.equal(result.epoch, 3);
+    assert.equal(result.stepId, 9);
+    await run([{ row: 0, begin: 0, tokenIds: [1] }]);
+    await run([], [0]);
+  });
+
+  it("keeps to the window of a sliding group: entries behind it may be missing", async () => {
+    await run([{ row: 0, begin: 0, tokenIds: PROMPT, begins: {} }]);
+    const whole = await run([{ row: 0, begin: PROMPT.length, tokenIds: [8], output: OUTPUT_LOGITS }]);
+    // The row begins anew behind a cached prefix of 11 tokens: the blocks of row 0, but only the window's of group 1.
+    const reused = tinyStep([{ row: 0, begin: PROMPT.length, tokenIds: [8], output: OUTPUT_LOGITS, begins: {} }]);
+    const [full, sliding] = reused.blockDeltas.map((deltas) => [...deltas]);
+    assert.ok(full !== undefined && sliding !== undefined);
+    const windowOnly = Int32Array.of(0, 1, 2, ...sliding.slice(4, 6));
+    const plan = { ...reused, blockDeltas: [Int32Array.from(full), windowOnly], finishedRows: Int32Array.of(0) };
+    assert.deepEqual((await native.step(engine, plan)).logits, whole.logits);
+    await run([], [0]);
+  });
+
+  it("runs steps in the order of the calls without waiting in between", async () => {
+    const plans: TinySequence[] = [{ row: 0, begin: 0, tokenIds: [1], output: OUTPUT_SAMPLE, begins: {} }];
+    for (let begin = 1; begin < 6; begin++)
+      plans.push({ row: 0, begin, tokenIds: [LAST_SAMPLED], output: OUTPUT_SAMPLE });
+    const ahead = await Promise.all(plans.map((plan) => run([plan])));
+    const tokenIds = [1];
+    for (const [begin, result] of ahead.entries()) {
+      const finished = begin === 0 ? [0] : [];
+      const begins = begin === 0 ? { begins: {} } : {};
+      const given = { row: 0, begin, tokenIds: [tokenIds.at(-1) ?? 0], output: OUTPUT_SAMPLE, ...begins };
+      const one = await run([given], finished);
+      assert.deepEqual(one.tokenIds, result.tokenIds, `token ${begin}`);
+      tokenIds.push(one.tokenIds[0] ?? 0);
+    }
+    await run([], [0]);
+  });
+});
+
+describe("a kernel that fails", () => {
+  it("fails its step with its own words, and the engine lives on", async () => {
+    const program = tinyProgram();
+    program.buffers.push(
+      { name: "blocks", rows: "tokens", cols: 32, dtype: "u8" },
+      { name: "scales", rows: "tokens", cols: 2, dtype: "u8" },
+    );
+    program.ops = [
+      { op: "rope_table", out: "rope" },
+      { op: "mxfp4_encode", x: "x", blocks: "blocks", scales: "scales" },
+    ];
+    program.weights = [];
+    const packages = [awkwardPackagePath(), packagePath("reference")];
+    const engine = native.openEngine(program, { packages, numThreads: 1 });
+    const step = native.step(engine, tinyStep([{ row: 0, begin: 0, tokenIds: [1], begins: {} }]));
+    await assert.rejects(step, /program\.ops\[1\]: kernel encode of package awkward failed: this kernel always fails/);
+    await native.step(engine, tinyStep([]));
+    native.closeEngine(engine);
+  });
+});

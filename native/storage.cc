@@ -1,0 +1,183 @@
+#include "storage.h"
+
+#include <algorithm>
+
+#include "step.h"
+
+namespace moesaic {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+// Hands out consecutive pieces of an arena, or null pointers and a total when there is no memory yet.
+class Carver {
+ public:
+  explicit Carver(std::byte* base) : base_(base) {}
+
+  template <typename T>
+  T* take(int64_t count, int64_t count_2 = 1, int64_t count_3 = 1) {
+    int64_t bytes = sizeof(T);
+    for (const int64_t factor : {count, count_2, count_3}) overflowed_ |= __builtin_mul_overflow(bytes, factor, &bytes);
+    return reinterpret_cast<T*>(take_bytes(bytes));
+  }
+
+  std::byte* take_bytes(int64_t bytes) {
+    int64_t end = 0;
+    overflowed_ |= bytes < 0 || __builtin_add_overflow(used_, bytes, &end) || end > INT64_MAX - kAlignment;
+    if (overflowed_) return nullptr;
+    const int64_t begin = used_;
+    used_ = (end + kAlignment - 1) / kAlignment * kAlignment;
+    return base_ == nullptr ? nullptr : base_ + begin;
+  }
+
+  int64_t total() const { return overflowed_ ? -1 : used_; }
+
+ private:
+  std::byte* base_;
+  int64_t used_ = 0;
+  bool overflowed_ = false;
+};
+
+int64_t element_bytes(mk_dtype dtype) { return dtype == MK_U8 ? 1 : 4; }
+
+void take_buffers(const RankProgram& program, Carver& carver, Storage& storage) {
+  storage.buffers.clear();
+  for (const BufferSpec& spec : program.buffers) {
+    const int32_t rows = max_rows(program.limits, spec.rows);
+    void* data = carver.take<std::byte>(rows, spec.cols, element_bytes(spec.dtype));
+    const StepArrays& step = storage.step_arrays;
+    storage.buffers.push_back(
+        {data, spec.rows == RowsKind::kTokens ? step.num_tokens : step.num_logits_rows, rows, spec.cols});
+  }
+}
+
+void take_step_arrays(const ProgramLimits& limits, Carver& carver, StepArrays& step) {
+  const int64_t tokens = limits.max_batched_tokens;
+  const int64_t seqs = max_step_seqs(limits);
+  const int64_t logits_rows = max_logits_rows(limits);
+  step.num_tokens = carver.take<int32_t>(1);
+  step.num_seqs = carver.take<int32_t>(1);
+  step.num_logits_rows = carver.take<int32_t>(1);
+  step.num_sampled = carver.take<int32_t>(1);
+  step.token_ids = carver.take<int32_t>(tokens);
+  step.positions = carver.take<int32_t>(tokens);
+  step.token_seqs = carver.take<int32_t>(tokens);
+  step.seq_rows = carver.take<int32_t>(seqs);
+  step.query_starts = carver.take<int32_t>(seqs + 1);
+  step.seq_lens = carver.take<int32_t>(seqs);
+  step.logits_tokens = carver.take<int32_t>(logits_rows);
+  step.sample_rows = carver.take<int32_t>(logits_rows);
+  step.sample_seq_lens = carver.take<int32_t>(logits_rows);
+  step.sampled_ids = carver.take<int32_t>(logits_rows);
+  step.logprobs = carver.take<float>(logits_rows);
+  step.top_ids = carver.take<int32_t>(logits_rows, kMaxTopLogprobs);
+  step.top_logprobs = carver.take<float>(logits_rows, kMaxTopLogprobs);
+}
+
+void take_row_arrays(const RankProgram& program, Carver& carver, RowArrays& rows) {
+  const int64_t count = program.limits.max_sequences;
+  const int64_t groups = static_cast<int64_t>(program.kv_groups.size());
+  rows.temperature = carver.take<float>(count);
+  rows.top_k = carver.take<int32_t>(count);
+  rows.top_p = carver.take<float>(count);
+  rows.min_p = carver.take<float>(count);
+  rows.presence_penalty = carver.take<float>(count);
+  rows.frequency_penalty = carver.take<float>(count);
+  rows.repetition_penalty = carver.take<float>(count);
+  rows.seed = carver.take<uint64_t>(count);
+  rows.num_prompt_tokens = carver.take<int32_t>(count);
+  rows.min_seq_len = carver.take<int32_t>(count);
+  rows.num_top_logprobs = carver.take<int32_t>(count);
+  rows.stop_counts = carver.take<int32_t>(count);
+  rows.stop_ids = carver.take<int32_t>(count, kMaxStopIds);
+  rows.bias_counts = carver.take<int32_t>(count);
+  rows.bias_ids = carver.take<int32_t>(count, kMaxBiases);
+  rows.bias_values = carver.take<float>(count, kMaxBiases);
+  rows.last_sampled = carver.take<int32_t>(count);
+  rows.states = carver.take<RowState>(count);
+  rows.staged_states = carver.take<RowState>(count);
+  rows.runs = carver.take<TableRun>(groups, count);
+  rows.staged_runs = carver.take<TableRun>(groups, count);
+  rows.tables.clear();
+  for (int64_t group = 0; group < groups; ++group)
+    rows.tables.push_back(carver.take<int32_t>(count, max_blocks_per_row(program.limits)));
+}
+
+mk_step step_view(const ProgramLimits& limits, const StepArrays& step) {
+  return {sizeof(mk_step),   step.num_tokens,   step.num_seqs, step.token_ids,           step.positions,
+          step.token_seqs,   step.seq_rows,     step.query_starts, step.seq_lens,        limits.max_batched_tokens,
+          max_step_seqs(limits), limits.max_seq_len};
+}
+
+mk_row_sampling sampling_view(const RowArrays& rows) {
+  return {sizeof(mk_row_sampling), rows.temperature,  rows.top_k,       rows.top_p,       rows.min_p,
+          rows.presence_penalty,   rows.frequency_penalty, rows.repetition_penalty, rows.seed, rows.num_prompt_tokens,
+          rows.min_seq_len,        rows.num_top_logprobs,  rows.stop_counts, rows.stop_ids, rows.bias_counts,
+          rows.bias_ids,           rows.bias_values,  kMaxStopIds,      kMaxBiases};
+}
+
+// Layers share the pool: the i-th layers of all groups lie at the same place, in blocks that one of the groups owns.
+int64_t layers_per_block(const RankProgram& program) {
+  size_t layers = 0;
+  for (const KvGroup& group : program.kv_groups) layers = std::max(layers, group.layers.size());
+  return static_cast<int64_t>(layers);
+}
+
+// Elements of K (or of V) of one layer in one block.
+int64_t kv_block_elements(const RankProgram& program) {
+  return int64_t{program.dims.num_kv_heads} * program.limits.block_size * program.dims.head_dim;
+}
+
+}  // namespace
+
+int64_t lay_out_workspace(const RankProgram& program, const KernelMemory& kernels, std::byte* base, Storage& storage) {
+  Carver carver(base);
+  take_step_arrays(program.limits, carver, storage.step_arrays);
+  take_row_arrays(program, carver, storage.rows);
+  take_buffers(program, carver, storage);
+  storage.inv_freq = carver.take<float>(static_cast<int64_t>(program.inv_freq.size()));
+  storage.scratch.clear();
+  for (const int64_t bytes : kernels.scratch_bytes)
+    storage.scratch.push_back(bytes == 0 ? nullptr : carver.take_bytes(bytes));
+  storage.kernel_workspace = kernels.workspace_bytes == 0 ? nullptr : carver.take_bytes(kernels.workspace_bytes);
+  storage.step = step_view(program.limits, storage.step_arrays);
+  storage.sampling = sampling_view(storage.rows);
+  return carver.total();
+}
+
+void lay_out_weights(const RankProgram& program, const std::vector<int64_t>& offsets, std::byte* base, Storage& storage) {
+  storage.weights.clear();
+  for (size_t i = 0; i < program.weights.size(); ++i) {
+    const WeightTensor& weight = program.weights[i];
+    const void* data = base == nullptr ? nullptr : base + offsets[i];
+    storage.weights.push_back({data, weight.stored_dtype, weight.num_experts, weight.rows, weight.cols});
+  }
+}
+
+void lay_out_kv(const RankProgram& program, std::byte* base, Storage& storage) {
+  storage.kv = base;
+  const int64_t kv_elements = layers_per_block(program) * 2 * program.limits.num_blocks * kv_block_elements(program);
+  storage.history = reinterpret_cast<int32_t*>(base + kv_elements * int64_t{sizeof(float)});
+}
+
+int64_t kv_block_bytes(const RankProgram& program) {
+  int64_t bytes = 0;
+  const int64_t history_bytes = int64_t{program.limits.block_size} * int64_t{sizeof(int32_t)};
+  const bool overflowed = __builtin_mul_overflow(kv_block_elements(program), layers_per_block(program) * 8, &bytes) ||
+                          __builtin_add_overflow(bytes, history_bytes, &bytes);
+  return overflowed ? -1 : bytes;
+}
+
+mk_kv kv_of_layer(const RankProgram& program, const Storage& storage, int32_t group, int32_t group_layer) {
+  float* k = nullptr;
+  float* v = nullptr;
+  if (storage.kv != nullptr) {
+    const int64_t elements = program.limits.num_blocks * kv_block_elements(program);
+    k = reinterpret_cast<float*>(storage.kv) + 2 * group_layer * elements;
+    v = k + elements;
+  }
+  return {k, v, storage.rows.tables[group], max_blocks_per_row(program.limits), program.limits.num_blocks,
+          program.limits.block_size, program.dims.num_kv_heads, program.dims.head_dim};
+}
+
+}  // namespace moesaic
