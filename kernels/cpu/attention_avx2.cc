@@ -1,0 +1,10 @@
+// attention over AVX2. See attention.cc.
+#include "simd_avx2.h"
+// Written over the vectors of the header above, which therefore comes first.
+#include "attention_kernel.h"
+
+namespace moesaic::cpu {
+void attend_avx2(const AttentionWork& work, int64_t begin, int64_t end, int32_t thread) {
+  avx2::attend(work, begin, end, thread);
+}
+}  // namespace moesaic::cpu
