@@ -1,0 +1,85 @@
+import { MoesaicClient } from "../client/client.js";
+import { Coordinator } from "../coordinator/coordinator.js";
+import { native } from "../native/index.js";
+import type { ClusterSpec } from "../plans/cluster-spec.js";
+import { systemClock } from "../proto/clock.js";
+import { MoesaicError } from "../proto/errors.js";
+import { packageVersion, type CommandContext } from "./context.js";
+import { inTermsOfFlags, type Target } from "./layout-flags.js";
+import { LoadProgress } from "./load-progress.js";
+import { workerCommandOf } from "./worker-command.js";
+
+/** Weights of models without a checkpoint are made from this seed, the same for every run. */
+export const DUMMY_SEED = 1;
+/** A throw-away cluster has no other clients: what still runs at its end has nobody who waits for it. */
+const GRACE_MS = 0;
+
+export async function startCoordinator(
+  spec: ClusterSpec,
+  baseDir: string,
+  context: CommandContext,
+): Promise<Coordinator> {
+  // Its workers will need the addon: better to hear here, once, that it is not built.
+  native.deviceProperties();
+  return Coordinator.start({
+    spec,
+    baseDir,
+    workerCommand: workerCommandOf(spec, context),
+    dummySeed: DUMMY_SEED,
+    build: packageVersion(),
+    clock: systemClock,
+    log: context.log.child({ process: "coordinator" }),
+  });
+}
+
+/** Starts a cluster, lends it out, and always takes it down again: its workers are gone when this returns or throws. */
+export async function withLocalCluster<T>(
+  spec: ClusterSpec,
+  context: CommandContext,
+  use: (client: MoesaicClient, coordinator: Coordinator) => Promise<T>,
+): Promise<T> {
+  const coordinator = await startCoordinator(spec, ".", context).catch((error: unknown) => {
+    throw inTermsOfFlags(error);
+  });
+  const client = new MoesaicClient({ endpoint: coordinator.grpcAddress });
+  try {
+    await loaded(coordinator, context);
+    return await use(client, coordinator);
+  } finally {
+    client.close();
+    await coordinator.drain(GRACE_MS);
+  }
+}
+
+/** A client of the target, which is started and taken down again where it does not run already. */
+export async function withCluster<T>(
+  target: Target,
+  context: CommandContext,
+  use: (client: MoesaicClient) => Promise<T>,
+): Promise<T> {
+  if ("spec" in target) return withLocalCluster(target.spec, context, use);
+  const client = new MoesaicClient({ endpoint: target.endpoint });
+  try {
+    return await use(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** @throws MoesaicError why the cluster failed, or cancelled when it was not waited for */
+export async function loaded(coordinator: Coordinator, { signal, stderr }: CommandContext): Promise<void> {
+  const progress = new LoadProgress(coordinator, stderr);
+  try {
+    await Promise.race([coordinator.whenReady(), aborted(signal)]);
+  } finally {
+    progress.stop();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const give = () => reject(new MoesaicError("cancelled", "interrupted while the model was loading"));
+    if (signal.aborted) give();
+    signal.addEventListener("abort", give, { once: true });
+  });
+}

@@ -1,0 +1,25 @@
+/** Moesaic's client: `new MoesaicClient({ endpoint: "127.0.0.1:50051" })`. */
+export { MoesaicClient, type CallOptions, type ClientOptions, type LogitsRows, type ServedModel } from "./client.js";
+export type { ClusterStatus, RankStatus, ReplicaStatus, SchedulerStatus } from "./cluster-status.js";
+export type { Completion, CompletionChoice } from "./completion.js";
+export type {
+  DeltaEvent,
+  FinishEvent,
+  FinishReason,
+  GenerateEvent,
+  StartedEvent,
+  TextDelta,
+  Timings,
+  TokenLogprob,
+  Usage,
+} from "./generate-event.js";
+export type {
+  ChatInput,
+  ChatMessage,
+  GenerateRequest,
+  SamplingParams,
+  TokenizeRequest,
+  Tool,
+  ToolCall,
+} from "./generate-request.js";
+export { ERROR_CODES, MoesaicError, type ErrorCode } from "../proto/errors.js";

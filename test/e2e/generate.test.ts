@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { DEMO_MODEL, IS_LONG } from "../paths.js";
+import { GOLDEN, requestLines, type GoldenGeneration, type ResultLine } from "./golden-generations.js";
+import { jsonLines, MAIN_FILE, moesaic, RunningCluster, temporaryFolder } from "./moesaic.js";
+
+/** All of them, or so many spread over the families. */
+const SOME = IS_LONG ? GOLDEN : GOLDEN.filter((_, index) => index % 9 === 0);
+/** Prompts with a response format cannot be asked for as messages. */
+const CONVERSATIONS = GOLDEN.filter(({ template_args: args }) => args["response_format"] === undefined);
+
+describe("moesaic generate", () => {
+  it("gives the golden tokens of each prompt alone", async (test) => {
+    const results = await generate(test, SOME, "tokens", ["--max-concurrent", "1"]);
+    checkGolden(results, SOME);
+  });
+
+  it("gives the golden tokens of all prompts at once, cut into steps of 64 tokens", async (test) => {
+    const results = await generate(test, GOLDEN, "tokens", ["--max-batched-tokens", "64"]);
+    checkGolden(results, GOLDEN);
+  });
+
+  it("renders conversations to the golden prompts and reads answers, reasoning and calls out of the tokens", async (test) => {
+    const results = await generate(test, CONVERSATIONS, "messages", []);
+    checkGolden(results, CONVERSATIONS);
+    for (const [index, { parsed, prompt_tokens: promptTokens }] of CONVERSATIONS.entries()) {
+      const result = results[index]!;
+      assert.deepEqual(result.prompt_token_ids, promptTokens, `prompt of ${result.id}`);
+      assert.equal(result.reasoning ?? null, parsed.analysis, `reasoning of ${result.id}`);
+      if (parsed.final !== null) assert.equal(result.text, parsed.final, `text of ${result.id}`);
+      const calls = (result.tool_calls ?? []).map(({ name, arguments: args }) => ({ name, arguments: args }));
+      assert.deepEqual(calls, parsed.call === null ? [] : [parsed.call], `calls of ${result.id}`);
+      assert.equal(result.finish_reason, parsed.call === null ? "stop" : "tool_calls");
+    }
+  });
+
+  it("samples the same tokens for one seed, alone and among others", async (test) => {
+    const line = { prompt: "Tell me", temperature: 1, seed: 7, max_tokens: 24, ignore_eos: true };
+    const alone = jsonLines<ResultLine>(await run(test, [line], []));
+    const among = jsonLines<ResultLine>(await run(test, [{ ...line, seed: 8 }, line, { ...line, seed: 9 }], []));
+    assert.deepEqual(among[1]!.token_ids, alone[0]!.token_ids);
+    assert.notDeepEqual(among[0]!.token_ids, alone[0]!.token_ids);
+  });
+
+  it("fails one request and runs the others, with exit code 1", async (test) => {
+    const lines = [
+      { id: "good", tokens: [1, 2, 3], max_tokens: 2, temperature: 0 },
+      { id: "bad", tokens: [1, 999_999], max_tokens: 2 },
+    ];
+    const result = await run(test, lines, []);
+    assert.equal(result.code, 1);
+    const [good, bad] = jsonLines<ResultLine>(result);
+    assert.equal(good!.token_ids.length, 2);
+    assert.equal(bad!.error?.code, "invalid_argument");
+    assert.match(bad!.error?.message ?? "", /999999/);
+  });
+
+  it("ends quietly when its reader is gone", async (test) => {
+    const cluster = await RunningCluster.launch(test);
+    const args = [
+      "generate",
+      "--endpoint",
+      cluster.endpoint,
+      "--tokens",
+      "1,2,3",
+      "--ignore-eos",
+      "--max-tokens",
+      "4000",
+    ];
+    const child = spawn(process.execPath, [MAIN_FILE, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (bytes) => (stderr += bytes));
+    await once(child.stdout, "data");
+    child.stdout.destroy();
+    const [code] = (await once(child, "exit")) as [number | null];
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  });
+});
+
+async function generate(
+  test: TestContext,
+  generations: readonly GoldenGeneration[],
+  input: "messages" | "tokens",
+  flags: readonly string[],
+): Promise<ResultLine[]> {
+  const file = join(temporaryFolder(test), "requests.jsonl");
+  writeFileSync(file, requestLines(generations, input));
+  const timeoutMs = IS_LONG ? 600_000 : 120_000;
+  const result = await moesaic(["generate", "--model", DEMO_MODEL, "--input", file, "--json", ...flags], { timeoutMs });
+  assert.equal(result.code, 0, result.stderr);
+  return jsonLines<ResultLine>(result);
+}
+
+function run(test: TestContext, lines: readonly object[], flags: readonly string[]) {
+  const file = join(temporaryFolder(test), "requests.jsonl");
+  writeFileSync(file, lines.map((line) => JSON.stringify(line)).join("\n"));
+  return moesaic(["generate", "--model", DEMO_MODEL, "--input", file, "--json", ...flags]);
+}
+
+function checkGolden(results: readonly ResultLine[], generations: readonly GoldenGeneration[]): void {
+  assert.deepEqual(
+    results.map(({ id }) => id),
+    generations.map(({ id }) => id),
+    "results come in input order",
+  );
+  for (const [index, { id, generated_tokens: golden }] of generations.entries()) {
+    assert.deepEqual(results[index]!.token_ids, golden, `tokens of generation ${id}`);
+  }
+}
