@@ -1,7 +1,7 @@
 import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js";
 import { native, packagePath } from "../native/index.js";
 import { defaultsInUse } from "../plans/cluster-spec-defaults.js";
-import { checkSupported, type ClusterSpec } from "../plans/cluster-spec.js";
+import { checkSupported, kernelPackagesOf, type ClusterSpec } from "../plans/cluster-spec.js";
 import { explainPlan, type Explanation } from "../plans/explain.js";
 import { lower } from "../plans/lower.js";
 import { chooseLimits, limitsRequestOf, provisionalLimits } from "../plans/memory.js";
@@ -20,7 +20,7 @@ export async function explainCluster(
   const { engine, servedModelName } = cluster.spec;
   const { description: model } = await openModelSource(cluster, baseDir);
   const plan = await resolveSpecPlan(cluster, baseDir, model);
-  const packages = engine.kernels === "auto" ? ["cpu", "reference"] : engine.kernels;
+  const packages = kernelPackagesOf(cluster);
   const describe = (program: RankProgram) =>
     native.describeProgram(program, { packages: packages.map(packagePath), numThreads: threadsOf(cluster) });
   const request = limitsRequestOf(cluster);

@@ -139,10 +139,8 @@ function planOf(tp: number, ep: number, tokens: string | undefined): Record<stri
   return { kind: "ShardingPlan", worldSize: tp * ep, attention: { tp }, experts: { ep, tp }, ...present({ tokens }) };
 }
 
-/** What the package lacks is served by the reference, as it is with auto. */
 function packagesOf(kernels: string | undefined): string[] | undefined {
-  if (kernels === undefined || kernels === "auto") return undefined;
-  return kernels === "reference" ? [kernels] : [kernels, "reference"];
+  return kernels === undefined || kernels === "auto" ? undefined : [kernels];
 }
 
 /** Leaves wrong numbers as they are: the spec's own checks say what they should be. */

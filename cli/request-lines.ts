@@ -44,6 +44,7 @@ const TEMPLATE_FIELDS = {
   current_date: z.string(),
   model_identity: z.string(),
   knowledge_cutoff: z.string(),
+  response_format: z.strictObject({ name: z.string(), schema: z.record(z.string(), z.unknown()) }),
 };
 
 /** `{id, name, arguments}`, or OpenAI's `{id, type, function: {name, arguments}}`. */
@@ -162,6 +163,7 @@ function inputOf(line: Line): { prompt: string } | { tokenIds: number[] } | Chat
       currentDate: args.current_date,
       modelIdentity: args.model_identity,
       knowledgeCutoff: args.knowledge_cutoff,
+      responseFormat: args.response_format,
     }),
   };
 }

@@ -33,6 +33,8 @@ export interface ChatInput {
   currentDate?: string;
   modelIdentity?: string;
   knowledgeCutoff?: string;
+  /** Form of the answer that the model is told of; nothing enforces it. */
+  responseFormat?: { name: string; schema: Record<string, unknown> };
 }
 
 export interface ChatMessage {
@@ -133,6 +135,9 @@ function toChatMessage(chat: ChatInput): v1.ChatInput.$Properties {
     current_date: chat.currentDate ?? "",
     model_identity: chat.modelIdentity ?? "",
     knowledge_cutoff: chat.knowledgeCutoff ?? "",
+    response_format: chat.responseFormat
+      ? { name: chat.responseFormat.name, schema_json: JSON.stringify(chat.responseFormat.schema) }
+      : null,
   };
 }
 

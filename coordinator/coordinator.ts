@@ -1,5 +1,5 @@
 import { HealthImplementation } from "grpc-health-check";
-import { checkSupported, type ClusterSpec } from "../plans/cluster-spec.js";
+import { checkSupported, kernelPackagesOf, type ClusterSpec } from "../plans/cluster-spec.js";
 import { kvGroupsOf } from "../plans/kv-groups.js";
 import { lower } from "../plans/lower.js";
 import {
@@ -165,6 +165,7 @@ export class Coordinator {
     this.#beginDrain();
     await this.#serving?.loop.drain(graceMs);
     this.#serving?.loop.stop();
+    this.#launcher.stopRestarting();
     await this.#replica.drain(WORKER_GRACE_MS);
     await this.#launcher.stop(WORKER_GRACE_MS);
     await Promise.all([this.#api.close(SERVER_GRACE_MS), this.#http.close()]);
@@ -230,7 +231,7 @@ export class Coordinator {
         programOf: (rank) => this.#programOf(rank),
         modelDir: this.#source.modelDir ?? "",
         dummySeed: this.#source.modelDir === null ? this.#options.dummySeed : null,
-        kernelPackages: engine.kernels === "auto" ? ["cpu", "reference"] : engine.kernels,
+        kernelPackages: kernelPackagesOf(spec),
         chooseNumBlocks: (sized) => this.#chooseNumBlocks(sized),
         leaseMs: engine.leaseMs,
         stallMs: engine.stallMs,
@@ -277,7 +278,10 @@ export class Coordinator {
   async #replicaChanged(): Promise<void> {
     const { state, reason } = this.#replica;
     this.#executor.replicaChanged();
-    if (state === "failed") this.#onFailed(new MoesaicError("failed_precondition", reason));
+    if (state === "failed") {
+      this.#launcher.stopRestarting();
+      this.#onFailed(new MoesaicError("failed_precondition", reason));
+    }
     if (state === "ready" && this.#serving === null) await this.#serve();
     this.#health.setStatus("", this.#notReadyReason() === null ? "SERVING" : "NOT_SERVING");
     this.#notify();

@@ -72,7 +72,7 @@ export interface EngineSpec {
   deterministic: "auto" | boolean;
   /** Store MXFP4 experts as bf16. */
   dequantize: boolean;
-  /** Kernel packages in order of preference; names or paths of libraries. */
+  /** Names of kernel packages in order of preference; what they lack the reference package does. */
   kernels: "auto" | string[];
   /** Part of the device's memory that the arenas may take, above 0 and at most 1. */
   memoryFraction: number;
@@ -123,6 +123,15 @@ export function parseClusterSpec(yaml: string, fileName: string): ClusterSpec {
     },
     placeOf: (path: YamlPath) => source.placeOf(path),
   });
+}
+
+/**
+ * Names of the kernel packages a spec means, in order of preference. The reference package is always last: it has a kernel
+ * for every op, so that a package need not have one.
+ */
+export function kernelPackagesOf({ spec }: ClusterSpec): string[] {
+  const { kernels } = spec.engine;
+  return [...new Set([...(kernels === "auto" ? ["cpu"] : kernels), "reference"])];
 }
 
 /**

@@ -27,7 +27,10 @@ export function toGrpcStatus(caught: unknown): StatusObject {
   return { code: GRPC_CODES[error.code], details: error.message, metadata };
 }
 
-/** The same as an Error, for streams: grpc-js takes the status of a destroyed stream from its code, details and metadata. */
+/**
+ * The same as an Error, for streams: emitted as "error" on a server's stream it ends the call with this status (a destroyed
+ * stream would end without one, and the client would wait).
+ */
 export function toStatusError(caught: unknown): Error {
   const status = toGrpcStatus(caught);
   return Object.assign(new Error(status.details), status);

@@ -36,6 +36,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     "grpc.max_receive_message_length": options.maxMessageBytes,
     "grpc.max_send_message_length": options.maxMessageBytes,
     "grpc.keepalive_time_ms": 20_000,
+    // A proxy for the web is not for the control plane.
+    "grpc.enable_http_proxy": 0,
   });
   try {
     await reachable(channel, options);

@@ -24,7 +24,7 @@ export function parseChatInput(chat: v1.ChatInput.$Properties, maxTextLength: nu
   if (messages.length === 0) throw invalid("messages", "expected at least one message");
   if (messages.length > MAX_MESSAGES) throw invalid("messages", `at most ${MAX_MESSAGES}, got ${messages.length}`);
   if (tools.length > MAX_TOOLS) throw invalid("tools", `at most ${MAX_TOOLS}, got ${tools.length}`);
-  checkTextLength(messages, tools, maxTextLength);
+  checkTextLength(chat, maxTextLength);
   return { messages: messages.map(parseMessage), tools: tools.map(parseTool), options: parseOptions(chat) };
 }
 
@@ -52,12 +52,16 @@ function parseTool(tool: v1.Tool.$Properties, index: number): ToolDefinition {
   if (!tool.name) throw invalid(`tools[${index}].name`, "expected a name");
   const parsed: ToolDefinition = { name: tool.name };
   if (tool.description) parsed.description = tool.description;
-  if (tool.parameters_json) parsed.parameters = parseSchema(tool.parameters_json, index);
+  if (tool.parameters_json) parsed.parameters = parseSchema(tool.parameters_json, `tools[${index}].parameters_json`);
   return parsed;
 }
 
-function parseSchema(text: string, index: number): Record<string, unknown> {
-  const place = `tools[${index}].parameters_json`;
+function parseResponseFormat(format: v1.ResponseFormat.$Properties): NonNullable<PromptOptions["responseFormat"]> {
+  if (!format.name) throw invalid("response_format.name", "expected a name");
+  return { name: format.name, schema: parseSchema(format.schema_json ?? "", "response_format.schema_json") };
+}
+
+function parseSchema(text: string, place: string): Record<string, unknown> {
   let schema: unknown;
   try {
     schema = JSON.parse(text);
@@ -80,6 +84,7 @@ function parseOptions(chat: v1.ChatInput.$Properties): PromptOptions {
   if (chat.current_date) options.currentDate = checkDate(chat.current_date);
   if (chat.model_identity) options.modelIdentity = chat.model_identity;
   if (chat.knowledge_cutoff) options.knowledgeCutoff = chat.knowledge_cutoff;
+  if (chat.response_format) options.responseFormat = parseResponseFormat(chat.response_format);
   return options;
 }
 
@@ -88,18 +93,19 @@ function checkDate(date: string): string {
   throw invalid("current_date", `expected YYYY-MM-DD, got "${date}"`);
 }
 
-function checkTextLength(
-  messages: v1.ChatMessage.$Properties[],
-  tools: v1.Tool.$Properties[],
-  maxTextLength: number,
-): void {
-  const inMessages = messages.reduce(
+function checkTextLength(chat: v1.ChatInput.$Properties, maxTextLength: number): void {
+  const { messages, tools } = chat;
+  const inMessages = (messages ?? []).reduce(
     (sum, message) => sum + lengthOf(message.content) + lengthOf(message.reasoning),
     0,
   );
-  const inTools = tools.reduce((sum, tool) => sum + lengthOf(tool.description) + lengthOf(tool.parameters_json), 0);
-  if (inMessages + inTools <= maxTextLength) return;
-  throw invalid("chat", `at most ${maxTextLength} characters, got ${inMessages + inTools}`);
+  const inTools = (tools ?? []).reduce(
+    (sum, tool) => sum + lengthOf(tool.description) + lengthOf(tool.parameters_json),
+    0,
+  );
+  const total = inMessages + inTools + lengthOf(chat.response_format?.schema_json);
+  if (total <= maxTextLength) return;
+  throw invalid("chat", `at most ${maxTextLength} characters, got ${total}`);
 }
 
 function lengthOf(text: string | null | undefined): number {

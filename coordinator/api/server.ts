@@ -112,7 +112,7 @@ export class ApiServer {
       call.on("error", () => {}); // A client that leaves shows as "cancelled" too; that is where we react.
       this.#runStream(path, call, handler).then(
         () => call.end(),
-        (error: unknown) => call.destroy(this.#failed(path, error)),
+        (error: unknown) => call.emit("error", this.#failed(path, error)),
       );
     };
   }
@@ -135,7 +135,7 @@ export class ApiServer {
         handler(call, this.#contextOf(path, call));
       } catch (error) {
         call.on("error", () => {});
-        call.destroy(this.#failed(path, error));
+        call.emit("error", this.#failed(path, error));
       }
     };
   }

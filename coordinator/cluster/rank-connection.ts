@@ -43,7 +43,7 @@ export class GrpcRankConnection implements RankConnection {
   close(error?: MoesaicError): void {
     this.#isLost = true;
     if (error === undefined) this.#stream.end();
-    else this.#stream.destroy(toStatusError(error));
+    else this.#stream.emit("error", toStatusError(error));
   }
 
   #lose(reason: string): void {

@@ -47,6 +47,6 @@ export class RankService {
 
   #refuse(stream: RankStream, error: MoesaicError): void {
     this.#log.warn({ peer: stream.getPeer(), code: error.code, text: error.describe() }, "rank refused");
-    stream.destroy(toStatusError(error));
+    stream.emit("error", toStatusError(error));
   }
 }

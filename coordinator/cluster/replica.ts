@@ -114,7 +114,11 @@ export class Replica {
   fail(reason: string): void {
     this.#endEpoch(new MoesaicError("unavailable", reason));
     this.#move("failed", reason);
-    for (const seat of this.seats) seat.connection?.close(new MoesaicError("failed_precondition", reason));
+    for (const seat of this.seats) {
+      if (seat.connection === null) continue;
+      seat.connection.close(new MoesaicError("failed_precondition", reason));
+      seat.leave();
+    }
   }
 
   #beginEpoch(): void {

@@ -35,9 +35,14 @@ export class WorkerLauncher {
     for (let worker = 0; worker < numWorkers; worker += 1) this.#start(0);
   }
 
+  /** Workers that end from now on are not started again. */
+  stopRestarting(): void {
+    this.#isStopping = true;
+  }
+
   /** Waits for the workers to leave by themselves, as drained ones do; after `graceMs` they are terminated, then killed. */
   async stop(graceMs: number): Promise<void> {
-    this.#isStopping = true;
+    this.stopRestarting();
     await this.#exited(graceMs);
     for (const child of this.#children) child.kill("SIGTERM");
     await this.#exited(1_000);

@@ -64,7 +64,7 @@ function checkTokenIds({ requestId, promptTokenIds }: SequenceSpec, vocabSize: n
   for (let i = 0; i < promptTokenIds.length; i++) {
     const tokenId = promptTokenIds[i]!;
     if (Number.isSafeInteger(tokenId) && tokenId >= 0 && tokenId < vocabSize) continue;
-    throw invalid(requestId, `promptTokenIds[${i}]`, `wanted a token id from 0 to ${vocabSize - 1}, got ${tokenId}`);
+    throw invalid(requestId, `token_ids[${i}]`, `wanted a token id from 0 to ${vocabSize - 1}, got ${tokenId}`);
   }
 }
 

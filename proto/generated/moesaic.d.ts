@@ -2032,6 +2032,9 @@ export namespace moesaic {
             /** ChatInput knowledge_cutoff. */
             knowledge_cutoff: string;
 
+            /** ChatInput response_format. */
+            response_format?: (moesaic.v1.ResponseFormat.$Properties|null);
+
             /**
              * Creates a new ChatInput instance using the specified properties.
              * @param [properties] Properties to set
@@ -2110,12 +2113,114 @@ export namespace moesaic {
                 /** ChatInput knowledge_cutoff */
                 knowledge_cutoff?: (string|null);
 
+                /** ChatInput response_format */
+                response_format?: (moesaic.v1.ResponseFormat.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a ChatInput. */
             type $Shape = moesaic.v1.ChatInput.$Properties;
+        }
+
+        /**
+         * Properties of a ResponseFormat.
+         * @deprecated Use moesaic.v1.ResponseFormat.$Properties instead.
+         */
+        interface IResponseFormat extends moesaic.v1.ResponseFormat.$Properties {
+        }
+
+        /** Represents a ResponseFormat. */
+        class ResponseFormat {
+
+            /**
+             * Constructs a new ResponseFormat.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.ResponseFormat.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ResponseFormat name. */
+            name: string;
+
+            /** ResponseFormat schema_json. */
+            schema_json: string;
+
+            /**
+             * Creates a new ResponseFormat instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns ResponseFormat instance
+             */
+            static create(properties: moesaic.v1.ResponseFormat.$Shape): moesaic.v1.ResponseFormat & moesaic.v1.ResponseFormat.$Shape;
+            static create(properties?: moesaic.v1.ResponseFormat.$Properties): moesaic.v1.ResponseFormat;
+
+            /**
+             * Encodes the specified ResponseFormat message. Does not implicitly {@link moesaic.v1.ResponseFormat.verify|verify} messages.
+             * @param message ResponseFormat message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.ResponseFormat.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ResponseFormat message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.ResponseFormat & moesaic.v1.ResponseFormat.$Shape} ResponseFormat
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.ResponseFormat & moesaic.v1.ResponseFormat.$Shape;
+
+            /**
+             * Creates a ResponseFormat message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns ResponseFormat
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.ResponseFormat;
+
+            /**
+             * Creates a plain object from a ResponseFormat message. Also converts values to other types if specified.
+             * @param message ResponseFormat
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.ResponseFormat, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this ResponseFormat to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for ResponseFormat
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace ResponseFormat {
+
+            /** Properties of a ResponseFormat. */
+            interface $Properties {
+
+                /** ResponseFormat name */
+                name?: (string|null);
+
+                /** ResponseFormat schema_json */
+                schema_json?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ResponseFormat. */
+            type $Shape = moesaic.v1.ResponseFormat.$Properties;
         }
 
         /**

@@ -5565,6 +5565,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [current_date] ChatInput current_date
              * @property {string|null} [model_identity] ChatInput model_identity
              * @property {string|null} [knowledge_cutoff] ChatInput knowledge_cutoff
+             * @property {moesaic.v1.ResponseFormat.$Properties|null} [response_format] ChatInput response_format
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -5647,6 +5648,14 @@ export const moesaic = $root.moesaic = (() => {
             ChatInput.prototype.knowledge_cutoff = "";
 
             /**
+             * ChatInput response_format.
+             * @member {moesaic.v1.ResponseFormat.$Properties|null|undefined} response_format
+             * @memberof moesaic.v1.ChatInput
+             * @instance
+             */
+            ChatInput.prototype.response_format = null;
+
+            /**
              * Creates a new ChatInput instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.ChatInput
@@ -5692,6 +5701,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 5, wireType 2 =*/42).string(message.model_identity);
                 if (message.knowledge_cutoff != null && $Object.hasOwnProperty.call(message, "knowledge_cutoff") && message.knowledge_cutoff !== "")
                     writer.uint32(/* id 6, wireType 2 =*/50).string(message.knowledge_cutoff);
+                if (message.response_format != null && $Object.hasOwnProperty.call(message, "response_format"))
+                    $root.moesaic.v1.ResponseFormat.encode(message.response_format, writer.uint32(/* id 7, wireType 2 =*/58).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -5788,6 +5799,12 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.knowledge_cutoff;
                             continue;
                         }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            message.response_format = $root.moesaic.v1.ResponseFormat.decode(reader, reader.size(), $undefined, _depth + 1, message.response_format);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -5855,6 +5872,11 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.knowledge_cutoff != null)
                     if (typeof object.knowledge_cutoff !== "string" || object.knowledge_cutoff.length)
                         message.knowledge_cutoff = $String(object.knowledge_cutoff);
+                if (object.response_format != null) {
+                    if (!$util.isObject(object.response_format))
+                        throw $TypeError(".moesaic.v1.ChatInput.response_format: object expected");
+                    message.response_format = $root.moesaic.v1.ResponseFormat.fromObject(object.response_format, _depth + 1);
+                }
                 return message;
             };
 
@@ -5884,6 +5906,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.current_date = "";
                     object.model_identity = "";
                     object.knowledge_cutoff = "";
+                    object.response_format = null;
                 }
                 if (message.messages && message.messages.length) {
                     object.messages = $Array(message.messages.length);
@@ -5903,6 +5926,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.model_identity = message.model_identity;
                 if (message.knowledge_cutoff != null && $Object.hasOwnProperty.call(message, "knowledge_cutoff"))
                     object.knowledge_cutoff = message.knowledge_cutoff;
+                if (message.response_format != null && $Object.hasOwnProperty.call(message, "response_format"))
+                    object.response_format = $root.moesaic.v1.ResponseFormat.toObject(message.response_format, options, _depth + 1);
                 return object;
             };
 
@@ -5932,6 +5957,258 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return ChatInput;
+        })();
+
+        v1.ResponseFormat = (function() {
+
+            /**
+             * Properties of a ResponseFormat.
+             * @typedef {Object} moesaic.v1.ResponseFormat.$Properties
+             * @property {string|null} [name] ResponseFormat name
+             * @property {string|null} [schema_json] ResponseFormat schema_json
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a ResponseFormat.
+             * @memberof moesaic.v1
+             * @interface IResponseFormat
+             * @augments moesaic.v1.ResponseFormat.$Properties
+             * @deprecated Use moesaic.v1.ResponseFormat.$Properties instead.
+             */
+
+            /**
+             * Shape of a ResponseFormat.
+             * @typedef {moesaic.v1.ResponseFormat.$Properties} moesaic.v1.ResponseFormat.$Shape
+             */
+
+            /**
+             * Constructs a new ResponseFormat.
+             * @memberof moesaic.v1
+             * @classdesc Represents a ResponseFormat.
+             * @constructor
+             * @param {moesaic.v1.ResponseFormat.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const ResponseFormat = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * ResponseFormat name.
+             * @member {string} name
+             * @memberof moesaic.v1.ResponseFormat
+             * @instance
+             */
+            ResponseFormat.prototype.name = "";
+
+            /**
+             * ResponseFormat schema_json.
+             * @member {string} schema_json
+             * @memberof moesaic.v1.ResponseFormat
+             * @instance
+             */
+            ResponseFormat.prototype.schema_json = "";
+
+            /**
+             * Creates a new ResponseFormat instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.ResponseFormat
+             * @static
+             * @param {moesaic.v1.ResponseFormat.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.ResponseFormat} ResponseFormat instance
+             * @type {{
+             *   (properties: moesaic.v1.ResponseFormat.$Shape): moesaic.v1.ResponseFormat & moesaic.v1.ResponseFormat.$Shape;
+             *   (properties?: moesaic.v1.ResponseFormat.$Properties): moesaic.v1.ResponseFormat;
+             * }}
+             */
+            ResponseFormat.create = function(properties) {
+                return new ResponseFormat(properties);
+            };
+
+            /**
+             * Encodes the specified ResponseFormat message. Does not implicitly {@link moesaic.v1.ResponseFormat.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.ResponseFormat
+             * @static
+             * @param {moesaic.v1.ResponseFormat.$Properties} message ResponseFormat message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            ResponseFormat.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.name);
+                if (message.schema_json != null && $Object.hasOwnProperty.call(message, "schema_json") && message.schema_json !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.schema_json);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a ResponseFormat message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.ResponseFormat
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.ResponseFormat & moesaic.v1.ResponseFormat.$Shape} ResponseFormat
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            ResponseFormat.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.ResponseFormat();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.name = value;
+                            else
+                                delete message.name;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.schema_json = value;
+                            else
+                                delete message.schema_json;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a ResponseFormat message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.ResponseFormat
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.ResponseFormat} ResponseFormat
+             */
+            ResponseFormat.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.ResponseFormat)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.ResponseFormat: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.ResponseFormat();
+                if (object.name != null)
+                    if (typeof object.name !== "string" || object.name.length)
+                        message.name = $String(object.name);
+                if (object.schema_json != null)
+                    if (typeof object.schema_json !== "string" || object.schema_json.length)
+                        message.schema_json = $String(object.schema_json);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a ResponseFormat message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.ResponseFormat
+             * @static
+             * @param {moesaic.v1.ResponseFormat} message ResponseFormat
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            ResponseFormat.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.name = "";
+                    object.schema_json = "";
+                }
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
+                    object.name = message.name;
+                if (message.schema_json != null && $Object.hasOwnProperty.call(message, "schema_json"))
+                    object.schema_json = message.schema_json;
+                return object;
+            };
+
+            /**
+             * Converts this ResponseFormat to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.ResponseFormat
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            ResponseFormat.prototype.toJSON = function() {
+                return ResponseFormat.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for ResponseFormat
+             * @function getTypeUrl
+             * @memberof moesaic.v1.ResponseFormat
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            ResponseFormat.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.ResponseFormat";
+            };
+
+            return ResponseFormat;
         })();
 
         v1.ChatMessage = (function() {

@@ -194,7 +194,7 @@ describe("a running cluster", () => {
 async function attach(endpoint: string, protocolVersion: number): Promise<void> {
   const channel = new grpc.Client(endpoint, grpc.credentials.createInsecure());
   try {
-    const stream = createClient(v1.Rank, channel).attach();
+    const stream = createClient(v1.Rank, channel).attach({ deadline: Date.now() + 20_000 });
     const ended = new Promise<void>((resolve, reject) => {
       stream.on("error", reject);
       stream.on("end", resolve);

@@ -82,7 +82,7 @@ export class RunningCluster {
     this.process = child;
     this.endpoint = grpc;
     this.http = http;
-    this.client = new MoesaicClient({ endpoint: grpc });
+    this.client = new MoesaicClient({ endpoint: grpc, defaultTimeoutMs: COMMAND_TIMEOUT_MS });
     this.exited = exitOf(child);
   }
 
