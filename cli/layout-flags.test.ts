@@ -28,7 +28,7 @@ describe("clusterOfFlags", () => {
     const { engine, scheduler } = spec;
     assert.equal(spec.model, "dummy:gpt-oss-20b:2");
     assert.deepEqual([engine.numBlocks, engine.blockSize, engine.dequantize], [50, 32, true]);
-    assert.deepEqual(engine.kernels, ["cpu", "reference"]);
+    assert.deepEqual(engine.kernels, ["cpu"]);
     assert.deepEqual([scheduler.maxBatchedTokens, scheduler.maxSequences, spec.maxModelLen], [64, 8, 100]);
     assert.equal(spec.workers[0]!.threads, 2);
   });
