@@ -54,6 +54,7 @@ export type PlanChoice =
   | { kind: "inline"; plan: ShardingPlan };
 
 export interface WorkerSpec {
+  /** Where its ranks run: on this machine they are started, on others they join by themselves. */
   host: string;
   device: "cpu" | "cuda" | "auto";
   ranks: number;
@@ -149,9 +150,6 @@ export function checkSupported(cluster: ClusterSpec): void {
     spec.model.startsWith("hf://"),
     "models are not downloaded yet; write the folder of a checkpoint",
   );
-  gap(["spec", "replicas"], spec.replicas > 1, "there is one replica yet; write 1");
-  gap(["spec", "spares"], spec.spares > 0, "a spare rank has nothing to replace yet; write 0");
-  gap(["spec", "bus"], spec.bus.url !== "embedded", "the NATS bus is not there yet; write embedded");
   gap(
     ["spec", "security"],
     asksForSecurity(spec.security),
@@ -169,16 +167,8 @@ export function checkSupported(cluster: ClusterSpec): void {
   const asksForCuda = spec.engine.kernels.includes("cuda");
   gap(["spec", "engine", "kernels"], asksForCuda, "the cuda package is not there yet; write auto, cpu or reference");
   spec.workers.forEach((worker, index) => {
-    const at = ["spec", "workers", index] as const;
-    gap([...at, "device"], worker.device === "cuda", "cuda has no kernels yet; write cpu");
-    gap([...at, "host"], !isLocal(worker.host), "workers start on this machine only yet; write localhost");
+    gap(["spec", "workers", index, "device"], worker.device === "cuda", "cuda has no kernels yet; write cpu");
   });
-  const numRanks = spec.workers.reduce((sum, worker) => sum + worker.ranks, 0);
-  gap(
-    ["spec", "workers"],
-    numRanks > 1,
-    `a replica has one rank yet, asked were ${numRanks}; write one worker with ranks: 1`,
-  );
   throwProblems(gaps, cluster.placeOf([]).replace(/:\d+:\d+$/, ""), "unimplemented", "unsupported setting");
 }
 

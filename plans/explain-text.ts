@@ -1,4 +1,5 @@
-import type { Explanation } from "./explain.js";
+import type { Explanation, OpCount } from "./explain.js";
+import { bytes, count, counted, renderSection } from "./text-table.js";
 
 /** An explanation as aligned text, a section for each question that a reader may have. */
 export function renderExplanation(explanation: Explanation): string {
@@ -9,7 +10,8 @@ export function renderExplanation(explanation: Explanation): string {
     { title: "Limits", rows: limitLines(explanation) },
     { title: "KV cache", rows: kvLines(explanation) },
     { title: "Decode, one sequence", rows: decodeLines(explanation) },
-    { title: "Ops", rows: opLines(explanation) },
+    { title: "Ops", rows: opLines(explanation.ops) },
+    { title: "Ops, tokens sharded", rows: opLines(explanation.sharded_ops) },
     { title: "Kernels", rows: kernelLines(explanation) },
     { title: "Chosen", rows: explanation.choices.map(({ name, value, why }) => [name, count(value), why]) },
     {
@@ -70,38 +72,10 @@ function decodeLines({ decode }: Explanation): string[][] {
   return [...lines, ["bound", `${decode.tokens_per_second_max.toFixed(1)} tokens/s`, at]];
 }
 
-function opLines({ ops }: Explanation): string[][] {
+function opLines(ops: readonly OpCount[]): string[][] {
   return ops.map((row) => [row.op, `${row.per_layer} a layer`, `${count(row.per_step)} a step`]);
 }
 
 function kernelLines({ kernels }: Explanation): string[][] {
   return kernels.map((row) => [row.ops.join(" + "), `${row.package}/${row.kernel}`, `x ${count(row.count)}`]);
-}
-
-/** Columns as wide as their widest cell; those of numbers are aligned at their end. */
-function renderSection(title: string, rows: readonly string[][]): string {
-  const numColumns = Math.max(0, ...rows.map((row) => row.length));
-  const columns = Array.from({ length: numColumns }, (_, column) => rows.map((row) => row[column] ?? ""));
-  const padded = columns.map((cells) => {
-    const width = Math.max(...cells.map((cell) => cell.length));
-    const isNumeric = cells.every((cell) => cell === "" || /^[+-]?\d/.test(cell));
-    return cells.map((cell) => (isNumeric ? cell.padStart(width) : cell.padEnd(width)));
-  });
-  const lines = rows.map((_, row) => `  ${padded.map((cells) => cells[row] ?? "").join("  ")}`.trimEnd());
-  return [title, ...lines].join("\n");
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en-US");
-}
-
-function counted(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
-}
-
-/** Two cells: `13,761,264,768 B`, and `(12.82 GiB)` where that is easier to grasp. */
-function bytes(value: number): [string, string] {
-  const exact = `${count(value)} B`;
-  if (value < 2 ** 20) return [exact, ""];
-  return [exact, value < 2 ** 30 ? `(${(value / 2 ** 20).toFixed(2)} MiB)` : `(${(value / 2 ** 30).toFixed(2)} GiB)`];
 }

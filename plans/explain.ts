@@ -1,8 +1,10 @@
 import { renderExplanation } from "./explain-text.js";
 import type { DefaultValue } from "./cluster-spec-defaults.js";
+import { USUAL_SEQ_LEN } from "./cost.js";
 import { blocksOfGroup } from "./kv-groups.js";
 import type { Choice } from "./memory.js";
-import type { Dtype, RankProgram, WeightTensor } from "./rank-program.js";
+import type { Dtype, ProgramOp, RankProgram, WeightTensor } from "./rank-program.js";
+import { classOf, TENSOR_CLASSES, type TensorClass } from "./tensor-class.js";
 
 /** What an engine says about a program: the part of native's ProgramDescription that is explained. */
 export interface EngineSizes {
@@ -52,9 +54,17 @@ export interface Explanation {
   decode: DecodeExplanation;
   /** In the order of their first use. */
   kernels: { ops: string[]; package: string; kernel: string; count: number }[];
-  ops: { op: string; per_layer: number; per_step: number }[];
+  /** With replicated tokens, and with sharded ones; empty where the program has no such ops. */
+  ops: OpCount[];
+  sharded_ops: OpCount[];
   choices: Choice[];
   defaults: DefaultValue[];
+}
+
+export interface OpCount {
+  op: string;
+  per_layer: number;
+  per_step: number;
 }
 
 export interface KvGroupExplanation {
@@ -77,8 +87,6 @@ export interface DecodeExplanation {
   read_bytes_per_second: number | null;
   tokens_per_second_max: number | null;
 }
-
-export type TensorClass = "embedding" | "attention" | "router" | "experts" | "norms" | "lm_head";
 
 /** A program with its sizes, for a person (`text`) and for a program (`json`). Pure; nothing is measured here. */
 export function explainPlan(input: ExplainInput): { json: Explanation; text: string } {
@@ -114,24 +122,14 @@ function explanationOf(input: ExplainInput): Explanation {
     dequantize: dequantizeDifference(input),
     decode: decodeBytes(program, sizes, input.readBytesPerSecond),
     kernels: kernelCounts(sizes),
-    ops: opCounts(program),
+    ops: opCounts(program.ops, program),
+    sharded_ops: opCounts(program.shardedOps ?? [], program),
     choices: [...input.choices],
     defaults: [...input.defaults],
   };
 }
 
-/** The class of a weight by its name in the program. */
-export function classOf({ name }: Pick<WeightTensor, "name">): TensorClass {
-  const last = name.split(".").at(-1) ?? name;
-  if (last === "embed") return "embedding";
-  if (last === "lm_head") return "lm_head";
-  if (last.endsWith("norm")) return "norms";
-  if (last.startsWith("router")) return "router";
-  return /^(gate_up|down)/.test(last) ? "experts" : "attention";
-}
-
 function tensorClasses(program: RankProgram, sizes: EngineSizes): Explanation["tensors"] {
-  const order: TensorClass[] = ["embedding", "attention", "router", "experts", "norms", "lm_head"];
   const rows = new Map<string, Explanation["tensors"][number]>();
   program.weights.forEach((weight, index) => {
     const [kind, dtype] = [classOf(weight), weight.storedDtype];
@@ -140,7 +138,7 @@ function tensorClasses(program: RankProgram, sizes: EngineSizes): Explanation["t
     row.bytes += sizes.weights[index]?.bytes ?? 0;
     rows.set(`${kind} ${dtype}`, row);
   });
-  return [...rows.values()].toSorted((a, b) => order.indexOf(a.class) - order.indexOf(b.class));
+  return [...rows.values()].toSorted((a, b) => TENSOR_CLASSES.indexOf(a.class) - TENSOR_CLASSES.indexOf(b.class));
 }
 
 /** Bytes of keys and values of one token in one layer: float32 for both. */
@@ -177,16 +175,14 @@ function dequantizeDifference({ sizes, otherSizes, dequantize }: ExplainInput): 
   };
 }
 
-/** A usual length of a conversation, at which the share of the KV cache is shown. */
-const DECODE_SEQ_LEN = 1_024;
-
 function decodeBytes(program: RankProgram, sizes: EngineSizes, readBytesPerSecond: number | null): DecodeExplanation {
   const { dims, limits } = program;
-  const seqLen = Math.min(DECODE_SEQ_LEN, limits.maxSeqLen);
+  const seqLen = Math.min(USUAL_SEQ_LEN, limits.maxSeqLen);
   const weightsBytes = program.weights.reduce((sum, weight, index) => {
     return sum + (sizes.weights[index]?.bytes ?? 0) * shareRead(weight, dims);
   }, 0);
-  const kvBytes = program.ops.reduce((sum, op) => {
+  const ops = program.ops.length > 0 ? program.ops : (program.shardedOps ?? []);
+  const kvBytes = ops.reduce((sum, op) => {
     if (op.op !== "attention") return sum;
     return sum + (op.window === 0 ? seqLen : Math.min(op.window, seqLen)) * kvBytesPerLayer(program);
   }, 0);
@@ -205,7 +201,7 @@ function decodeBytes(program: RankProgram, sizes: EngineSizes, readBytesPerSecon
 function shareRead(weight: WeightTensor, dims: RankProgram["dims"]): number {
   const kind = classOf(weight);
   if (kind === "embedding") return 1 / weight.rows;
-  return kind === "experts" ? dims.expertsPerToken / dims.numExperts : 1;
+  return kind === "experts" ? dims.expertsPerToken / dims.numGlobalExperts : 1;
 }
 
 function kernelCounts({ kernels }: EngineSizes): Explanation["kernels"] {
@@ -220,9 +216,9 @@ function kernelCounts({ kernels }: EngineSizes): Explanation["kernels"] {
 }
 
 /** Ops of the frame around the layers (the last norm, the head) are what `per_step` has beyond layers x `per_layer`. */
-function opCounts(program: RankProgram): Explanation["ops"] {
+function opCounts(ops: readonly ProgramOp[], program: RankProgram): OpCount[] {
   const counts = new Map<string, number>();
-  for (const { op } of program.ops) counts.set(op, (counts.get(op) ?? 0) + 1);
-  const numLayers = counts.get("attention") ?? 1;
+  for (const { op } of ops) counts.set(op, (counts.get(op) ?? 0) + 1);
+  const numLayers = program.kvGroups.reduce((sum, { layers }) => sum + layers.length, 0);
   return [...counts].map(([op, count]) => ({ op, per_layer: Math.floor(count / numLayers), per_step: count }));
 }

@@ -1,6 +1,7 @@
+import { scaled, sizeOf, type Range } from "./apportion.js";
 import type { ModelDescription } from "./model-description.js";
 import type { WeightSource, WeightTensor } from "./rank-program.js";
-import { scaled, sizeOf, type RankShare, type Range } from "./rank-share.js";
+import type { RankShare } from "./rank-share.js";
 
 /** The weights of one rank, assembled from slices of the checkpoint's tensors, which have the published names. */
 export function lowerWeights(
@@ -11,11 +12,13 @@ export function lowerWeights(
   const { hiddenSize, vocabSize } = model;
   const embedding = "model.embed_tokens.weight";
   const head = model.tieWordEmbeddings ? embedding : "lm_head.weight";
+  const storedDtype = options.dequantize ? "bf16" : "mxfp4";
+  const embed = matrix("embed", hiddenSize, [rowsOf(embedding, [vocabSize, hiddenSize], [0, vocabSize])]);
   return [
-    matrix("embed", hiddenSize, [rowsOf(embedding, [vocabSize, hiddenSize], [0, vocabSize])]),
+    ...(share.runsAttention ? [embed] : []),
     ...model.layerKinds.flatMap((_, layer) => [
-      ...attentionWeights(model, share, layer),
-      ...expertWeights(model, share, layer, options.dequantize ? "bf16" : "mxfp4"),
+      ...(share.runsAttention ? [...attentionWeights(model, share, layer), ...routerWeights(model, layer)] : []),
+      ...(share.experts.length > 0 ? expertWeights(model, share, layer, storedDtype) : []),
     ]),
     vector("norm", [whole("model.norm.weight", hiddenSize)]),
     matrix("lm_head", hiddenSize, [rowsOf(head, [vocabSize, hiddenSize], share.vocab)]),
@@ -36,16 +39,25 @@ function attentionWeights(model: ModelDescription, share: RankShare, layer: numb
   const qkv = parts.map(({ tensor, numRows, rows }) => rowsOf(`${tensor}.weight`, [numRows, hiddenSize], rows));
   const qkvBias = parts.map(({ tensor, numRows, rows }) => rowsOf(`${tensor}.bias`, [numRows], rows));
   const o = rowsOf(`${from}.self_attn.o_proj.weight`, [hiddenSize, numQueryRows], [0, hiddenSize], queryRows);
-  const biases = [
-    vector(`${at}.qkv_bias`, qkvBias),
-    vector(`${at}.o_bias`, [whole(`${from}.self_attn.o_proj.bias`, hiddenSize)]),
-  ];
+  const outputBias = vector(`${at}.o_bias`, [whole(`${from}.self_attn.o_proj.bias`, hiddenSize)]);
+  const biases = [vector(`${at}.qkv_bias`, qkvBias), ...(share.hasOutputBias ? [outputBias] : [])];
   return [
     vector(`${at}.attn_norm`, [whole(`${from}.input_layernorm.weight`, hiddenSize)]),
     matrix(`${at}.qkv`, hiddenSize, qkv),
     matrix(`${at}.o`, sizeOf(queryRows), [o]),
     ...(model.attentionBias ? biases : []),
     vector(`${at}.sinks`, [rowsOf(`${from}.self_attn.sinks`, [numHeads], share.heads)]),
+  ];
+}
+
+function routerWeights(model: ModelDescription, layer: number): WeightTensor[] {
+  const [at, from] = [`layers.${layer}`, `model.layers.${layer}`];
+  const { hiddenSize, numExperts } = model;
+  const router = rowsOf(`${from}.mlp.router.weight`, [numExperts, hiddenSize], [0, numExperts]);
+  return [
+    vector(`${at}.mlp_norm`, [whole(`${from}.post_attention_layernorm.weight`, hiddenSize)]),
+    matrix(`${at}.router`, hiddenSize, [router]),
+    vector(`${at}.router_bias`, [whole(`${from}.mlp.router.bias`, numExperts)]),
   ];
 }
 
@@ -64,12 +76,8 @@ function expertWeights(
   const gateUpShape = [numExperts, 2 * intermediateSize, hiddenSize];
   const downShape = [numExperts, hiddenSize, intermediateSize];
   const of = (name: string): string => `${from}.mlp.experts.${name}`;
+  const downBias = vector(`${at}.down_bias`, [biasRows(of("down_proj_bias"), downShape, experts, outputRows)]);
   return [
-    vector(`${at}.mlp_norm`, [whole(`${from}.post_attention_layernorm.weight`, hiddenSize)]),
-    matrix(`${at}.router`, hiddenSize, [
-      rowsOf(`${from}.mlp.router.weight`, [numExperts, hiddenSize], [0, numExperts]),
-    ]),
-    vector(`${at}.router_bias`, [whole(`${from}.mlp.router.bias`, numExperts)]),
     quantized(
       `${at}.gate_up`,
       storedDtype,
@@ -77,7 +85,7 @@ function expertWeights(
     ),
     vector(`${at}.gate_up_bias`, [biasRows(of("gate_up_proj_bias"), gateUpShape, experts, gateUpRows)]),
     quantized(`${at}.down`, storedDtype, expertRows(of("down_proj"), downShape, experts, outputRows, intermediate)),
-    vector(`${at}.down_bias`, [biasRows(of("down_proj_bias"), downShape, experts, outputRows)]),
+    ...(share.hasDownBias ? [downBias] : []),
   ];
 }
 
@@ -92,12 +100,12 @@ function matrix(name: string, cols: number, sources: WeightSource[]): WeightTens
 /** Sources one after the other in one float32 vector; of expert biases one vector an expert. */
 function vector(name: string, sources: WeightSource[]): WeightTensor {
   const rows = stack(sources);
-  const numExperts = sizeOf(sources[0]?.experts ?? [0, 1]);
+  const numExperts = sources[0]?.experts.length ?? 1;
   return { name, role: "vector", sourceDtype: "bf16", storedDtype: "f32", numExperts, rows, cols: 1, sources };
 }
 
 function quantized(name: string, storedDtype: "bf16" | "mxfp4", source: WeightSource): WeightTensor {
-  const [numExperts, rows, cols] = [sizeOf(source.experts), sizeOf(source.rows), sizeOf(source.cols)];
+  const [numExperts, rows, cols] = [source.experts.length, sizeOf(source.rows), sizeOf(source.cols)];
   return { name, role: "matrix", sourceDtype: "mxfp4", storedDtype, numExperts, rows, cols, sources: [source] };
 }
 
@@ -118,7 +126,7 @@ function rowsOf(tensor: string, shape: [number, number?], rows: Range, cols?: Ra
     tensor,
     scales: null,
     shape: shape.filter((size) => size !== undefined),
-    experts: [0, 1],
+    experts: [0],
     rows,
     cols: cols ?? [0, numCols],
     dstRow: 0,
@@ -130,10 +138,10 @@ function whole(tensor: string, numRows: number): WeightSource {
 }
 
 /** Rows and columns of some experts of an MXFP4 tensor, which is stored as two. */
-function expertRows(tensor: string, shape: number[], experts: Range, rows: Range, cols: Range): WeightSource {
+function expertRows(tensor: string, shape: number[], experts: number[], rows: Range, cols: Range): WeightSource {
   return { tensor: `${tensor}_blocks`, scales: `${tensor}_scales`, shape, experts, rows, cols, dstRow: 0 };
 }
 
-function biasRows(tensor: string, weightShape: number[], experts: Range, rows: Range): WeightSource {
+function biasRows(tensor: string, weightShape: number[], experts: number[], rows: Range): WeightSource {
   return { tensor, scales: null, shape: weightShape.slice(0, 2), experts, rows, cols: [0, 1], dstRow: 0 };
 }

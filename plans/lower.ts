@@ -1,10 +1,16 @@
 import { assert, MoesaicError } from "../proto/errors.js";
+import { sizeOf } from "./apportion.js";
 import { kvGroupsOf } from "./kv-groups.js";
+import { buffersOf } from "./lower-buffers.js";
+import { replicatedOps } from "./lower-replicated.js";
+import { shardedOps } from "./lower-sharded.js";
 import { lowerWeights } from "./lower-weights.js";
 import type { ModelDescription } from "./model-description.js";
-import type { BufferSpec, KvGroup, Op, Precision, ProgramDims, ProgramLimits, RankProgram } from "./rank-program.js";
-import { sizeOf, wholeShare, type RankShare } from "./rank-share.js";
+import { attentionGroupOf, range, rankGroups } from "./rank-groups.js";
+import type { Precision, ProgramDims, ProgramLimits, RankProgram } from "./rank-program.js";
+import { sharesOf, type RankShare } from "./rank-share.js";
 import type { ResolvedPlan } from "./resolved-plan.js";
+import type { RankView } from "./rank-view.js";
 
 export interface LowerOptions {
   limits: ProgramLimits;
@@ -14,128 +20,64 @@ export interface LowerOptions {
 }
 
 /**
- * The program of one rank: a pure function of its arguments.
- * @throws MoesaicError unimplemented for what no engine runs yet: several ranks, or precision fast
+ * The program of one rank: a pure function of its arguments. Where some ranks run experts only, nobody could hold every
+ * token's hidden states, and `ops` is empty.
+ * @throws MoesaicError unimplemented for what no engine runs yet: precision fast
  */
 export function lower(model: ModelDescription, plan: ResolvedPlan, rank: number, options: LowerOptions): RankProgram {
   assert(rank >= 0 && rank < plan.worldSize, `rank ${rank} of ${plan.worldSize}`);
-  checkLowerable(plan, options);
-  const share = wholeShare(model);
-  const kvGroups = kvGroupsOf(model);
+  if (options.precision === "fast") {
+    throw new MoesaicError("unimplemented", "precision fast has no kernels yet; write exact");
+  }
+  const view = viewOf(model, plan, rank);
+  const isReplicated = plan.attention.ranks.length === plan.worldSize;
   return {
     rank,
     worldSize: plan.worldSize,
     precision: options.precision,
-    dims: dimsOf(model, share),
+    dims: dimsOf(model, view.share, plan),
     limits: options.limits,
     rope: model.rope,
-    kvGroups,
-    weights: lowerWeights(model, share, options),
-    buffers: buffersOf(model, share),
-    ops: opsOf(model, kvGroups),
+    kvGroups: view.kvGroups,
+    weights: lowerWeights(model, view.share, options),
+    buffers: buffersOf(view, { isReplicated, isSharded: plan.worldSize > 1 }),
+    ops: isReplicated ? replicatedOps(view) : [],
+    shardedOps: plan.worldSize > 1 ? shardedOps(view) : null,
+    groups: rankGroups(plan).groups,
+    tokenOwners: plan.attention.ranks,
   };
 }
 
-function checkLowerable(plan: ResolvedPlan, { precision }: LowerOptions): void {
-  if (plan.worldSize > 1) {
-    const message = `a replica has one rank yet, the plan has ${plan.worldSize}; write worldSize: 1`;
-    throw new MoesaicError("unimplemented", message);
-  }
-  if (precision === "fast") throw new MoesaicError("unimplemented", "precision fast has no kernels yet; write exact");
+function viewOf(model: ModelDescription, plan: ResolvedPlan, rank: number): RankView {
+  const share = sharesOf(model, plan)[rank]!;
+  const groups = rankGroups(plan);
+  const addsUp = plan.attention.tp > 1 && share.runsAttention;
+  return {
+    model,
+    share,
+    kvGroups: kvGroupsOf(model),
+    worldSize: plan.worldSize,
+    owners: groups.owners,
+    headGroup: addsUp ? attentionGroupOf(plan, groups, rank) : null,
+  };
 }
 
-function dimsOf(model: ModelDescription, share: RankShare): ProgramDims {
+function dimsOf(model: ModelDescription, share: RankShare, plan: ResolvedPlan): ProgramDims {
+  const expertRanks = range(model.numExperts).map((): number[] => []);
+  plan.experts.assign.forEach((experts, rank) => experts.forEach((expert) => expertRanks[expert]?.push(rank)));
   return {
     hiddenSize: model.hiddenSize,
     vocabSize: sizeOf(share.vocab),
     headDim: model.headDim,
     numHeads: sizeOf(share.heads),
     numKvHeads: sizeOf(share.kvHeads),
-    numExperts: sizeOf(share.experts),
+    numExperts: share.experts.length,
     expertsPerToken: model.expertsPerToken,
     intermediateSize: sizeOf(share.intermediate),
+    numGlobalExperts: model.numExperts,
+    localExperts: share.experts,
+    expertRanks,
+    globalVocabSize: model.vocabSize,
+    vocabBegin: share.vocab[0],
   };
-}
-
-function buffersOf(model: ModelDescription, share: RankShare): BufferSpec[] {
-  const { hiddenSize, headDim, expertsPerToken } = model;
-  const numQueries = sizeOf(share.heads) * headDim;
-  const numKeys = sizeOf(share.kvHeads) * headDim;
-  const floats = (name: string, rows: BufferSpec["rows"], cols: number): BufferSpec => ({
-    name,
-    rows,
-    cols,
-    dtype: "f32",
-  });
-  return [
-    floats("rope", "tokens", headDim),
-    floats("x", "tokens", hiddenSize),
-    floats("h", "tokens", hiddenSize),
-    floats("qkv", "tokens", numQueries + 2 * numKeys),
-    floats("attn", "tokens", numQueries),
-    { name: "expert_ids", rows: "tokens", cols: expertsPerToken, dtype: "i32" },
-    floats("expert_weights", "tokens", expertsPerToken),
-    floats("y", "tokens", expertsPerToken * hiddenSize),
-    floats("xl", "logits", hiddenSize),
-    floats("hl", "logits", hiddenSize),
-    floats("logits", "logits", sizeOf(share.vocab)),
-  ];
-}
-
-function opsOf(model: ModelDescription, kvGroups: readonly KvGroup[]): Op[] {
-  return [
-    { op: "rope_table", out: "rope" },
-    { op: "embed", weight: "embed", out: "x" },
-    ...model.layerKinds.flatMap((_, layer) => [...attentionOps(model, kvGroups, layer), ...expertOps(model, layer)]),
-    { op: "gather_rows", x: "x", out: "xl" },
-    { op: "rms_norm", x: "xl", weight: "norm", out: "hl", eps: model.rmsNormEps },
-    { op: "linear", x: "hl", weight: "lm_head", bias: null, out: "logits", accumulate: false },
-    { op: "sample", logits: "logits" },
-  ];
-}
-
-/** x += o(attention(norm(x))) */
-function attentionOps(model: ModelDescription, kvGroups: readonly KvGroup[], layer: number): Op[] {
-  const at = `layers.${layer}`;
-  const bias = (name: string): string | null => (model.attentionBias ? `${at}.${name}` : null);
-  const group = kvGroups.findIndex(({ layers }) => layers.includes(layer));
-  assert(group >= 0, `layer ${layer} is in no KV group`);
-  const window = model.layerKinds[layer] === "sliding" ? model.slidingWindow : 0;
-  const scale = 1 / Math.sqrt(model.headDim);
-  return [
-    { op: "rms_norm", x: "x", weight: `${at}.attn_norm`, out: "h", eps: model.rmsNormEps },
-    { op: "linear", x: "h", weight: `${at}.qkv`, bias: bias("qkv_bias"), out: "qkv", accumulate: false },
-    { op: "rope_kv_write", qkv: "qkv", rope: "rope", group, layer },
-    { op: "attention", qkv: "qkv", sinks: `${at}.sinks`, out: "attn", group, layer, window, scale },
-    { op: "linear", x: "attn", weight: `${at}.o`, bias: bias("o_bias"), out: "x", accumulate: true },
-  ];
-}
-
-/** x += experts(norm(x)) */
-function expertOps(model: ModelDescription, layer: number): Op[] {
-  const at = `layers.${layer}`;
-  return [
-    { op: "rms_norm", x: "x", weight: `${at}.mlp_norm`, out: "h", eps: model.rmsNormEps },
-    {
-      op: "router",
-      x: "h",
-      weight: `${at}.router`,
-      bias: `${at}.router_bias`,
-      expertIds: "expert_ids",
-      expertWeights: "expert_weights",
-    },
-    {
-      op: "experts",
-      x: "h",
-      expertIds: "expert_ids",
-      gateUp: `${at}.gate_up`,
-      gateUpBias: `${at}.gate_up_bias`,
-      down: `${at}.down`,
-      downBias: `${at}.down_bias`,
-      out: "y",
-      alpha: model.swigluAlpha,
-      limit: model.swigluLimit,
-    },
-    { op: "combine", x: "y", expertWeights: "expert_weights", out: "x" },
-  ];
 }

@@ -3,7 +3,15 @@ import { describe, it } from "node:test";
 
 import { MoesaicError } from "../proto/errors.js";
 import { blocksOfGroup, blocksOfSequence, kvGroupsOf } from "./kv-groups.js";
-import { chooseLimits, provisionalLimits, type ChosenLimits, type DeviceBytes, type LimitsRequest } from "./memory.js";
+import {
+  chooseLimits,
+  chooseReplicaLimits,
+  provisionalLimits,
+  type ChosenLimits,
+  type DeviceBytes,
+  type LimitsRequest,
+  type RankBytes,
+} from "./memory.js";
 import { describeDummy } from "./model-description.js";
 
 const MODEL = describeDummy("gpt-oss-20b");
@@ -149,6 +157,46 @@ describe("chooseLimits", () => {
       );
     });
   }
+});
+
+describe("chooseReplicaLimits", () => {
+  const rank = (hostId: string, changes: Partial<DeviceBytes> = {}): RankBytes => ({ ...DEVICE, hostId, ...changes });
+  const chosenFor = (ranks: RankBytes[], request: Partial<LimitsRequest> = {}): ChosenLimits => {
+    const full = { ...REQUEST, ...request };
+    return chooseReplicaLimits(provisionalLimits(full, MODEL), full, MODEL, ranks);
+  };
+
+  it("says for one rank what chooseLimits says", () => {
+    assert.deepEqual(chosenFor([rank("a")]), chosen());
+  });
+
+  it("takes the blocks of the rank with least room, and names it", () => {
+    const limits = chosenFor([rank("a"), rank("b", { memoryBytes: 16 * GIB }), rank("c")]);
+    assert.equal(limits.limits.numBlocks, chosen({}, { memoryBytes: 16 * GIB }).limits.numBlocks);
+    assert.match(whyOf(limits, "numBlocks"), /^rank 1 of b: what 16\.00 GiB x memoryFraction 0\.9 leaves/);
+  });
+
+  it("lets the ranks of one host share its memory", () => {
+    const { limits } = chosenFor([rank("a", { memoryBytes: 32 * GIB }), rank("a", { memoryBytes: 32 * GIB })]);
+    assert.equal(limits.numBlocks, Math.floor((32 * GIB * 0.9 - 28 * GIB) / (2 * KV_BLOCK_BYTES)));
+  });
+
+  it("allows each of them the KV that a rank takes unasked", () => {
+    assert.equal(chosenFor([rank("a"), rank("a")]).limits.numBlocks, chosen().limits.numBlocks);
+  });
+
+  it("is not held back by a rank that has no KV but the token ids", () => {
+    const { limits } = chosenFor([rank("a"), rank("b", { kvBlockBytes: 64 })]);
+    assert.equal(limits.numBlocks, chosen().limits.numBlocks);
+  });
+
+  it("names the ranks whose host has too little", () => {
+    assert.throws(
+      () => chosenFor([rank("a"), rank("b", { memoryBytes: 8 * GIB })]),
+      (caught) =>
+        caught instanceof MoesaicError && caught.code === "resource_exhausted" && caught.place === "rank 1 of b",
+    );
+  });
 });
 
 function whyOf({ choices }: ChosenLimits, name: string): string {

@@ -1,4 +1,4 @@
-import { MoesaicError } from "../proto/errors.js";
+import { assert, MoesaicError } from "../proto/errors.js";
 import type { ClusterSpec } from "./cluster-spec.js";
 import { blocksOfSequence, kvGroupsOf } from "./kv-groups.js";
 import type { ModelDescription } from "./model-description.js";
@@ -20,6 +20,11 @@ export interface DeviceBytes {
   weightsBytes: number;
   workspaceBytes: number;
   kvBlockBytes: number;
+}
+
+/** A rank of a replica; ranks of one host take their arenas from the same memory. */
+export interface RankBytes extends DeviceBytes {
+  hostId: string;
 }
 
 /** A number that was chosen or changed, to be printed once. */
@@ -72,6 +77,7 @@ export function provisionalLimits(request: LimitsRequest, model: ModelDescriptio
 /**
  * Completes provisional limits: KV blocks as given or as the memory allows, and with `maxModelLen: auto` no longer
  * sequences than the pool holds.
+ * @param numRanks that `device` is the sum of
  * @throws MoesaicError resource_exhausted, with the arithmetic, when weights, workspace and the least KV do not fit
  */
 export function chooseLimits(
@@ -79,9 +85,11 @@ export function chooseLimits(
   request: LimitsRequest,
   model: ModelDescription,
   device: DeviceBytes,
+  numRanks = 1,
 ): ChosenLimits {
   const room = blocksThatFit(request, device);
-  const auto = request.numBlocks === "auto" ? autoBlocks(provisional.limits, request, model, device, room) : null;
+  const auto =
+    request.numBlocks === "auto" ? autoBlocks(provisional.limits, request, model, device, room, numRanks) : null;
   const numBlocks = auto?.value ?? Number(request.numBlocks);
   if (numBlocks > room) throw tooLittleMemory(`numBlocks ${numBlocks}`, numBlocks, request, device);
   const maxSeqLen = fittingSeqLen({ ...provisional.limits, numBlocks }, request, model);
@@ -92,6 +100,64 @@ export function chooseLimits(
     choices.push({ name: "maxModelLen", value: maxSeqLen, why });
   }
   return { limits: { ...provisional.limits, maxSeqLen, numBlocks }, choices };
+}
+
+/**
+ * As chooseLimits, for a replica of several ranks: all have the same KV blocks, as many as the host with least room has.
+ * @param ranks in order of rank, at least one
+ * @throws MoesaicError resource_exhausted as chooseLimits, with the host as its place
+ */
+export function chooseReplicaLimits(
+  provisional: ChosenLimits,
+  request: LimitsRequest,
+  model: ModelDescription,
+  ranks: readonly RankBytes[],
+): ChosenLimits {
+  const hosts = hostsOf(ranks).map((host) => ({
+    host,
+    chosen: atPlace(host.name, () => chooseLimits(provisional, request, model, host.device, host.numRanks)),
+  }));
+  const [first, ...others] = hosts;
+  assert(first !== undefined, "a replica has a rank");
+  const least = others.reduce((a, b) => (b.chosen.limits.numBlocks < a.chosen.limits.numBlocks ? b : a), first);
+  if (others.length === 0) return least.chosen;
+  const named = (choice: Choice): Choice =>
+    choice.name === "numBlocks" ? { ...choice, why: `${least.host.name}: ${choice.why}` } : choice;
+  return { ...least.chosen, choices: least.chosen.choices.map(named) };
+}
+
+interface Host {
+  /** Its ranks as they are to stand in a sentence. */
+  name: string;
+  device: DeviceBytes;
+  numRanks: number;
+}
+
+/** What the ranks of each host take together. */
+function hostsOf(ranks: readonly RankBytes[]): Host[] {
+  return [...new Set(ranks.map(({ hostId }) => hostId))].map((hostId) => {
+    const own = ranks.flatMap((rank, index) => (rank.hostId === hostId ? [{ ...rank, index }] : []));
+    const sum = (key: "weightsBytes" | "workspaceBytes" | "kvBlockBytes"): number =>
+      own.reduce((total, rank) => total + rank[key], 0);
+    const device = {
+      memoryBytes: Math.min(...own.map(({ memoryBytes }) => memoryBytes)),
+      weightsBytes: sum("weightsBytes"),
+      workspaceBytes: sum("workspaceBytes"),
+      kvBlockBytes: sum("kvBlockBytes"),
+    };
+    const indices = own.map(({ index }) => index);
+    const name = `${indices.length === 1 ? "rank" : "ranks"} ${indices.join(", ")} of ${hostId}`;
+    return { name, device, numRanks: own.length };
+  });
+}
+
+function atPlace<T>(place: string, choose: () => T): T {
+  try {
+    return choose();
+  } catch (caught) {
+    const { code, message } = MoesaicError.from(caught);
+    throw new MoesaicError(code, message, { place, cause: caught });
+  }
 }
 
 /** KV blocks there is room for beside weights and workspace; may be negative. */
@@ -107,6 +173,7 @@ function autoBlocks(
   model: ModelDescription,
   device: DeviceBytes,
   room: number,
+  numRanks: number,
 ): Choice {
   const groups = kvGroupsOf(model);
   const ofLength = (numTokens: number): number => 1 + blocksOfSequence(groups, numTokens, limits);
@@ -114,7 +181,7 @@ function autoBlocks(
   const useful = 1 + limits.maxSequences * (longest - 1);
   const needed =
     request.maxModelLen === "auto" ? ofLength(Math.min(limits.maxBatchedTokens, limits.maxSeqLen)) : longest;
-  const cap = Math.max(Math.floor(CPU_KV_BYTES / device.kvBlockBytes), needed);
+  const cap = Math.max(Math.floor((numRanks * CPU_KV_BYTES) / device.kvBlockBytes), needed);
   if (needed > room) throw tooLittleMemory("the KV of one sequence", needed, request, device);
   const value = Math.min(room, useful, cap);
   const reasons = [
@@ -123,7 +190,7 @@ function autoBlocks(
       why: `what ${gib(device.memoryBytes)} x memoryFraction ${request.memoryFraction} leaves beside weights and workspace`,
     },
     { blocks: useful, why: `all that ${limits.maxSequences} sequences of ${limits.maxSeqLen} tokens can use` },
-    { blocks: cap, why: `${gib(cap * device.kvBlockBytes)} of KV, the most a CPU rank takes unasked` },
+    { blocks: cap, why: `${gib((cap * device.kvBlockBytes) / numRanks)} of KV, the most a CPU rank takes unasked` },
   ];
   return { name: "numBlocks", value, why: reasons.find(({ blocks }) => blocks === value)?.why ?? "" };
 }

@@ -1,7 +1,17 @@
+import { attentionRanks, layoutsOf, writtenLayout, type Layout } from "./layouts.js";
 import type { ModelDescription } from "./model-description.js";
 import { nearestName } from "./nearest-name.js";
 import { shown } from "./plain-value.js";
-import { allowsStyle, autoStyle, isPattern, moduleNames, patternOf } from "./shard-rules.js";
+import { range } from "./rank-groups.js";
+import {
+  allowsStyle,
+  attentionStyle,
+  autoStyle,
+  expertStyle,
+  isPattern,
+  moduleNames,
+  patternOf,
+} from "./shard-rules.js";
 import type { ShardingPlan } from "./sharding-plan.js";
 import { dotted } from "./yaml-schema.js";
 import type { YamlPath } from "./yaml-source.js";
@@ -15,40 +25,20 @@ export function checkPlan(plan: ShardingPlan, model: ModelDescription): string[]
   const require: Require = (holds, path, sentence) => {
     if (!holds) problems.push(`${plan.placeOf(path)}: ${dotted(path)}: ${sentence()}`);
   };
-  checkExperts(plan, model, require);
-  checkAttention(plan, model, require);
-  if (plan.experts.assign !== "auto") checkAssignment(plan, plan.experts.assign, model, require);
-  const { weights, worldSize } = plan;
-  const hasWeights = weights === "auto" || weights.length === worldSize;
-  require(hasWeights, ["weights"], () => `expected ${worldSize} numbers, one a rank, got ${weights.length}`);
-  const travels = plan.tokens !== "sharded" || expertCuts(plan).ep > 1;
-  require(travels, ["tokens"], () =>
-    "sharded needs experts.ep over 1: else no token has anywhere to go; write replicated");
-  checkPatterns(plan, model, require);
+  const hasPatterns = checkPatterns(plan, model, require);
+  if (!hasPatterns) return problems;
+  const layout = layoutsOf(plan, model)[0] ?? writtenLayout(plan);
+  checkExperts(plan, layout, model, require);
+  checkAttention(plan, layout, model, require);
+  if (plan.experts.assign !== "auto") checkAssignment(plan, layout, plan.experts.assign, model, require);
+  checkRanks(plan, model, require);
+  checkStyles(plan, layout, model, require);
   return problems;
-}
-
-/** Expert groups and cuts inside an expert; what is open follows from the number of ranks, whole experts first. */
-export function expertCuts(plan: ShardingPlan): { ep: number; tp: number } {
-  const { ep, tp } = plan.experts;
-  if (ep !== "auto") return { ep, tp: tp === "auto" ? plan.worldSize / ep : tp };
-  return { ep: plan.worldSize / (tp === "auto" ? 1 : tp), tp: tp === "auto" ? 1 : tp };
-}
-
-export function attentionRanks(plan: ShardingPlan): number[] {
-  if (plan.attention.ranks !== "auto") return plan.attention.ranks;
-  return Array.from({ length: plan.worldSize }, (_, rank) => rank);
-}
-
-/** Attention is cut as the experts are, unless the plan says otherwise. */
-export function attentionCuts(plan: ShardingPlan): number {
-  return plan.attention.tp === "auto" ? expertCuts(plan).tp : plan.attention.tp;
 }
 
 type Require = (holds: boolean, path: YamlPath, sentence: () => string) => void;
 
-function checkExperts(plan: ShardingPlan, model: ModelDescription, require: Require): void {
-  const { ep, tp } = expertCuts(plan);
+function checkExperts(plan: ShardingPlan, { ep, tp }: Layout, model: ModelDescription, require: Require): void {
   const numBlocks = model.intermediateSize / 32;
   const isWhole = Number.isInteger(ep) && Number.isInteger(tp) && ep * tp === plan.worldSize;
   require(isWhole, ["experts"], () => `expected ep x tp = worldSize (${plan.worldSize}), got ${shownCuts(plan)}`);
@@ -63,31 +53,61 @@ function shownCuts(plan: ShardingPlan): string {
   return `ep ${plan.experts.ep} x tp ${plan.experts.tp}`;
 }
 
-function checkAttention(plan: ShardingPlan, model: ModelDescription, require: Require): void {
-  const [tp, ranks] = [attentionCuts(plan), attentionRanks(plan)];
-  const { numHeads, numKvHeads } = model;
+function checkAttention(plan: ShardingPlan, layout: Layout, model: ModelDescription, require: Require): void {
+  const [tp, ranks] = [layout.attentionTp, attentionRanks(plan)];
   const path = ["attention", "tp"];
   // Experts that cannot be cut this way have been reported; their fraction says nothing more here.
   if (!Number.isInteger(tp)) return;
-  require(numHeads % tp === 0, path, () => `expected a divisor of the ${numHeads} heads, got ${tp}`);
-  const cutsKv = numKvHeads % tp === 0 || tp % numKvHeads === 0;
-  require(cutsKv, path, () => `expected a divisor or a multiple of the ${numKvHeads} KV heads, got ${tp}`);
+  require(tp <= model.numHeads, path, () => `expected at most ${model.numHeads}, the heads there are, got ${tp}`);
   require(ranks.length % tp === 0, path, () => `expected a divisor of the ${ranks.length} attention ranks, got ${tp}`);
-  ranks.forEach((rank, index) => {
+  if (plan.attention.ranks === "auto") return;
+  plan.attention.ranks.forEach((rank, index, written) => {
     const at = ["attention", "ranks", index];
     require(rank < plan.worldSize, at, () => `expected a rank below worldSize (${plan.worldSize}), got ${rank}`);
-    require(ranks.indexOf(rank) === index, at, () => `rank ${rank} is given twice`);
+    require(written.indexOf(rank) === index, at, () => `rank ${rank} is given twice`);
   });
+}
+
+/** What concerns ranks one by one: their weights, what they hold, and the tokens that come to them. */
+function checkRanks(plan: ShardingPlan, model: ModelDescription, require: Require): void {
+  const { weights, worldSize, tokens } = plan;
+  const hasWeights = weights === "auto" || weights.length === worldSize;
+  require(hasWeights, ["weights"], () => `expected ${worldSize} numbers, one a rank, got ${weights.length}`);
+  require(worldSize <= model.vocabSize, ["worldSize"], () =>
+    `expected at most ${model.vocabSize}, the rows of the head there are, got ${worldSize}`);
+  require(tokens !== "sharded" || worldSize > 1, ["tokens"], () =>
+    "sharded needs several ranks: else no token has anywhere to go; write replicated");
+  const running = new Set(attentionRanks(plan));
+  const expertOnly = range(worldSize).filter((rank) => !running.has(rank));
+  require(tokens !== "replicated" || expertOnly.length === 0, ["tokens"], () =>
+    `replicated needs attention on every rank, ranks ${shown(expertOnly)} have none; write sharded or auto`);
+  const { assign } = plan.experts;
+  const idle = assign === "auto" ? [] : expertOnly.filter((rank) => assign[String(rank)]?.length === 0);
+  require(idle.length === 0, ["experts", "assign"], () => `ranks ${shown(idle)} have neither attention nor experts`);
+}
+
+/** Overrides that each module allows, but not all together. */
+function checkStyles(plan: ShardingPlan, layout: Layout, model: ModelDescription, require: Require): void {
+  const [heads, experts] = [attentionStyle(model, plan.shard), expertStyle(model, plan.shard)];
+  require(heads !== "mixed", ["shard"], () =>
+    "q, k, v, o and sinks of all layers are cut together; write replicate for layers.*.self_attn.* or leave it out");
+  require(heads !== "replicate" || layout.attentionTp === 1, ["attention", "tp"], () =>
+    `expected 1, since shard replicates the heads, got ${layout.attentionTp}`);
+  require(experts !== "mixed", ["shard"], () => "the experts of all layers are cut alike; write layers.*.mlp.experts");
+  require(experts !== "replicate" || plan.worldSize === 1, ["shard"], () =>
+    "each expert is computed by one group of ranks; for whole copies write replicas in the cluster file");
+  require(experts !== "none" || layout.tp === 1, ["experts", "tp"], () =>
+    `expected 1, since shard leaves experts whole, got ${layout.tp}`);
 }
 
 /** Ranks g * tp … g * tp + tp - 1 are expert group g: each holds a cut of the same experts. */
 function checkAssignment(
   plan: ShardingPlan,
+  { tp }: Layout,
   assign: Record<string, number[]>,
   model: ModelDescription,
   require: Require,
 ): void {
-  const { tp } = expertCuts(plan);
   const groupsOf = new Map<number, Set<number>>();
   for (const [name, ids] of Object.entries(assign)) {
     const [rank, at] = [Number(name), ["experts", "assign", name]];
@@ -111,9 +131,17 @@ function checkAssignment(
     `ranks ${shown(silent)} are not named; write [] for no experts`);
 }
 
-function checkPatterns(plan: ShardingPlan, model: ModelDescription, require: Require): void {
+/** More lines than any model has kinds of modules; the time of a check grows with them. */
+const MAX_PATTERNS = 256;
+
+/** @returns whether the lines can be read as patterns at all */
+function checkPatterns(plan: ShardingPlan, model: ModelDescription, require: Require): boolean {
+  const patterns = Object.entries(plan.shard);
+  const isShort = patterns.length <= MAX_PATTERNS;
+  require(isShort, ["shard"], () => `expected at most ${MAX_PATTERNS} lines, got ${patterns.length}`);
+  if (!isShort) return false;
   const modules = moduleNames(model);
-  for (const [pattern, style] of Object.entries(plan.shard)) {
+  for (const [pattern, style] of patterns) {
     const at = ["shard", pattern];
     require(isPattern(pattern), at, () => "expected names between dots, each with at most one * or {a,b}");
     if (!isPattern(pattern)) continue;
@@ -125,6 +153,7 @@ function checkPatterns(plan: ShardingPlan, model: ModelDescription, require: Req
       return `expected ${shown(autoStyle(refusing ?? ""))} or replicate for ${refusing}, got ${shown(style)}`;
     });
   }
+  return patterns.every(([pattern]) => isPattern(pattern));
 }
 
 /** Names differ in their layer, so the comparison is made with the star in its place. */
@@ -136,8 +165,4 @@ function meant(pattern: string, modules: readonly string[]): string {
 function sameSet(left: readonly number[], right: readonly number[]): boolean {
   const set = new Set(left);
   return left.length === right.length && right.every((id) => set.has(id));
-}
-
-function range(length: number): number[] {
-  return Array.from({ length }, (_, index) => index);
 }

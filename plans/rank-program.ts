@@ -13,12 +13,22 @@ export interface RankProgram {
   kvGroups: KvGroup[];
   weights: WeightTensor[];
   buffers: BufferSpec[];
-  ops: Op[];
+  /** What runs when every rank holds every token's hidden states (replicated); empty where some ranks run experts only. */
+  ops: ProgramOp[];
+  /** What runs when each token owner holds its own tokens' (sharded); null in a world of one rank. */
+  shardedOps: ProgramOp[] | null;
+  /** Sets of ranks, ascending, that collectives name by index; 0 is the world. */
+  groups: number[][];
+  /**
+   * Ranks that run attention, ascending. With n owners, owner i has tokens [floor(T i / n), floor(T (i + 1) / n)) of a step
+   * of T tokens, the step's first tokens first.
+   */
+  tokenOwners: number[];
 }
 
 export type Precision = "exact" | "fast";
 
-/** Sizes of this rank's share; a head or expert held by other ranks does not count. */
+/** Sizes of this rank's share; a head, expert or vocabulary row held by other ranks does not count. */
 export interface ProgramDims {
   hiddenSize: number;
   vocabSize: number;
@@ -28,6 +38,15 @@ export interface ProgramDims {
   numExperts: number;
   expertsPerToken: number;
   intermediateSize: number;
+  /** Experts of the model; router ids go up to it. */
+  numGlobalExperts: number;
+  /** Global ids of the local experts, ascending: local expert i is localExperts[i]. */
+  localExperts: number[];
+  /** For every global expert the ranks that hold it, ascending; more than one when experts are cut (their outputs add up). */
+  expertRanks: number[][];
+  /** Vocabulary of the model, and the first id of this rank's rows of lm_head. */
+  globalVocabSize: number;
+  vocabBegin: number;
 }
 
 export interface ProgramLimits {
@@ -92,8 +111,10 @@ export interface WeightSource {
    * For mxfp4 the stored blocks are [experts, rows, cols / 32, 16] U8 and the scales [experts, rows, cols / 32] U8.
    */
   shape: number[];
-  experts: [number, number];
+  /** Ids along the first axis of the checkpoint tensor, in the order of the local experts; [0] without experts. */
+  experts: number[];
   rows: [number, number];
+  /** Narrower than the tensor where it is cut along its inputs; a multiple of 32 for mxfp4. */
   cols: [number, number];
   dstRow: number;
 }
@@ -101,8 +122,11 @@ export interface WeightSource {
 /** A region of the workspace arena: `rows` many rows of `cols` elements. */
 export interface BufferSpec {
   name: string;
-  /** What the row count of a step is: scheduled tokens, or rows whose logits are wanted. */
-  rows: "tokens" | "logits";
+  /**
+   * What the row count of a step is: scheduled tokens; those of them that this rank owns; rows that dispatch brought here (at
+   * most one per token); rows whose logits are wanted.
+   */
+  rows: "tokens" | "own" | "received" | "logits";
   cols: number;
   dtype: "f32" | "i32" | "u8";
 }
@@ -142,8 +166,37 @@ export type Op =
     }
   | { op: "combine"; x: string; expertWeights: string; out: string }
   | { op: "gather_rows"; x: string; out: string }
+  | { op: "add"; x: string; out: string }
   | { op: "sample"; logits: string }
   | { op: "mxfp4_decode"; blocks: string; scales: string; out: string }
   | { op: "mxfp4_encode"; x: string; blocks: string; scales: string };
 
-export type OpName = Op["op"];
+/**
+ * Moving rows between ranks and row domains; the communicator does them, no kernel. All ranks of the group reach them in the
+ * same order. Buffers are named as in Op; sums are in rank order.
+ *
+ *   all_reduce      x (any rows) becomes the sum over the group
+ *   reduce_scatter  out (own) = this rank's rows of the sum of x (tokens) over the group
+ *   all_gather      out (tokens) = the owners' x (own), in token order; expert-only ranks receive too
+ *   own_rows        out (own) = this rank's rows of x (tokens); no traffic
+ *   exchange_slots  replicated experts: y (tokens) gets the slots that other ranks computed; a slot of a cut expert is the sum
+ *                   over that expert's ranks. Afterwards y is complete and equal on every rank
+ *   dispatch        sends each own row of x to every rank that holds one of its experts, once per (row, rank), with its ids;
+ *                   out (received) gets the rows in the order (sender rank, token), outIds (received) the ids, -1 in slots
+ *                   that this rank does not hold
+ *   collect         the way back: y (own) gets each slot's output from the rank that computed it, summed over a cut expert's ranks
+ *   gather_logits_rows  like gather_rows for x (own): out (logits) complete on every rank
+ */
+export type CollectiveOp =
+  | { op: "all_reduce"; x: string; group: number }
+  | { op: "reduce_scatter"; x: string; out: string; group: number }
+  | { op: "all_gather"; x: string; out: string; group: number }
+  | { op: "own_rows"; x: string; out: string }
+  | { op: "exchange_slots"; y: string; expertIds: string; group: number }
+  | { op: "dispatch"; x: string; expertIds: string; out: string; outIds: string; group: number }
+  | { op: "collect"; x: string; expertIds: string; out: string; group: number }
+  | { op: "gather_logits_rows"; x: string; out: string; group: number };
+
+export type ProgramOp = Op | CollectiveOp;
+
+export type OpName = ProgramOp["op"];

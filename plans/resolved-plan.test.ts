@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
 import { MoesaicError } from "../proto/errors.js";
 import { describeDummy } from "./model-description.js";
 import { checkPlan } from "./plan-check.js";
 import { resolvePlan } from "./resolved-plan.js";
-import { parseShardingPlan, PRESET_NAMES } from "./sharding-plan.js";
+import { styleReader } from "./shard-rules.js";
+import { parseShardingPlan, planFromFlags, PRESET_NAMES } from "./sharding-plan.js";
 
 const MODEL = describeDummy("gpt-oss-20b:2");
 
@@ -19,15 +20,42 @@ describe("resolvePlan", () => {
     assert.equal(plan.shard["lm_head"], "colwise");
   });
 
-  it("gives the presets the same plan as auto", () => {
+  it("gives each preset the plan that auto gives its model", () => {
     for (const name of PRESET_NAMES) {
+      const model = describeDummy(name.replace(/-\d+ranks?$/, ""));
       const plan = parseShardingPlan(readFileSync(`plans/presets/${name}.yaml`, "utf8"), name);
-      assert.deepEqual(resolvePlan(plan, MODEL, plan.worldSize), resolvePlan("auto", MODEL, plan.worldSize));
+      const { choices: _, ...preset } = resolvePlan(plan, model, plan.worldSize);
+      const { choices: why, ...auto } = resolvePlan("auto", model, plan.worldSize);
+      assert.deepEqual(preset, auto, name);
+      assert.equal(why.length, plan.worldSize === 1 ? 0 : 2, name);
     }
   });
 
-  it("puts whole experts on each of several ranks by itself", () => {
-    const plan = resolvePlan("auto", MODEL, 3);
+  it("has a preset for every model on 1, 2, 4 and 8 ranks, and no file more", () => {
+    const files = readdirSync("plans/presets").map((file) => file.replace(/\.yaml$/, ""));
+    assert.deepEqual(files.toSorted(), [...PRESET_NAMES].toSorted());
+  });
+
+  it("chooses the layout by cost, and says against what", () => {
+    const slowLinks = { readBytesPerSecond: 20e9, flopsPerSecond: 1e15, linkLatencyUs: 5, linkBytesPerSecond: 50e6 };
+    const model = describeDummy("gpt-oss-20b");
+    assert.equal(resolvePlan("auto", model, 4).experts.tp, 4);
+    const { experts, choices } = resolvePlan("auto", model, 4, slowLinks);
+    assert.deepEqual([experts.ep, experts.tp], [4, 1], "whole experts send least");
+    assert.match(choices[0]?.why ?? "", /^predicted \S+ ms and \S+ ms for steps of 1 and 64 tokens; next is /);
+  });
+
+  it("leaves a layout alone that is written", () => {
+    const plan = resolvePlan(parseShardingPlan("worldSize: 4\nexperts: { ep: 4 }\n", "p.yaml"), MODEL, 4);
+    assert.deepEqual([plan.experts.ep, plan.attention.tp], [4, 1]);
+    assert.deepEqual(
+      plan.choices.map(({ name }) => name),
+      ["tokens"],
+    );
+  });
+
+  it("spreads experts unevenly where they do not divide", () => {
+    const plan = resolvePlan(parseShardingPlan("worldSize: 3\nexperts: { ep: 3 }\n", "p.yaml"), MODEL, 3);
     assert.deepEqual(
       plan.experts.assign.map((ids) => [ids[0], ids.length]),
       [
@@ -36,6 +64,30 @@ describe("resolvePlan", () => {
         [22, 10],
       ],
     );
+  });
+
+  it("gives a group of experts what its ranks weigh together", () => {
+    const yaml = "worldSize: 4\nexperts: { ep: 2, tp: 2 }\nweights: [3, 3, 1, 1]\n";
+    const plan = resolvePlan(parseShardingPlan(yaml, "p.yaml"), MODEL, 4);
+    assert.deepEqual(
+      plan.experts.assign.map((ids) => ids.length),
+      [24, 24, 8, 8],
+    );
+  });
+
+  it("shards tokens where some ranks run experts only", () => {
+    const yaml = "worldSize: 3\nattention: { ranks: [1, 0] }\nexperts: { ep: 3 }\n";
+    const plan = resolvePlan(parseShardingPlan(yaml, "p.yaml"), MODEL, 3);
+    assert.deepEqual(plan.attention.ranks, [0, 1]);
+    assert.deepEqual([plan.tokens, plan.shardedFromTokens], ["sharded", 1]);
+    assert.match(plan.choices[0]?.why ?? "", /1 of the ranks run experts only/);
+  });
+
+  it("reads --tp and --ep as a plan whose problems name the flags", () => {
+    const plan = resolvePlan(planFromFlags(2, 2, "sharded"), MODEL, 4);
+    assert.deepEqual([plan.attention.tp, plan.experts.ep, plan.experts.tp, plan.tokens], [2, 2, 2, "sharded"]);
+    assert.throws(() => resolvePlan(planFromFlags(1, 64), MODEL, 64), /--ep: experts\.ep: expected at most 32/);
+    assert.throws(() => resolvePlan(planFromFlags(1, 1, "sharded"), MODEL, 1), /--tokens-placement: tokens: sharded/);
   });
 
   it("cuts experts and attention as --tp 2 --ep 2 means it", () => {
@@ -50,8 +102,26 @@ describe("resolvePlan", () => {
 
   it("lets a plan's own styles override", () => {
     const plan = resolvePlan(parseShardingPlan("worldSize: 1\nshard: { lm_head: replicate }\n", "p.yaml"), MODEL, 1);
-    assert.equal(plan.shard["lm_head"], "replicate");
-    assert.equal(plan.shard["norm"], "replicate");
+    assert.equal(styleReader(plan.shard)("lm_head"), "replicate");
+    assert.equal(styleReader(plan.shard)("layers.0.self_attn.o_proj"), "rowwise");
+  });
+
+  it("takes the last of several patterns that match, even where auto has the same", () => {
+    const shard = '{ "layers.*.self_attn.*": replicate, "layers.*.self_attn.o_proj": rowwise }';
+    const yaml = `worldSize: 2\nexperts: { ep: 2 }\nshard: ${shard}\n`;
+    const [problem = ""] = checkPlan(parseShardingPlan(yaml, "p.yaml"), MODEL);
+    assert.match(problem, /shard: q, k, v, o and sinks of all layers are cut together/);
+  });
+
+  it("keeps heads whole where shard replicates them", () => {
+    const yaml = 'worldSize: 2\nshard: { "layers.*.self_attn.*": replicate }\n';
+    assert.equal(resolvePlan(parseShardingPlan(yaml, "p.yaml"), MODEL, 2).attention.tp, 1);
+  });
+
+  it("keeps experts whole where shard says so", () => {
+    const yaml = "worldSize: 2\nshard: { layers.*.mlp.experts: { by: expert, then: none } }\n";
+    const { ep, tp } = resolvePlan(parseShardingPlan(yaml, "p.yaml"), MODEL, 2).experts;
+    assert.deepEqual([ep, tp], [2, 1]);
   });
 
   it("refuses a plan for another number of ranks", () => {
@@ -86,8 +156,6 @@ shard:
     const yaml = "worldSize: 4\nattention: { tp: 3 }\nexperts: { ep: 3, tp: 2 }\nweights: [1]\n";
     assert.deepEqual(checkPlan(parseShardingPlan(yaml, "p.yaml"), MODEL), [
       "p.yaml:3:10: experts: expected ep x tp = worldSize (4), got ep 3 x tp 2",
-      "p.yaml:2:18: attention.tp: expected a divisor of the 64 heads, got 3",
-      "p.yaml:2:18: attention.tp: expected a divisor or a multiple of the 8 KV heads, got 3",
       "p.yaml:2:18: attention.tp: expected a divisor of the 4 attention ranks, got 3",
       "p.yaml:4:10: weights: expected 4 numbers, one a rank, got 1",
     ]);
@@ -95,6 +163,9 @@ shard:
 
   const even = JSON.stringify(Array.from({ length: 16 }, (_, index) => 2 * index));
   const odd = JSON.stringify(Array.from({ length: 16 }, (_, index) => 2 * index + 1));
+
+  const all = JSON.stringify(Array.from({ length: 32 }, (_, index) => index));
+  const manyPatterns = Array.from({ length: 300 }, (_, index) => `a${index}: replicate`).join(", ");
 
   it("accepts experts assigned by hand", () => {
     const yaml = `worldSize: 2\nexperts: { ep: 2, assign: { 0: ${even}, 1: ${odd} } }\n`;
@@ -116,7 +187,30 @@ shard:
       /attention\.ranks\[1\]: expected a rank below worldSize \(2\), got 2/,
     ],
     ["worldSize: 2\nattention: { ranks: [1, 1] }", /attention\.ranks\[1\]: rank 1 is given twice/],
-    ["worldSize: 1\ntokens: sharded", /tokens: sharded needs experts\.ep over 1/],
+    ["worldSize: 1\ntokens: sharded", /tokens: sharded needs several ranks/],
+    [
+      "worldSize: 4\nattention: { ranks: [0, 1] }\nexperts: { ep: 4 }\ntokens: replicated",
+      /tokens: replicated needs attention on every rank, ranks \[2,3\] have none; write sharded or auto/,
+    ],
+    ["worldSize: 128\nattention: { tp: 128 }\nexperts: { tp: 4 }", /attention\.tp: expected at most 64, the heads/],
+    [
+      "worldSize: 2\nexperts: { tp: 2 }\nshard: { layers.*.mlp.experts: { by: expert, then: none } }",
+      /experts\.tp: expected 1, since shard leaves experts whole, got 2/,
+    ],
+    [
+      'worldSize: 2\nattention: { tp: 2 }\nshard: { "layers.*.self_attn.*": replicate }',
+      /attention\.tp: expected 1, since shard replicates the heads, got 2/,
+    ],
+    [
+      "worldSize: 2\nshard: { layers.*.mlp.experts: replicate }",
+      /shard: each expert is computed by one group of ranks/,
+    ],
+    ["worldSize: 2\nshard: { layers.0.mlp.experts: replicate }", /shard: the experts of all layers are cut alike/],
+    [
+      `worldSize: 2\nattention: { ranks: [0] }\nexperts: { ep: 2, assign: { 0: ${all}, 1: [] } }`,
+      /experts\.assign: ranks \[1\] have neither attention nor experts/,
+    ],
+    [`worldSize: 1\nshard: { ${manyPatterns} }`, /shard: expected at most 256 lines, got 300/],
     [`worldSize: 2\nexperts: { ep: 2, assign: { 0: ${even}, 1: ${even} } }`, /no rank has experts \[1,3,5/],
     [`worldSize: 2\nexperts: { ep: 2, assign: { 0: ${even}, 1: ${even} } }`, /several groups have experts \[0,2,4/],
     [`worldSize: 2\nexperts: { ep: 2, assign: { 0: ${even} } }`, /ranks \[1\] are not named/],

@@ -41,6 +41,44 @@ export function autoStyle(module: string): ShardStyle {
   return style ?? "replicate";
 }
 
+/** The style of each module: that of the last pattern that matches it, else what auto gives it. */
+export function styleReader(shard: Readonly<Record<string, ShardStyle>>): (module: string) => ShardStyle {
+  const rules = Object.entries(shard).map(([pattern, style]) => ({ regExp: patternOf(pattern), style }));
+  return (module) => rules.findLast(({ regExp }) => regExp.test(module))?.style ?? autoStyle(module);
+}
+
+/** How the heads of all layers are cut: q, k, v, o and sinks share one KV cache, so they go together or not at all. */
+export function attentionStyle(
+  model: ModelDescription,
+  shard: Readonly<Record<string, ShardStyle>>,
+): "cut" | "replicate" | "mixed" {
+  return agreed(model, shard, /\.self_attn\./, (style) => (style === "replicate" ? "replicate" : "cut"));
+}
+
+/** How the experts of all layers are cut. */
+export function expertStyle(
+  model: ModelDescription,
+  shard: Readonly<Record<string, ShardStyle>>,
+): "intermediate" | "none" | "replicate" | "mixed" {
+  return agreed(model, shard, /\.mlp\.experts$/, (style) => (typeof style === "string" ? "replicate" : style.then));
+}
+
+function agreed<T extends string>(
+  model: ModelDescription,
+  shard: Readonly<Record<string, ShardStyle>>,
+  modules: RegExp,
+  kindOf: (style: ShardStyle) => T,
+): T | "mixed" {
+  const read = styleReader(shard);
+  const kinds = new Set(
+    moduleNames(model)
+      .filter((name) => modules.test(name))
+      .map((name) => kindOf(read(name))),
+  );
+  const [kind = "mixed"] = kinds;
+  return kinds.size === 1 ? kind : "mixed";
+}
+
 /** Most characters of a pattern; with one star a part, matching then takes linear time. */
 const MAX_PATTERN = 200;
 

@@ -31,7 +31,16 @@ export interface ShardingPlan {
 }
 
 /** Plans that come with Moesaic: `presets/NAME.yaml` beside this file, read by whoever may read files. */
-export const PRESET_NAMES = ["gpt-oss-1rank"] as const;
+export const PRESET_NAMES = [
+  "gpt-oss-20b-1rank",
+  "gpt-oss-20b-2ranks",
+  "gpt-oss-20b-4ranks",
+  "gpt-oss-20b-8ranks",
+  "gpt-oss-120b-1rank",
+  "gpt-oss-120b-2ranks",
+  "gpt-oss-120b-4ranks",
+  "gpt-oss-120b-8ranks",
+] as const;
 
 /**
  * Reads a plan file.
@@ -50,7 +59,7 @@ export function parsePlanMapping(source: YamlSource, path: YamlPath): Checked<Sh
   return { value: { ...value, placeOf: (inner) => source.placeOf([...path, ...inner]) }, problems: [] };
 }
 
-/** The plan that suits a model on some ranks: whole experts on each rank, attention replicated. */
+/** Everything left open: what suits a model on some ranks is chosen by cost. */
 export function autoPlan(numRanks: number): ShardingPlan {
   return {
     kind: "ShardingPlan",
@@ -61,6 +70,26 @@ export function autoPlan(numRanks: number): ShardingPlan {
     weights: "auto",
     shard: {},
     placeOf: () => "plan auto",
+  };
+}
+
+/**
+ * What `--tp T --ep E` is short for: T x E ranks, experts over E groups, each expert and the heads cut T ways. Problems
+ * name the flags.
+ */
+export function planFromFlags(tp: number, ep: number, tokens: ShardingPlan["tokens"] = "auto"): ShardingPlan {
+  const flags: Readonly<Record<string, string>> = {
+    tokens: "--tokens-placement",
+    "experts.ep": "--ep",
+    "experts.tp": "--tp",
+    "attention.tp": "--tp",
+  };
+  return {
+    ...autoPlan(tp * ep),
+    attention: { tp, ranks: "auto" },
+    experts: { ep, tp, assign: "auto" },
+    tokens,
+    placeOf: (path) => flags[path.join(".")] ?? `--tp ${tp} --ep ${ep}`,
   };
 }
 
