@@ -53,18 +53,21 @@ Workspace lay_out(const mk_experts_args& args, void* memory) {
   return w;
 }
 
+// Local index of a pair's expert, -1 where another rank has it.
+int32_t local_expert(const mk_experts_args& args, int32_t id) { return id < 0 ? -1 : args.local_experts[id]; }
+
 // Counting sort of the pass's (token, slot) pairs by local expert; pairs of other ranks' experts are left out.
 void sort_by_expert(const mk_experts_args& args, const int32_t* ids, int64_t pairs, const Workspace& w) {
   const int64_t num_experts = args.gate_up.num_experts;
   memset(w.starts, 0, (num_experts + 1) * sizeof(int32_t));
   for (int64_t pair = 0; pair < pairs; ++pair) {
-    const int64_t expert = int64_t{ids[pair]} - args.first_expert;
-    if (expert >= 0 && expert < num_experts) ++w.starts[expert + 1];
+    const int32_t expert = local_expert(args, ids[pair]);
+    if (expert >= 0) ++w.starts[expert + 1];
   }
   for (int64_t expert = 0; expert < num_experts; ++expert) w.starts[expert + 1] += w.starts[expert];
   for (int64_t pair = 0; pair < pairs; ++pair) {
-    const int64_t expert = int64_t{ids[pair]} - args.first_expert;
-    if (expert >= 0 && expert < num_experts) w.slots[w.starts[expert]++] = static_cast<int32_t>(pair);
+    const int32_t expert = local_expert(args, ids[pair]);
+    if (expert >= 0) w.slots[w.starts[expert]++] = static_cast<int32_t>(pair);
   }
   for (int64_t expert = num_experts; expert > 0; --expert) w.starts[expert] = w.starts[expert - 1];  // undo the ++
   w.starts[0] = 0;
@@ -149,7 +152,33 @@ bool is_experts(const mk_experts_args& args, mk_dtype dtype) {
   const bool is_pair = gate_up.num_experts == down.num_experts && int64_t{gate_up.rows} == 2 * int64_t{down.cols} &&
                        gate_up.cols == down.rows;
   return is_dtype && is_whole && is_pair && args.x.cols == gate_up.cols && args.expert_ids.cols >= 1 &&
-         int64_t{args.out.cols} == int64_t{args.expert_ids.cols} * down.rows;
+         args.num_global_experts >= 1 && int64_t{args.out.cols} == int64_t{args.expert_ids.cols} * down.rows;
+}
+
+mk_status check_expert_map(const mk_experts_args& args, mk_error* error) {
+  if (args.local_experts == nullptr || args.num_global_experts < 1) {
+    return fail(error, MK_INVALID_ARGUMENT, "experts: local_experts of 1 or more experts wanted, %s of %d given",
+                args.local_experts == nullptr ? "NULL" : "one", args.num_global_experts);
+  }
+  for (int32_t id = 0; id < args.num_global_experts; ++id) {
+    const int32_t expert = args.local_experts[id];
+    if (expert >= -1 && expert < args.gate_up.num_experts) continue;
+    return fail(error, MK_INVALID_ARGUMENT, "experts: local_experts[%d] is %d, wanted -1 to %d", id, expert,
+                args.gate_up.num_experts - 1);
+  }
+  return MK_OK;
+}
+
+mk_status check_ids(const mk_experts_args& args, int64_t rows, mk_error* error) {
+  const auto* ids = static_cast<const int32_t*>(args.expert_ids.data);
+  const int64_t per_token = args.expert_ids.cols;
+  for (int64_t pair = 0; pair < rows * per_token; ++pair) {
+    if (ids[pair] >= -1 && ids[pair] < args.num_global_experts) continue;
+    return fail(error, MK_INVALID_ARGUMENT, "experts: expert_ids[%lld, %lld] is %d, wanted -1 to %d",
+                static_cast<long long>(pair / per_token), static_cast<long long>(pair % per_token), ids[pair],
+                args.num_global_experts - 1);
+  }
+  return MK_OK;
 }
 
 mk_status check(const ExpertsIsa& isa, const mk_experts_args& args, int64_t* rows, const void* workspace,
@@ -166,6 +195,7 @@ mk_status check(const ExpertsIsa& isa, const mk_experts_args& args, int64_t* row
   if (args.down_bias.data != nullptr) {
     MK_TRY(check_vector(args.down_bias, num_experts, args.down.rows, "experts.down_bias", error));
   }
+  MK_TRY(check_expert_map(args, error));
   if (!is_experts(args, isa.dtype)) {
     return fail(error, MK_INVALID_ARGUMENT, "experts: gate_up (%d, %d, %d) and down (%d, %d, %d) do not fit each other",
                 num_experts, args.gate_up.rows, args.gate_up.cols, args.down.num_experts, args.down.rows,
@@ -176,6 +206,7 @@ mk_status check(const ExpertsIsa& isa, const mk_experts_args& args, int64_t* row
     return fail(error, MK_INVALID_ARGUMENT, "experts: %lld rows wanted, room for %d", static_cast<long long>(*rows),
                 args.out.max_rows);
   }
+  MK_TRY(check_ids(args, *rows, error));
   if (*rows > 0 && workspace == nullptr) return fail(error, MK_RESOURCE_EXHAUSTED, "experts: workspace is NULL");
   return MK_OK;
 }

@@ -27,6 +27,7 @@ const mk_kernel* const kKernels[] = {
     &kGatherRows,
     &kMxfp4Decode,
     &kMxfp4Encode,
+    &kAdd,
 };
 
 const mk_package kPackage = {

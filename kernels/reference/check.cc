@@ -9,7 +9,7 @@ namespace {
 
 const char* const kOpNames[MK_OP_COUNT] = {"rope_table", "embed",        "rms_norm",    "linear",  "rope_kv_write",
                                            "attention",  "router",       "experts",     "combine", "gather_rows",
-                                           "sample",     "mxfp4_decode", "mxfp4_encode"};
+                                           "sample",     "mxfp4_decode", "mxfp4_encode", "add",     "sample_shard"};
 
 bool is_power_of_two(int32_t value) { return value > 0 && (value & (value - 1)) == 0; }
 

@@ -26,7 +26,32 @@ bool shapes(Check& check, const mk_experts_args& args) {
                     "gate_up has %d rows, want twice the %d columns of down", args.gate_up.rows, intermediate) &&
          check.that(args.down.rows == hidden && args.down.num_experts == args.gate_up.num_experts,
                     "down is (%d, %d, %d), want (%d, %d, %d)", args.down.num_experts, args.down.rows, intermediate,
-                    args.gate_up.num_experts, hidden, intermediate);
+                    args.gate_up.num_experts, hidden, intermediate) &&
+         check.that(args.num_global_experts > 0, "num_global_experts is %d, want 1 or more", args.num_global_experts);
+}
+
+bool expert_map(Check& check, const mk_experts_args& args) {
+  if (!check.pointer("local_experts", args.local_experts)) return false;
+  const int32_t last = args.gate_up.num_experts - 1;
+  for (int32_t id = 0; id < args.num_global_experts; ++id) {
+    const int32_t expert = args.local_experts[id];
+    if (!check.that(expert >= -1 && expert <= last, "local_experts[%d] is %d, want -1 to %d", id, expert, last))
+      return false;
+  }
+  return true;
+}
+
+bool expert_ids(Check& check, const mk_experts_args& args) {
+  const int32_t experts_per_token = args.expert_ids.cols, last = args.num_global_experts - 1;
+  const auto* ids = static_cast<const int32_t*>(args.expert_ids.data);
+  for (int64_t slot = 0; slot < static_cast<int64_t>(*args.x.num_rows) * experts_per_token; ++slot) {
+    if (!check.that(ids[slot] >= -1 && ids[slot] <= last, "expert_ids[%lld, %lld] is %d, want -1 to %d",
+                    static_cast<long long>(slot / experts_per_token), static_cast<long long>(slot % experts_per_token),
+                    ids[slot], last)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool values(Check& check, const mk_experts_args& args) {
@@ -35,7 +60,8 @@ bool values(Check& check, const mk_experts_args& args) {
          check.rows("x", args.x) && check.rows("expert_ids", args.expert_ids, *args.x.num_rows) &&
          check.rows("out", args.out, *args.x.num_rows) &&
          check.optional_vector("gate_up_bias", args.gate_up_bias, num_experts, args.gate_up.rows) &&
-         check.optional_vector("down_bias", args.down_bias, num_experts, args.down.rows);
+         check.optional_vector("down_bias", args.down_bias, num_experts, args.down.rows) && expert_map(check, args) &&
+         expert_ids(check, args);
 }
 
 int64_t thread_bytes(const mk_experts_args& args) {
@@ -70,9 +96,9 @@ void run_expert(const mk_experts_args& args, int64_t expert, const float* x, flo
 void run(const mk_experts_args& args, const mk_cpu_stream& stream, void* workspace) {
   const int32_t experts_per_token = args.expert_ids.cols;
   for_each(stream, static_cast<int64_t>(*args.x.num_rows) * experts_per_token, [&](int64_t slot, int32_t thread) {
-    const int64_t id = static_cast<const int32_t*>(args.expert_ids.data)[slot];
-    const int64_t expert = id - args.first_expert;
-    if (expert < 0 || expert >= args.gate_up.num_experts) return;
+    const int32_t id = static_cast<const int32_t*>(args.expert_ids.data)[slot];
+    const int32_t expert = id < 0 ? -1 : args.local_experts[id];
+    if (expert < 0) return;
     const float* x = static_cast<const float*>(args.x.data) + slot / experts_per_token * args.x.cols;
     auto* act = static_cast<float*>(thread_slice(workspace, thread, thread_bytes(args)));
     run_expert(args, expert, x, act, static_cast<float*>(args.out.data) + slot * args.x.cols);

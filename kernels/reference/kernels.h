@@ -19,5 +19,7 @@ extern const mk_kernel gather_rows_kernel;
 extern const mk_kernel sample_kernel;
 extern const mk_kernel mxfp4_decode_kernel;
 extern const mk_kernel mxfp4_encode_kernel;
+extern const mk_kernel add_kernel;
+extern const mk_kernel sample_shard_kernel;
 
 }  // namespace moesaic::reference

@@ -216,6 +216,7 @@ void bench_experts(int32_t num_experts, int32_t hidden, int32_t intermediate, in
       Random random(1);
       const Tensor<float> x = random_tensor(random, count, hidden), out(count, per_token * hidden);
       const Tensor<int32_t> ids(count, per_token);
+      const std::vector<int32_t> local = local_experts(num_experts, 0, num_experts);
       mk_experts_args args{sizeof(args),
                            x.view(),
                            ids.view(),
@@ -224,7 +225,8 @@ void bench_experts(int32_t num_experts, int32_t hidden, int32_t intermediate, in
                            down.shape(),
                            down_bias.vector(),
                            out.view(),
-                           0,
+                           local.data(),
+                           num_experts,
                            1.702f,
                            7};
       const Launcher<mk_experts_args> launcher(runner, args);

@@ -38,6 +38,8 @@ Tensor<int32_t> random_ids(Random& random, int32_t tokens, int32_t per_token, in
 
 Tensor<float> run_experts(const Runner& runner, const ExpertsCase& experts, const Tensor<float>& x,
                           const Tensor<int32_t>& ids) {
+  const int32_t num_global = experts.first_expert + experts.gate_up.num_experts + 1;
+  const std::vector<int32_t> local = local_experts(num_global, experts.first_expert, experts.gate_up.num_experts);
   Tensor<float> out(x.rows(), ids.cols() * x.cols());
   std::fill_n(out.data(), out.size(), -77.0f);
   mk_experts_args args{sizeof(args),
@@ -48,7 +50,8 @@ Tensor<float> run_experts(const Runner& runner, const ExpertsCase& experts, cons
                        experts.down.shape(),
                        experts.down_bias.vector(),
                        out.view(),
-                       experts.first_expert,
+                       local.data(),
+                       num_global,
                        1.702f,
                        7};
   const mk_kernel& kernel = runner.kernel(args);
@@ -148,7 +151,55 @@ MOESAIC_TEST("cpu experts: tokens whose experts are all elsewhere touch nothing"
   Random random(206);
   const ExpertsCase experts = random_experts(random, 2, 32, 32, MK_MXFP4, 4);
   const Tensor<float> x = random_tensor(random, 2, 32);
-  const Tensor<int32_t> ids(2, 2, {0, 6, 3, INT32_MIN});
+  const Tensor<int32_t> ids(2, 2, {0, 6, 3, -1});
   const Tensor<float> out = run_experts(Runner("cpu"), experts, x, ids);
   for (size_t i = 0; i < out.size(); ++i) expect(out.data()[i] == -77.0f, "element %zu was written", i);
+}
+
+// Experts 9, 0 and 4 of ten, in this order: what the reference makes of the same map, and of nobody's slots nothing.
+MOESAIC_TEST("cpu experts: any expert can be at any local index, and what no expert has is refused") {
+  Random random(207);
+  const ExpertsCase experts = random_experts(random, 3, 32, 32, MK_MXFP4);
+  const Tensor<float> x = random_tensor(random, 5, 32);
+  const Tensor<int32_t> ids(5, 2, {9, 4, 0, -1, 3, 4, -1, -1, 1, 9});
+  std::vector<int32_t> local(10, -1);
+  local[9] = 0;
+  local[0] = 1;
+  local[4] = 2;
+  const auto run = [&](const Runner& runner, const Tensor<float>& out, const char* refusal) {
+    std::fill_n(out.data(), out.size(), -77.0f);
+    mk_experts_args args{sizeof(args),
+                         x.view(),
+                         ids.view(),
+                         experts.gate_up.shape(),
+                         experts.gate_up_bias.vector(),
+                         experts.down.shape(),
+                         experts.down_bias.vector(),
+                         out.view(),
+                         local.data(),
+                         10,
+                         1.702f,
+                         7};
+    const mk_kernel& kernel = runner.kernel(args);
+    const PackedMatrix gate_up(kernel, MK_SLOT_GATE_UP, experts.gate_up), down(kernel, MK_SLOT_DOWN, experts.down);
+    args.gate_up = gate_up.weight();
+    args.down = down.weight();
+    refusal == nullptr ? runner.launch(kernel, args)
+                       : runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, refusal, args);
+  };
+  const Tensor<float> want(5, 64), out(5, 64);
+  run(Runner("reference"), want, nullptr);
+  for (const uint32_t features : instruction_sets()) {
+    const Runner runner("cpu", 2, features);
+    run(runner, out, nullptr);
+    expect_rows_close("out", out, want, 3e-6);
+    ids.at(4, 0) = 10;
+    run(runner, out, "expert_ids[4, 0] is 10, wanted -1 to 9");
+    ids.at(4, 0) = -2;
+    run(runner, out, "expert_ids[4, 0] is -2, wanted -1 to 9");
+    ids.at(4, 0) = 1;
+    local[1] = 3;
+    run(runner, out, "local_experts[1] is 3, wanted -1 to 2");
+    local[1] = -1;
+  }
 }

@@ -61,6 +61,22 @@ MOESAIC_TEST("cpu combine: has the reference's bits for any number of experts pe
   }
 }
 
+MOESAIC_TEST("cpu add: has the reference's bits, adds the rows of the step alone, refuses row counts that differ") {
+  Random random(406);
+  for (const int32_t cols : {1, 33, 2880}) {
+    Tensor<float> x = random_tensor(random, 100, cols), out = random_tensor(random, 100, cols);
+    const Tensor<float> want = rows_of(out, 0, 100);
+    x.set_num_rows(99);
+    out.set_num_rows(99);
+    const mk_add_args args{sizeof(args), x.view(), out.view()};
+    Runner("cpu").run(args);
+    for (int32_t i = 0; i < 99 * cols; ++i) want.data()[i] += x.data()[i];
+    expect_same_bits("out", out, want);
+    out.set_num_rows(98);
+    Runner("cpu").expect_refusal(Runner("cpu").kernel(args), MK_INVALID_ARGUMENT, "99 rows wanted, 98 given", args);
+  }
+}
+
 MOESAIC_TEST("cpu gather_rows: copies the rows asked for and refuses one that is not there") {
   Tensor<float> x(3, 2, {1, 2, 3, 4, 5, 6}), out(2, 2);
   int32_t indices[] = {2, 0};

@@ -288,6 +288,15 @@ void KvArrays::fill(Random& random) {
   }
 }
 
+// ---- experts
+// -------------------------------------------------------------------------------------------------------------
+
+std::vector<int32_t> local_experts(int32_t num_global, int32_t first, int32_t count) {
+  std::vector<int32_t> map(static_cast<size_t>(num_global), -1);
+  for (int32_t local = 0; local < count; ++local) map[static_cast<size_t>(first + local)] = local;
+  return map;
+}
+
 // ---- running
 // -----------------------------------------------------------------------------------------------------------
 

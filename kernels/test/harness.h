@@ -233,6 +233,12 @@ class KvArrays {
   int32_t max_blocks_, num_blocks_, block_size_, num_kv_heads_, head_dim_;
 };
 
+// ---- experts
+// -------------------------------------------------------------------------------------------------------------
+
+// The expert map of a rank with experts [first, first + count) of num_global; -1 for the others.
+std::vector<int32_t> local_experts(int32_t num_global, int32_t first, int32_t count);
+
 // ---- running
 // -----------------------------------------------------------------------------------------------------------
 
@@ -256,6 +262,8 @@ MOESAIC_OP_OF(mk_gather_rows_args, MK_OP_GATHER_ROWS)
 MOESAIC_OP_OF(mk_sample_args, MK_OP_SAMPLE)
 MOESAIC_OP_OF(mk_mxfp4_decode_args, MK_OP_MXFP4_DECODE)
 MOESAIC_OP_OF(mk_mxfp4_encode_args, MK_OP_MXFP4_ENCODE)
+MOESAIC_OP_OF(mk_add_args, MK_OP_ADD)
+MOESAIC_OP_OF(mk_sample_shard_args, MK_OP_SAMPLE_SHARD)
 #undef MOESAIC_OP_OF
 
 // One package on one device. Workspaces are new for each launch and full of 0xA5; scratch is zero.

@@ -1,4 +1,4 @@
-// router, experts and combine of the reference package, worked out by hand.
+// router, experts, combine and add of the reference package, worked out by hand.
 #include <algorithm>
 #include <cmath>
 
@@ -92,6 +92,7 @@ MOESAIC_TEST("reference experts: clamps gate above and up on both sides") {
   const Matrix gate_up = bf16_matrix(2, 1, {2, 3}), down = bf16_matrix(1, 1, {4});
   Tensor<float> x(3, 1, {1, 10, -10}), gate_up_bias(1, 2, {0.5f, -1}), down_bias(1, 1, {1}), out(3, 1);
   Tensor<int32_t> ids(3, 1);
+  const std::vector<int32_t> local = local_experts(1, 0, 1);
   run_experts(Runner("reference"),
               {sizeof(mk_experts_args),
                x.view(),
@@ -101,7 +102,8 @@ MOESAIC_TEST("reference experts: clamps gate above and up on both sides") {
                {},
                down_bias.vector(),
                out.view(),
-               0,
+               local.data(),
+               1,
                1.702f,
                7},
               gate_up, down);
@@ -119,13 +121,14 @@ MOESAIC_TEST("reference experts: computes its own slots and leaves those of othe
   const Matrix gate_up = random_mxfp4_matrix(random, 2, 64, 96), down = random_mxfp4_matrix(random, 2, 96, 32);
   Tensor<float> x = random_tensor(random, 3, 96, 4), out(3, 192), want(3, 192);
   Tensor<float> gate_up_bias = random_tensor(random, 2, 64), down_bias = random_tensor(random, 2, 96);
-  Tensor<int32_t> ids(3, 2, {5, 4, 6, 5, 3, -1});
+  Tensor<int32_t> ids(3, 2, {5, 2, 6, 5, 3, -1});
+  std::vector<int32_t> local{-1, -1, 1, -1, -1, 0, -1};
   for (int32_t slot = 0; slot < 6; ++slot) {
-    const int32_t expert = ids.data()[slot] - 4;
+    const int32_t id = ids.data()[slot], expert = id == 5 ? 0 : id == 2 ? 1 : -1;
     for (int32_t r = 0; r < 96; ++r) {
       float& element = want.data()[slot * 96 + r];
       out.data()[slot * 96 + r] = element = -123;
-      if (expert < 0 || expert > 1) continue;
+      if (expert < 0) continue;
       element = expert_output(gate_up, down, gate_up_bias, down_bias, &x.at(slot / 2, 0), expert, r);
     }
   }
@@ -138,7 +141,8 @@ MOESAIC_TEST("reference experts: computes its own slots and leaves those of othe
                {},
                down_bias.vector(),
                out.view(),
-               4,
+               local.data(),
+               7,
                1.702f,
                7},
               gate_up, down);
@@ -150,13 +154,36 @@ MOESAIC_TEST("reference experts: MXFP4 decoded to bf16 gives the same as MXFP4")
   Matrix gate_up = random_mxfp4_matrix(random, 3, 64, 64), down = random_mxfp4_matrix(random, 3, 64, 32);
   Tensor<float> x = random_tensor(random, 4, 64), packed_out(4, 128), decoded_out(4, 128);
   Tensor<int32_t> ids(4, 2, {0, 1, 2, 0, 1, 2, 2, 1});
-  mk_experts_args args{sizeof(args),      x.view(), ids.view(), {}, no_vector(), {}, no_vector(),
-                       packed_out.view(), 0,        1.702f,     7};
+  const std::vector<int32_t> local = local_experts(3, 0, 3);
+  mk_experts_args args{sizeof(args), x.view(), ids.view(), {}, no_vector(), {}, no_vector(), packed_out.view(),
+                       local.data(), 3, 1.702f, 7};
   run_experts(Runner("reference"), args, gate_up, down);
   gate_up.stored_dtype = down.stored_dtype = MK_BF16;
   args.out = decoded_out.view();
   run_experts(Runner("reference"), args, gate_up, down);
   expect_close("out", decoded_out, packed_out, 1e-7, 1e-6);
+}
+
+MOESAIC_TEST("reference experts: refuses ids that are no expert's and a map to experts that are not there") {
+  const Runner runner("reference");
+  const Matrix gate_up = bf16_matrix(2, 1, {2, 3}), down = bf16_matrix(1, 1, {4});
+  Tensor<float> x(2, 1), out(2, 1);
+  Tensor<int32_t> ids(2, 1, {0, 2});
+  std::vector<int32_t> local{0, -1};
+  mk_experts_args args{sizeof(args), x.view(), ids.view(), gate_up.shape(), no_vector(), down.shape(), no_vector(),
+                       out.view(), local.data(), 2, 1.702f, 7};
+  const mk_kernel& kernel = runner.kernel(args);
+  const PackedMatrix packed_gate_up(kernel, MK_SLOT_GATE_UP, gate_up), packed_down(kernel, MK_SLOT_DOWN, down);
+  args.gate_up = packed_gate_up.weight();
+  args.down = packed_down.weight();
+  runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, "expert_ids[1, 0] is 2, want -1 to 1", args);
+  ids.at(1, 0) = -2;
+  runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, "expert_ids[1, 0] is -2, want -1 to 1", args);
+  ids.at(1, 0) = -1;
+  local[1] = 1;
+  runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, "local_experts[1] is 1, want -1 to 0", args);
+  args.local_experts = nullptr;
+  runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, "local_experts is NULL", args);
 }
 
 // In float32 (1e8 + 1) - 1e8 is 0 and (1e8 - 1e8) + 1 is 1; what was there is added last.
@@ -170,4 +197,14 @@ MOESAIC_TEST("reference combine: multiplies by the weights of the token's own sl
   Tensor<float> y(2, 4, {1, 2, 3, 4, 5, 6, 7, 8}), weights(2, 2, {0.25f, 0.75f, 2, -1}), out(2, 2, {0, 0, 10, 10});
   Runner("reference").run(mk_combine_args{sizeof(mk_combine_args), y.view(), weights.view(), out.view()});
   expect_same_bits("out", out, Tensor<float>(2, 2, {2.5f, 3.5f, 13, 14}));
+}
+
+MOESAIC_TEST("reference add: adds element by element, and refuses row counts that differ") {
+  const Runner runner("reference");
+  Tensor<float> x(2, 2, {1, 2, 3, 4}), out(2, 2, {10, 20, 30, 40});
+  const mk_add_args args{sizeof(args), x.view(), out.view()};
+  runner.run(args);
+  expect_same_bits("out", out, Tensor<float>(2, 2, {11, 22, 33, 44}));
+  out.set_num_rows(1);
+  runner.expect_refusal(runner.kernel(args), MK_INVALID_ARGUMENT, "out has 1 rows, want 2", args);
 }

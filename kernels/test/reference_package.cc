@@ -83,8 +83,9 @@ MOESAIC_TEST("reference package: launches refuse older args structs, wrong part 
          "NULL parts were accepted");
   const mk_kernel& experts = kernel_named("experts_bf16");
   Tensor<int32_t> ids(2, 1);
+  const std::vector<int32_t> local = local_experts(1, 0, 1);
   const mk_experts_args expert_args{sizeof(expert_args), x.view(), ids.view(), {}, no_vector(), {}, no_vector(),
-                                    out.view(),          0,        1.702f,     7};
+                                    out.view(),          local.data(), 1, 1.702f, 7};
   const void* part = &expert_args;
   expect(experts.launch(&part, 1, nullptr, nullptr, runner.stream().get(), &error) == MK_RESOURCE_EXHAUSTED,
          "a missing workspace was accepted");

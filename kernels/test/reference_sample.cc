@@ -3,115 +3,27 @@
 #include <cmath>
 #include <functional>
 
-#include "harness.h"
+#include "sampling.h"
 
 using namespace moesaic::test;
 
 namespace {
 
-constexpr int32_t kMaxTop = 4;
-constexpr int32_t kMaxIds = 3;
+// The token of row 0.
+int32_t sample(Sampling& sampling) {
+  sampling.run(1);
+  return sampling.token_ids.at(0, 0);
+}
 
-// One logits row per persistent row, row i of the batch being row i; every feature off, greedy, an empty history.
-// Blocks of four tokens, two per row.
-struct Sampling {
-  Sampling(int32_t num_rows, const std::vector<float>& row_logits)
-      : logits(num_rows, static_cast<int32_t>(row_logits.size())),
-        token_ids(num_rows, 1),
-        top_ids(num_rows, kMaxTop),
-        logprobs(num_rows, 1),
-        top_logprobs(num_rows, kMaxTop),
-        num_sampled(num_rows),
-        history_tokens(static_cast<size_t>(8 * num_rows + 4)),
-        temperature(count(num_rows)),
-        top_p(count(num_rows), 1),
-        min_p(count(num_rows)),
-        presence(count(num_rows)),
-        frequency(count(num_rows)),
-        repetition(count(num_rows), 1),
-        bias_values(count(num_rows * kMaxIds)),
-        seed(count(num_rows)),
-        seq_lens(count(num_rows)),
-        top_k(count(num_rows)),
-        num_prompt_tokens(count(num_rows)),
-        min_seq_len(count(num_rows)),
-        num_top_logprobs(count(num_rows), -1),
-        stop_counts(count(num_rows)),
-        stop_ids(count(num_rows * kMaxIds)),
-        bias_counts(count(num_rows)),
-        bias_ids(count(num_rows * kMaxIds)) {
-    for (int32_t i = 0; i < num_rows; ++i) {
-      rows.push_back(i);
-      history_table.push_back(2 * i + 2);
-      history_table.push_back(2 * i + 1);
-      std::copy(row_logits.begin(), row_logits.end(), &logits.at(i, 0));
-    }
-  }
-  static size_t count(int32_t n) { return static_cast<size_t>(n); }
-
-  void set_history(int32_t row, const std::vector<int32_t>& tokens, int32_t prompt) {
-    for (size_t p = 0; p < tokens.size(); ++p) {
-      const int32_t block = history_table[count(2 * row) + p / 4];
-      history_tokens[static_cast<size_t>(block) * 4 + p % 4] = tokens[p];
-    }
-    seq_lens[count(row)] = static_cast<int32_t>(tokens.size());
-    num_prompt_tokens[count(row)] = prompt;
-  }
-
-  // Calls `use` with the arguments; they are gone afterwards.
-  void with_args(const std::function<void(const mk_sample_args&)>& use) {
-    const mk_row_sampling sampling{sizeof(sampling),
-                                   temperature.data(),
-                                   top_k.data(),
-                                   top_p.data(),
-                                   min_p.data(),
-                                   presence.data(),
-                                   frequency.data(),
-                                   repetition.data(),
-                                   seed.data(),
-                                   num_prompt_tokens.data(),
-                                   min_seq_len.data(),
-                                   num_top_logprobs.data(),
-                                   stop_counts.data(),
-                                   stop_ids.data(),
-                                   bias_counts.data(),
-                                   bias_ids.data(),
-                                   bias_values.data(),
-                                   kMaxIds,
-                                   kMaxIds};
-    use({sizeof(mk_sample_args), logits.view(), &num_sampled, rows.data(), seq_lens.data(), &sampling,
-         history_tokens.data(), history_table.data(), 2, 4, allowed.empty() ? nullptr : allowed.data(),
-         token_ids.data(), logprobs.data(), kMaxTop, top_ids.data(), top_logprobs.data()});
-  }
-  void run(int32_t num_threads = 2) {
-    with_args([&](const mk_sample_args& args) { Runner("reference", num_threads).run(args); });
-  }
-  // The token of row 0.
-  int32_t sample() {
-    run(1);
-    return token_ids.at(0, 0);
-  }
-  void expect_refusal(const char* words) {
-    Runner runner("reference");
-    with_args([&](const mk_sample_args& args) {
-      runner.expect_refusal(runner.kernel(args), MK_INVALID_ARGUMENT, words, args);
-    });
-  }
-
-  Tensor<float> logits;
-  Tensor<int32_t> token_ids, top_ids;
-  Tensor<float> logprobs, top_logprobs;
-  int32_t num_sampled;
-  std::vector<int32_t> rows, history_table, history_tokens;
-  std::vector<float> temperature, top_p, min_p, presence, frequency, repetition, bias_values;
-  std::vector<uint64_t> seed;
-  std::vector<int32_t> seq_lens, top_k, num_prompt_tokens, min_seq_len, num_top_logprobs, stop_counts, stop_ids,
-      bias_counts, bias_ids;
-  std::vector<uint32_t> allowed;
-};
+void expect_sample_refusal(Sampling& sampling, const char* words) {
+  Runner runner("reference");
+  sampling.with_args([&](const mk_sample_args& args) {
+    runner.expect_refusal(runner.kernel(args), MK_INVALID_ARGUMENT, words, args);
+  });
+}
 
 void expect_token(Sampling& sampling, int32_t want, const char* what) {
-  const int32_t got = sampling.sample();
+  const int32_t got = sample(sampling);
   expect(got == want, "%s: token %d, want %d", what, got, want);
 }
 
@@ -184,7 +96,7 @@ MOESAIC_TEST("reference sample: an infinite logit wins at any temperature") {
   sampling.temperature[0] = 2;
   for (uint64_t seed = 0; seed < 50; ++seed) {
     sampling.seed[0] = seed;
-    const int32_t token = sampling.sample();
+    const int32_t token = sample(sampling);
     expect(token == 1 || token == 3, "seed %d gave token %d", static_cast<int>(seed), token);
   }
 }
@@ -442,7 +354,7 @@ MOESAIC_TEST("reference sample: values out of range are refused, NaN too") {
   const auto refused = [](const char* words, const std::function<void(Sampling&)>& spoil) {
     Sampling sampling(1, {1, 2});
     spoil(sampling);
-    sampling.expect_refusal(words);
+    expect_sample_refusal(sampling, words);
   };
   refused("temperature is -1", [](Sampling& s) { s.temperature[0] = -1; });
   refused("temperature is", [](Sampling& s) { s.temperature[0] = NAN; });

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct changes meaning or an op changes semantics. Packages of another version are refused. */
-#define MK_ABI_VERSION 1u
+#define MK_ABI_VERSION 2u
 
 #if defined(_WIN32)
 #define MK_EXPORT __declspec(dllexport)
@@ -126,7 +126,9 @@ typedef enum mk_op {
   MK_OP_SAMPLE = 10,
   MK_OP_MXFP4_DECODE = 11,
   MK_OP_MXFP4_ENCODE = 12,
-  MK_OP_COUNT = 13
+  MK_OP_ADD = 13,
+  MK_OP_SAMPLE_SHARD = 14,
+  MK_OP_COUNT = 15
 } mk_op;
 
 /* The tokens of a step and the persistent rows they belong to. Shared by the ops that look across tokens. */
@@ -237,22 +239,24 @@ typedef struct mk_router_args {
   mk_buffer expert_weights; /* (rows, experts_per_token) f32 */
 } mk_router_args;
 
-/* experts: for every token t and slot s with e = expert_ids[t, s] - first_expert in [0, num_experts):
+/* experts: for every token t and slot s with expert_ids[t, s] >= 0 and e = local_experts[expert_ids[t, s]] >= 0:
  *   h = gate_up[e] x[t] + gate_up_bias[e];  g = min(h[2j], limit);  u = clamp(h[2j+1], -limit, limit)
  *   a[j] = (u + 1) * g * sigmoid(alpha * g);  out[t, s, :] = down[e] a + down_bias[e]
- * Slots of other experts are left as they are. out (rows, experts_per_token * hidden). */
+ * Slots of other experts, and those with id -1, are left as they are. Ids outside [-1, num_global_experts) and local
+ * indices outside [-1, num_experts) are MK_INVALID_ARGUMENT. out (rows, experts_per_token * hidden). */
 typedef struct mk_experts_args {
   uint32_t struct_size;
   mk_buffer x;          /* (rows, hidden) */
-  mk_buffer expert_ids; /* (rows, experts_per_token) i32 */
-  mk_weight gate_up;    /* matrix (num_experts, 2 * intermediate, hidden), rows 2j gate and 2j+1 up */
+  mk_buffer expert_ids; /* (rows, experts_per_token) i32, global ids; -1: a slot of another rank */
+  mk_weight gate_up;    /* matrix (num_experts, 2 * intermediate, hidden), rows of gate and up alternating */
   mk_weight gate_up_bias;
   mk_weight down; /* matrix (num_experts, hidden, intermediate) */
   mk_weight down_bias;
   mk_buffer out;
-  int32_t first_expert; /* [const] global id of local expert 0 */
-  float alpha;          /* [const] 1.702 */
-  float limit;          /* [const] 7 */
+  const int32_t* local_experts; /* [const] (num_global_experts) local index of each global expert, -1: not here */
+  int32_t num_global_experts;   /* [const] */
+  float alpha;                  /* [const] 1.702 */
+  float limit;                  /* [const] 7 */
 } mk_experts_args;
 
 /* combine: out[t, :] += ((w[t,0] y[t,0,:] + w[t,1] y[t,1,:]) + w[t,2] y[t,2,:]) + ...: slots in router order, always. */
@@ -342,6 +346,60 @@ typedef struct mk_mxfp4_encode_args {
   mk_buffer blocks;
   mk_buffer scales;
 } mk_mxfp4_encode_args;
+
+/* add: out[t, c] += x[t, c]; both (rows, cols), in float32. */
+typedef struct mk_add_args {
+  uint32_t struct_size;
+  mk_buffer x;
+  mk_buffer out;
+} mk_add_args;
+
+/* sample_shard: what one shard of the vocabulary, the ids [vocab_begin, vocab_begin + logits.cols), adds to the choice of
+ * sample. Adjusts the shard's logits as step 2 of sample does; with p the adjusted ("processed") logits and T the row's
+ * temperature it reports the largest p, the sums, and the best id of the unrestricted rule, which is that of sample without
+ * top_k, top_p and min_p. A shard without a finite p reports its lowest allowed id, -1 when it allows none, and the score
+ * -infinity. Every id in `sample` (history, biases, stop ids) is global, and so is a row of allowed_mask:
+ * ceil(global_vocab / 32) words. The logits are only read; token_ids, logprobs, top_ids and top_logprobs are not written and
+ * may be NULL. NaN logits count as -infinity.
+ *
+ * The caller merges a row of all shards thus, with best(x) the largest x over the shards:
+ *   sums         total of raw_sum * exp(raw_max - best(raw_max)) over the shards: the logprob of an id is its raw logit -
+ *                best(raw_max) - log(total). The same of processed_sum with exp((processed_max - best(processed_max)) / T).
+ *                A difference of equals is 0, of infinite equals too.
+ *   unrestricted temperature 0, no top_k, top_p and min_p, or best(processed_max) = -infinity: the best_id with the largest
+ *                best_score among those that are not -1, ties to the lower id; 0 when all are -1.
+ *   restricted   order all candidates by logit, ties to the lower id. They are the best of the whole vocabulary, without a
+ *                gap, up to the first one that is the last column of its shard (a shard whose last column is -1 has given
+ *                all it has). Of this known order, with w = exp((logit - best(processed_max)) / T):
+ *                  1. top_k > 0: the first top_k;
+ *                  2. top_p < 1: the shortest beginning whose w reach top_p * the w of what step 1 kept: their total, or
+ *                     without top_k the total of the processed sums;
+ *                  3. min_p: those with w >= min_p;
+ *                then the id with the largest (logit - best(processed_max)) / T + gumbel(seed, seq_len, id), in float64.
+ *   the rest     when the known order is not all there is and ends before step 1 or 2 has enough or, without either, before
+ *                a w below min_p: gather the whole row and use sample. Never with 0 < top_k <= max_candidates.
+ *   logprobs     the raw logit of a candidate is in candidate_raw, that of a best_id in its shard's logits. The ids with the
+ *                best raw logits are the first candidates in a row that step 2 of sample does not change; else gather it.
+ * The merge chooses what sample chooses but where two scores or two sums differ by less than the float32 rounding of what a
+ * shard reports; then too it is the same on every rank and in every run. */
+typedef struct mk_sample_shard_args {
+  uint32_t struct_size;
+  mk_sample_args sample;       /* logits (sampling rows first, columns of this shard) */
+  int32_t vocab_begin;         /* [const] global id of column 0 */
+  int32_t global_vocab;        /* [const] */
+  int32_t max_candidates;      /* [const] columns of the next three, 1 or more */
+  int32_t* candidate_ids;      /* [device] out (num_sampled, max_candidates) best first; -1 past the end */
+  float* candidate_logits;     /* [device] out (num_sampled, max_candidates) p of each, not over T; -infinity past the end */
+  float* candidate_raw;        /* [device] out (num_sampled, max_candidates) raw logit of each; -infinity past the end */
+  float* raw_max;              /* [device] out (num_sampled) largest raw logit */
+  float* raw_sum;              /* [device] out (num_sampled) sum exp(l - raw_max) of the raw logits */
+  float* processed_max;        /* [device] out (num_sampled) largest p; -infinity when the shard has no finite one */
+  float* processed_sum;        /* [device] out (num_sampled) sum exp((p - processed_max) / T) of p > -infinity; T = 0: 1 */
+  int32_t* best_id;            /* [device] out (num_sampled) */
+  float* best_score;           /* [device] out (num_sampled) p at T = 0, else p / T + gumbel(seed, seq_len, id) */
+  int32_t* num_survivors_hint; /* [device] out (num_sampled) ids with p > -infinity and exp((p - processed_max) / T) >=
+                                  min_p (T = 0: p = processed_max): no more of this shard survive min_p. May be NULL */
+} mk_sample_shard_args;
 
 /* ---- kernels ----------------------------------------------------------------------------------------------------------- */
 
