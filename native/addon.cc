@@ -84,6 +84,21 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
   return EngineHandle::wrap(info.Env(), value_or_throw(info.Env(), Engine::open(std::move(program), options)));
 }
 
+Napi::Value open_data_plane(const Napi::CallbackInfo& info) {
+  const std::string bind = to_string(info[0], "bind");
+  return DataPlaneHandle::wrap(info.Env(), value_or_throw(info.Env(), listen_data_plane(bind)));
+}
+
+Napi::Value data_plane_addresses(const Napi::CallbackInfo& info) {
+  return from_strings(info.Env(), DataPlaneHandle::unwrap(info[0]).listener(info.Env())->addresses());
+}
+
+void close_data_plane(const Napi::CallbackInfo& info) { DataPlaneHandle::unwrap(info[0]).close(); }
+
+Napi::Value connect_engine(const Napi::CallbackInfo& info) {
+  return EngineHandle::unwrap(info[0])->connect(info.Env(), info[1], info[2]);
+}
+
 Napi::Value load_weights(const Napi::CallbackInfo& info) {
   return EngineHandle::unwrap(info[0])->load(info.Env(), info[1], info[2]);
 }
@@ -93,6 +108,19 @@ Napi::Value load_dummy_weights(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value step(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->step(info.Env(), info[1]); }
+
+Napi::Value follow_lead(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->follow(info.Env()); }
+
+Napi::Value end_epoch(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->end_epoch(info.Env()); }
+
+void abort_engine(const Napi::CallbackInfo& info) {
+  EngineHandle::unwrap(info[0])->abort(to_string(info[1], "reason"));
+}
+
+Napi::Value collective_stats(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<EngineHandle> handle = EngineHandle::unwrap(info[0]);
+  return from_collective_stats(info.Env(), handle->open_engine(info.Env()).executor().collective_stats());
+}
 
 Napi::Value progress(const Napi::CallbackInfo& info) {
   const std::shared_ptr<EngineHandle> handle = EngineHandle::unwrap(info[0]);
@@ -152,9 +180,17 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("openPackage", open_kernel_package);
   add("describeProgram", describe_program);
   add("openEngine", open_engine);
+  add("listenDataPlane", open_data_plane);
+  add("dataPlaneAddresses", data_plane_addresses);
+  add("closeDataPlane", close_data_plane);
+  add("connectEngine", connect_engine);
   add("loadWeights", load_weights);
   add("loadDummyWeights", load_dummy_weights);
   add("step", step);
+  add("followLead", follow_lead);
+  add("endEpoch", end_epoch);
+  add("abortEngine", abort_engine);
+  add("collectiveStats", collective_stats);
   add("progress", progress);
   add("closeEngine", close_engine);
   add("writeBuffer", write_buffer);

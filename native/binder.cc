@@ -24,20 +24,51 @@ class Binder {
     bound_.weights.resize(program_.weights.size());
     if (lay_out_workspace(program_, {}, nullptr, shapes_) < 0) return too_large();
     lay_out_weights(program_, {}, nullptr, shapes_);
-    for (const Op& op : program_.ops) args_.push_back(make_args(program_, op, shapes_));
-    for (size_t i = 0; i < args_.size(); ++i) instances_.push_back({op_kind(program_.ops[i]), args_pointer(args_[i])});
-
-    const auto num_ops = static_cast<int32_t>(program_.ops.size());
-    for (int32_t first = 0; first < num_ops; first += bound_.kernels.back().num_ops)
-      if (Status status = bind_at(first); !status.ok()) return status;
+    for (const Placement placement : {Placement::kReplicated, Placement::kSharded})
+      if (Status status = bind_ops(placement); !status.ok()) return status;
+    if (program_.is_vocab_sharded())
+      if (Status status = bind_full_sample(); !status.ok()) return status;
     if (Status status = place_weights(); !status.ok()) return status;
     if (Status status = size_arenas(); !status.ok()) return status;
     return std::move(bound_);
   }
 
  private:
+  Status bind_ops(Placement placement) {
+    placement_ = placement;
+    args_.clear();
+    instances_.clear();
+    for (const Op& op : ops()) args_.push_back(make_args(program_, op, shapes_));
+    for (size_t i = 0; i < args_.size(); ++i)
+      instances_.push_back({is_collective(ops()[i]) ? MK_OP_COUNT : op_kind(ops()[i]), args_pointer(args_[i])});
+    const auto num_ops = static_cast<int32_t>(ops().size());
+    for (int32_t first = 0; first < num_ops; first += kernels().back().num_ops)
+      if (Status status = bind_at(first); !status.ok()) return status;
+    return {};
+  }
+
+  // Rows whose candidates do not suffice are sampled from their whole logits.
+  Status bind_full_sample() {
+    const mk_sample_args args = make_full_sample_args(program_, shapes_);
+    const mk_op_instance instance{MK_OP_SAMPLE, &args};
+    for (const KernelPackage* package : packages_)
+      for (const mk_kernel* kernel : package->kernels)
+        if (kernel->num_ops == 1 && kernel->ops[0] == MK_OP_SAMPLE && kernel->supports(&device_, &instance, 1)) {
+          bound_.full_sample = {package, kernel, 0, 1, bound_.kernel_memory.scratch_bytes.size(), true};
+          return take_memory(*package, *kernel, &instance, 1);
+        }
+    return Status(Code::kUnimplemented, "program.dims: no package samples from the whole vocabulary");
+  }
+
+  const std::vector<Op>& ops() const { return program_.ops_of(placement_); }
+  std::vector<BoundKernel>& kernels() { return bound_.kernels[static_cast<size_t>(placement_)]; }
+
   // Packages in order; within one, longer sequences first.
   Status bind_at(int32_t first) {
+    if (is_collective(ops()[first])) {
+      kernels().push_back({nullptr, nullptr, first, 1, 0, writes_logits_only(first, 1)});
+      return {};
+    }
     std::string reasons;
     for (const KernelPackage* package : packages_) {
       const size_t length_before = reasons.size();
@@ -49,14 +80,19 @@ class Binder {
       }
       if (reasons.size() == length_before) reasons += text("; ", package->name, ": has no kernel for it");
     }
+    // Without it, rows are sampled from their whole logits.
+    if (std::holds_alternative<SampleShardOp>(ops()[first])) {
+      kernels().push_back({nullptr, nullptr, first, 1, 0, true});
+      return {};
+    }
     return Status(Code::kUnimplemented,
-                  text("program.ops[", first, "] (", op_name(op_kind(program_.ops[first])), "): no kernel", reasons));
+                  text(op_place(placement_, first), " (", op_name(ops()[first]), "): no kernel", reasons));
   }
 
   bool computes(const mk_kernel& kernel, int32_t first) const {
-    if (first + kernel.num_ops > static_cast<int32_t>(program_.ops.size())) return false;
+    if (first + kernel.num_ops > static_cast<int32_t>(ops().size())) return false;
     for (int32_t i = 0; i < kernel.num_ops; ++i)
-      if (kernel.ops[i] != op_kind(program_.ops[first + i])) return false;
+      if (kernel.ops[i] != instances_[first + i].op) return false;
     return true;
   }
 
@@ -66,7 +102,7 @@ class Binder {
       return text("would not store \"", program_.buffers[buffer].name, "\", which a later op reads");
     if (!kernel.supports(&device_, &instances_[first], kernel.num_ops)) return "does not support these shapes on this device";
     for (int32_t i = first; i < first + kernel.num_ops; ++i)
-      for (const MatrixUse& use : op_matrices(program_.ops[i]))
+      for (const MatrixUse& use : op_matrices(ops()[i]))
         if (const std::string reason = layout_reason(kernel, use); !reason.empty()) return reason;
     return "";
   }
@@ -74,16 +110,16 @@ class Binder {
   // A buffer that the sequence writes on its way and a later op reads, or -1.
   int32_t needed_intermediate(int32_t first, int32_t num_ops) const {
     const int32_t last = first + num_ops - 1;
-    const std::vector<int32_t> written_last = op_access(program_, program_.ops[last]).writes;
+    const std::vector<int32_t> written_last = op_access(program_, ops()[last]).writes;
     for (int32_t i = first; i < last; ++i)
-      for (const int32_t buffer : op_access(program_, program_.ops[i]).writes)
+      for (const int32_t buffer : op_access(program_, ops()[i]).writes)
         if (!contains(written_last, buffer) && is_read_from(last + 1, buffer)) return buffer;
     return -1;
   }
 
   bool is_read_from(int32_t first, int32_t buffer) const {
-    for (size_t i = first; i < program_.ops.size(); ++i) {
-      const OpAccess access = op_access(program_, program_.ops[i]);
+    for (size_t i = first; i < ops().size(); ++i) {
+      const OpAccess access = op_access(program_, ops()[i]);
       if (contains(access.reads, buffer)) return true;
       if (contains(access.replaces, buffer)) return false;
     }
@@ -112,25 +148,34 @@ class Binder {
   }
 
   Status accept(const KernelPackage& package, const mk_kernel& kernel, int32_t first) {
-    bool logits_only = true;
-    for (int32_t i = first; i < first + kernel.num_ops; ++i) {
-      for (const MatrixUse& use : op_matrices(program_.ops[i])) {
+    for (int32_t i = first; i < first + kernel.num_ops; ++i)
+      for (const MatrixUse& use : op_matrices(ops()[i])) {
         BoundWeight& weight = bound_.weights[use.weight];
         if (weight.packing == nullptr) weight.packing = kernel.packing;
         weight.desc = describe_weight(use.weight, use.slot);
       }
-      for (const int32_t buffer : op_access(program_, program_.ops[i]).writes)
-        logits_only &= program_.buffers[buffer].rows == RowsKind::kLogits;
-      logits_only &= op_kind(program_.ops[i]) != MK_OP_ROPE_KV_WRITE;
+    kernels().push_back({&package, &kernel, first, kernel.num_ops, bound_.kernel_memory.scratch_bytes.size(),
+                         writes_logits_only(first, kernel.num_ops)});
+    return take_memory(package, kernel, &instances_[first], kernel.num_ops);
+  }
+
+  bool writes_logits_only(int32_t first, int32_t num_ops) const {
+    for (int32_t i = first; i < first + num_ops; ++i) {
+      if (std::holds_alternative<RopeKvWriteOp>(ops()[i])) return false;
+      for (const int32_t buffer : op_access(program_, ops()[i]).writes)
+        if (program_.buffers[buffer].rows != RowsKind::kLogits) return false;
     }
-    const auto bytes = [&](auto* count) { return count == nullptr ? 0 : count(&device_, &instances_[first], kernel.num_ops); };
+    return true;
+  }
+
+  Status take_memory(const KernelPackage& package, const mk_kernel& kernel, const mk_op_instance* parts, int32_t num_parts) {
+    const auto bytes = [&](auto* count) { return count == nullptr ? 0 : count(&device_, parts, num_parts); };
     const int64_t workspace_bytes = bytes(kernel.workspace_bytes);
     const int64_t scratch_bytes = bytes(kernel.scratch_bytes);
     if (workspace_bytes < 0 || scratch_bytes < 0)
       return Status(Code::kInternal, text("kernel ", kernel.name, " of package ", package.name, " asks for negative memory"));
     bound_.kernel_memory.workspace_bytes = std::max(bound_.kernel_memory.workspace_bytes, workspace_bytes);
     bound_.kernel_memory.scratch_bytes.push_back(scratch_bytes);
-    bound_.kernels.push_back({&package, &kernel, first, kernel.num_ops, logits_only});
     return {};
   }
 
@@ -171,6 +216,7 @@ class Binder {
   const mk_device& device_;
   const std::vector<const KernelPackage*> packages_;
   Storage shapes_;  // no memory behind it
+  Placement placement_ = Placement::kReplicated;  // of the list that is being bound
   std::vector<OpArgs> args_;
   std::vector<mk_op_instance> instances_;
   BoundProgram bound_;

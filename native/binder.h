@@ -1,6 +1,7 @@
 // Binder: chooses a kernel for every op and thereby the layout of every weight and the size of every arena.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,13 +19,14 @@ struct EngineOptions {
   int32_t num_threads = 1;
 };
 
-// One kernel and the ops [first_op, first_op + num_ops) it computes.
+// One kernel and the ops [first_op, first_op + num_ops) it computes; or one collective, which has no kernel.
 struct BoundKernel {
-  const KernelPackage* package;
-  const mk_kernel* kernel;
-  int32_t first_op;
-  int32_t num_ops;
-  bool logits_only;  // works on logits rows alone: nothing to do in a step that wants none
+  const KernelPackage* package = nullptr;
+  const mk_kernel* kernel = nullptr;
+  int32_t first_op = 0;
+  int32_t num_ops = 1;
+  size_t scratch = 0;  // index into KernelMemory::scratch_bytes
+  bool logits_only = false;  // works on logits rows alone: nothing to do in a step that wants none
 };
 
 struct BoundWeight {
@@ -36,7 +38,8 @@ struct BoundWeight {
 
 // A program that can run: sizes are exactly what an engine takes.
 struct BoundProgram {
-  std::vector<BoundKernel> kernels;
+  std::array<std::vector<BoundKernel>, kNumPlacements> kernels;  // of each op list
+  BoundKernel full_sample;  // sample over the whole vocabulary, of a program that holds a part of it
   std::vector<BoundWeight> weights;
   KernelMemory kernel_memory;
   int64_t weights_bytes = 0;

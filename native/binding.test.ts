@@ -171,7 +171,7 @@ describe("engine life cycle", () => {
 
   it("loads after a load that failed", async () => {
     const engine = native.openEngine(tinyProgram(), OPTIONS);
-    const empty = { files: [], reads: [], bytesPlanned: 0 };
+    const empty = { files: [], reads: [], sharedReads: [], bytesPlanned: 0 };
     await assert.rejects(
       native.loadWeights(engine, empty, () => {}),
       failure("invalid_argument", /embed/),
@@ -369,9 +369,12 @@ function mappedBytes(): number {
 function largeProgram(): ReturnType<typeof tinyProgram> {
   const program = tinyProgram();
   const rows = 2 ** 22;
-  program.dims.vocabSize = rows;
+  Object.assign(program.dims, { vocabSize: rows, globalVocabSize: rows });
   program.limits.maxSequences = 1;
-  program.weights = program.weights.map((weight) => (/embed|lm_head/.test(weight.name) ? { ...weight, rows } : weight));
+  for (const weight of program.weights.filter(({ name }) => /embed|lm_head/.test(name))) {
+    weight.rows = rows;
+    weight.sources = weight.sources.map((source) => ({ ...source, shape: [1, rows, weight.cols], rows: [0, rows] }));
+  }
   program.buffers = program.buffers.map((buffer) => (buffer.name === "logits" ? { ...buffer, cols: rows } : buffer));
   return program;
 }

@@ -22,6 +22,21 @@ export interface Binding {
   describeProgram(program: RankProgram, options: EngineOptions): ProgramDescription;
   /** As describeProgram, then allocates the three arenas and starts the engine thread. */
   openEngine(program: RankProgram, options: EngineOptions): EngineHandle;
+
+  // ---- several ranks -----------------------------------------------------------------------------------------------
+  /** Listens for the other ranks. `bind` is "host:port"; port 0 picks one. @throws unavailable when it cannot */
+  listenDataPlane(bind: string): DataPlaneHandle;
+  /** "host:port" for every address a peer may try, best first. */
+  dataPlaneAddresses(dataPlane: DataPlaneHandle): string[];
+  /** Stops listening once no engine is connected over it. Idempotent. */
+  closeDataPlane(dataPlane: DataPlaneHandle): void;
+  /**
+   * After openEngine, before the weights are loaded: joins the ranks of the epoch; waits until all have connected.
+   * @throws unavailable naming the peer that did not come within `deadlineMs`; failed_precondition when programs differ
+   */
+  connectEngine(engine: EngineHandle, dataPlane: DataPlaneHandle, options: ConnectOptions): Promise<void>;
+
+  // ---- weights and steps -------------------------------------------------------------------------------------------
   /**
    * Reads and packs every weight. `onProgress(bytesDone)` comes at most every 50 ms and once at the end.
    * @throws invalid_argument with the file when a read comes up short
@@ -31,6 +46,20 @@ export interface Binding {
   loadDummyWeights(engine: EngineHandle, seed: number, onProgress: (bytesDone: number) => void): Promise<LoadReport>;
   /** Runs one step on the engine thread. Steps run in the order of the calls. @throws invalid_argument: nothing was run */
   step(engine: EngineHandle, plan: StepPlan): Promise<StepResult>;
+  /**
+   * Not on rank 0: runs the plans that rank 0 broadcasts. Resolves when the lead ends the epoch (endEpoch).
+   * @throws unavailable or cancelled with the rank and the op when a peer is lost, fails or aborts
+   */
+  followLead(engine: EngineHandle): Promise<void>;
+  /** On rank 0: tells the followers that no more plans come. */
+  endEpoch(engine: EngineHandle): Promise<void>;
+  /** In any state: running and later collectives fail at once, here and soon on the peers. */
+  abortEngine(engine: EngineHandle, reason: string): void;
+  /**
+   * Calls and bytes sent to other ranks since connectEngine: by collective of the transport (all_reduce, all_gather, …), and
+   * among these by what the bytes are (exchange_slots, dispatch, dispatch_ids, collect). Empty before connectEngine.
+   */
+  collectiveStats(engine: EngineHandle): CollectiveStats[];
   /** Ticks once per op, from any thread: the stall detector reads it. */
   progress(engine: EngineHandle): EngineProgress;
   /** Waits for the running step, stops the thread, frees the arenas. Idempotent; later calls throw failed_precondition. */
@@ -46,6 +75,30 @@ export interface Binding {
 /** Opaque; freed by closeEngine or the garbage collector. */
 export interface EngineHandle {
   readonly type: "engine";
+}
+
+/** Opaque; freed by closeDataPlane or the garbage collector. */
+export interface DataPlaneHandle {
+  readonly type: "dataPlane";
+}
+
+export interface ConnectOptions {
+  /** Peers of another epoch are refused. */
+  epoch: number;
+  /** Every rank of the world, own one included, ascending. Ranks of equal `hostId` share memory. */
+  peers: { rank: number; hostId: string; addresses: string[] }[];
+  /** 32 bytes, the same on all ranks and fresh for each epoch: proves that a peer belongs to it. */
+  key: Uint8Array;
+  /** Longest wait for a peer, now and inside a step. */
+  deadlineMs: number;
+  /** auto: shared memory when all ranks are on one host, else tcp. */
+  transport: "auto" | "shm" | "tcp";
+}
+
+export interface CollectiveStats {
+  name: string;
+  calls: number;
+  bytes: number;
 }
 
 export interface DeviceProperties {
@@ -94,11 +147,16 @@ export interface LoadPlan {
   /** Files by index; `bytes` is the size when the plan was made: another size at load is an error. */
   files: { path: string; bytes: number }[];
   reads: WeightRead[];
-  /** Sum over the reads of bytes and scaleBytes. */
+  /** In file order, which is the same on all ranks of the host. */
+  sharedReads: SharedRead[];
+  /** What this rank reads from disk: bytes and scaleBytes of its reads and of the shared reads that it is the root of. */
   bytesPlanned: number;
 }
 
-/** Whole rows of one source of one weight for one expert. Row ranges are relative to the weight, not to the source. */
+/**
+ * Rows of one source of one weight for one expert, whole or some columns of each. Row ranges are relative to the weight, not
+ * to the source.
+ */
 export interface WeightRead {
   weightIndex: number;
   /** Local expert, 0 for weights without experts. */
@@ -106,14 +164,30 @@ export interface WeightRead {
   /** Rows of the weight that this read fills; rowBegin is a multiple of the weight's row granule. */
   rowBegin: number;
   rowEnd: number;
-  /** bf16 rows, or mxfp4 blocks; contiguous. */
+  /** bf16 rows, or mxfp4 blocks: row r begins at fileOffset + (r - rowBegin) * rowStride. */
   fileIndex: number;
   fileOffset: number;
+  rowStride: number;
+  /** Bytes of each row that the weight takes: all of rowStride, or the slice of some columns. */
+  colBegin: number;
+  colEnd: number;
+  /** What is read of the file: the slices; of a shared read whole rows. */
   bytes: number;
-  /** mxfp4 scales of the same rows; scaleFileIndex is -1 for other dtypes. */
+  /** mxfp4 scales of the same rows and columns; scaleFileIndex is -1, all else 0, for other dtypes. */
   scaleFileIndex: number;
   scaleFileOffset: number;
+  scaleRowStride: number;
+  scaleColBegin: number;
+  scaleColEnd: number;
   scaleBytes: number;
+}
+
+/** Rows whose slices are finer than a block of a disk: one rank reads them whole for all ranks of its host. */
+export interface SharedRead extends WeightRead {
+  /** Ranks of the host that take columns of these rows, ascending, own one included. */
+  ranks: number[];
+  /** Who reads them, one of `ranks`. */
+  rootRank: number;
 }
 
 export interface LoadReport {

@@ -1,7 +1,9 @@
 #include "convert.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -26,16 +28,34 @@ constexpr uint32_t kMaxPackages = 64;
 constexpr uint32_t kMaxFiles = 1 << 16;
 constexpr uint32_t kMaxReads = 1 << 24;
 constexpr int32_t kMaxThreads = 1024;
+constexpr uint32_t kMaxRanks = 1 << 10;
+constexpr uint32_t kMaxGroups = 1 << 10;
+constexpr uint32_t kMaxAddresses = 256;
+constexpr int32_t kMaxDeadlineMs = 1 << 30;
+constexpr size_t kKeyBytes = 32;
 
 using NameIndex = std::map<std::string, int32_t>;
 
 // ---- program --------------------------------------------------------------------------------------------------------------
 
+std::vector<int32_t> to_int32s(const Reader& list, uint32_t max_length, int32_t max) {
+  std::vector<int32_t> result;
+  list.each(max_length, [&](const Reader& item) { result.push_back(item.int32(0, max)); });
+  return result;
+}
+
 ProgramDims to_dims(const Reader& dims) {
   const auto size = [&](const char* key) { return dims.field(key).int32(0, kMaxDim); };
   const auto count = [&](const char* key) { return dims.field(key).int32(0, kMaxCount); };
-  return {size("hiddenSize"),  size("vocabSize"),   count("headDim"),         count("numHeads"),
-          count("numKvHeads"), count("numExperts"), count("expertsPerToken"), size("intermediateSize")};
+  ProgramDims result{size("hiddenSize"),       size("vocabSize"),  count("headDim"),         count("numHeads"),
+                     count("numKvHeads"),      count("numExperts"), count("expertsPerToken"), size("intermediateSize"),
+                     count("numGlobalExperts"), {},                 {},                       size("globalVocabSize"),
+                     size("vocabBegin")};
+  result.local_experts = to_int32s(dims.field("localExperts"), kMaxCount, kMaxCount);
+  dims.field("expertRanks").each(kMaxCount, [&](const Reader& item) {
+    result.expert_ranks.push_back(to_int32s(item, kMaxRanks, kMaxRanks));
+  });
+  return result;
 }
 
 ProgramLimits to_limits(const Reader& limits) {
@@ -59,14 +79,19 @@ KvGroup to_kv_group(const Reader& group) {
 
 WeightSource to_source(const Reader& source) {
   WeightSource result;
-  const Reader experts = source.field("experts");
-  if (experts.length(2) != 2) experts.expected("[begin, end)");
-  result.expert_begin = experts.element(0).int32(0, kMaxDim);
-  result.expert_end = experts.element(1).int32(result.expert_begin + 1, kMaxDim);
-  const Reader shape = source.field("shape");
-  if (shape.length(3) < 1) shape.expected("1 to 3 sizes");
-  // Without experts the first size is that of the rows, and the range is [0, 1).
-  result.total_experts = shape.element(0).int32(1, kMaxDim);
+  result.tensor = source.field("tensor").string();
+  source.field("shape").each(3, [&](const Reader& item) { result.shape.push_back(item.integer(1, kMaxDim)); });
+  if (result.shape.empty()) source.field("shape").expected("1 to 3 sizes");
+  result.experts = to_int32s(source.field("experts"), kMaxCount, kMaxDim);
+  const auto range = [&](const char* key, int32_t* begin, int32_t* end) {
+    const Reader field = source.field(key);
+    if (field.length(2) != 2) field.expected("[begin, end)");
+    *begin = field.element(0).int32(0, kMaxDim);
+    *end = field.element(1).int32(*begin, kMaxDim);
+  };
+  range("rows", &result.row_begin, &result.row_end);
+  range("cols", &result.col_begin, &result.col_end);
+  result.dst_row = source.field("dstRow").int32(0, kMaxDim);
   return result;
 }
 
@@ -87,7 +112,7 @@ WeightTensor to_weight(const Reader& weight) {
 BufferSpec to_buffer(const Reader& buffer) {
   BufferSpec result;
   result.name = buffer.field("name").string();
-  result.rows = buffer.field("rows").one_of({"tokens", "logits"}) == 0 ? RowsKind::kTokens : RowsKind::kLogits;
+  result.rows = static_cast<RowsKind>(buffer.field("rows").one_of({"tokens", "own", "received", "logits"}));
   result.cols = buffer.field("cols").int32(1, kMaxDim);
   constexpr mk_dtype kDtypes[] = {MK_F32, MK_I32, MK_U8};
   result.dtype = kDtypes[buffer.field("dtype").one_of({"f32", "i32", "u8"})];
@@ -103,14 +128,23 @@ NameIndex index_names(const Reader& list, const std::vector<Named>& items) {
   return names;
 }
 
+// Where an op stands among the alternatives of Op.
+template <typename T, size_t kAt = 0>
+constexpr size_t find_alternative() {
+  if constexpr (std::is_same_v<T, std::variant_alternative_t<kAt, Op>>) return kAt;
+  else return find_alternative<T, kAt + 1>();
+}
+template <typename T>
+constexpr size_t kIndexOf = find_alternative<T>();
+
 // Reads the fields of one op, with names resolved.
 class OpReader {
  public:
   OpReader(const Reader& op, const RankProgram& program, const NameIndex& buffers, const NameIndex& weights)
-      : op_(op), program_(program), buffers_(buffers), weights_(weights) {}
+      : op_(op), program_(program), buffers_(buffers), weights_(weights), kind_(op.field("op").one_of(kOpNames)) {}
 
   Op read() const {
-    switch (op_.field("op").one_of(kOpNames)) {
+    switch (kind_) {
       case MK_OP_ROPE_TABLE:
         return RopeTableOp{buffer("out")};
       case MK_OP_EMBED:
@@ -134,15 +168,43 @@ class OpReader {
       case MK_OP_GATHER_ROWS:
         return GatherRowsOp{buffer("x"), buffer("out")};
       case MK_OP_SAMPLE:
+        if (program_.is_vocab_sharded()) return SampleShardOp{buffer("logits")};
         return SampleOp{buffer("logits")};
       case MK_OP_MXFP4_DECODE:
         return Mxfp4DecodeOp{buffer("blocks"), buffer("scales"), buffer("out")};
-      default:
+      case MK_OP_MXFP4_ENCODE:
         return Mxfp4EncodeOp{buffer("x"), buffer("blocks"), buffer("scales")};
+      case MK_OP_ADD:
+        return AddOp{buffer("x"), buffer("out")};
+      case MK_OP_SAMPLE_SHARD:
+        op_.field("op").fail("a program says sample, whatever part of the vocabulary its rank holds");
+      default:
+        return read_collective();
     }
   }
 
  private:
+  Op read_collective() const {
+    switch (kind_) {
+      case kIndexOf<AllReduceOp>:
+        return AllReduceOp{buffer("x"), ranks()};
+      case kIndexOf<ReduceScatterOp>:
+        return ReduceScatterOp{buffer("x"), buffer("out"), ranks()};
+      case kIndexOf<AllGatherOp>:
+        return AllGatherOp{buffer("x"), buffer("out"), ranks()};
+      case kIndexOf<OwnRowsOp>:
+        return OwnRowsOp{buffer("x"), buffer("out")};
+      case kIndexOf<ExchangeSlotsOp>:
+        return ExchangeSlotsOp{buffer("y"), buffer("expertIds"), ranks()};
+      case kIndexOf<DispatchOp>:
+        return DispatchOp{buffer("x"), buffer("expertIds"), buffer("out"), buffer("outIds"), ranks()};
+      case kIndexOf<CollectOp>:
+        return CollectOp{buffer("x"), buffer("expertIds"), buffer("out"), ranks()};
+      default:
+        return GatherLogitsRowsOp{buffer("x"), buffer("out"), ranks()};
+    }
+  }
+
   Op experts() const {
     return ExpertsOp{buffer("x"),
                      buffer("expertIds"),
@@ -167,6 +229,9 @@ class OpReader {
     return found->second;
   }
 
+  // Index of the group of a collective.
+  int32_t ranks() const { return op_.field("group").int32(0, static_cast<int32_t>(program_.groups.size()) - 1); }
+
   int32_t group() const {
     return op_.field("group").int32(0, static_cast<int32_t>(program_.kv_groups.size()) - 1);
   }
@@ -184,6 +249,7 @@ class OpReader {
   const RankProgram& program_;
   const NameIndex& buffers_;
   const NameIndex& weights_;
+  const size_t kind_;
 };
 
 // ---- load plan ------------------------------------------------------------------------------------------------------------
@@ -194,12 +260,16 @@ WeightRead to_read(const Reader& read) {
           read.field("expert").int32(0, kMaxInt),
           read.field("rowBegin").int32(0, kMaxInt),
           read.field("rowEnd").int32(0, kMaxInt),
-          read.field("fileIndex").int32(0, kMaxInt),
-          bytes("fileOffset"),
-          bytes("bytes"),
-          read.field("scaleFileIndex").int32(-1, kMaxInt),
-          bytes("scaleFileOffset"),
-          bytes("scaleBytes")};
+          {read.field("fileIndex").int32(0, kMaxInt), bytes("fileOffset"), bytes("rowStride"), bytes("colBegin"),
+           bytes("colEnd"), bytes("bytes")},
+          {read.field("scaleFileIndex").int32(-1, kMaxInt), bytes("scaleFileOffset"), bytes("scaleRowStride"),
+           bytes("scaleColBegin"), bytes("scaleColEnd"), bytes("scaleBytes")}};
+}
+
+SharedRead to_shared_read(const Reader& shared) {
+  SharedRead result{to_read(shared), {}, shared.field("rootRank").int32(0, kMaxTokens)};
+  shared.field("ranks").each(kMaxCount, [&](const Reader& item) { result.ranks.push_back(item.int32(0, kMaxTokens)); });
+  return result;
 }
 
 // ---- step plan ------------------------------------------------------------------------------------------------------------
@@ -293,7 +363,7 @@ RankProgram to_program(Napi::Value value) {
   const Reader root(value, "program");
   RankProgram program;
   program.rank = root.field("rank").int32(0, kMaxTokens);
-  program.world_size = root.field("worldSize").int32(1, kMaxTokens);
+  program.world_size = root.field("worldSize").int32(1, kMaxRanks);
   program.precision = root.field("precision").one_of({"exact", "fast"}) == 0 ? Precision::kExact : Precision::kFast;
   program.dims = to_dims(root.field("dims"));
   program.limits = to_limits(root.field("limits"));
@@ -304,9 +374,16 @@ RankProgram to_program(Napi::Value value) {
   root.field("buffers").each(kMaxBuffers, [&](const Reader& item) { program.buffers.push_back(to_buffer(item)); });
   const NameIndex buffers = index_names(root.field("buffers"), program.buffers);
   const NameIndex weights = index_names(root.field("weights"), program.weights);
-  root.field("ops").each(kMaxOps, [&](const Reader& item) {
-    program.ops.push_back(OpReader(item, program, buffers, weights).read());
+  root.field("groups").each(kMaxGroups, [&](const Reader& item) {
+    program.groups.push_back(to_int32s(item, kMaxRanks, kMaxRanks));
   });
+  program.token_owners = to_int32s(root.field("tokenOwners"), kMaxRanks, kMaxRanks);
+  const auto read_ops = [&](const Reader& list, std::vector<Op>& ops) {
+    list.each(kMaxOps, [&](const Reader& item) { ops.push_back(OpReader(item, program, buffers, weights).read()); });
+  };
+  read_ops(root.field("ops"), program.ops);
+  program.has_sharded_ops = !root.field("shardedOps").is_null();
+  if (program.has_sharded_ops) read_ops(root.field("shardedOps"), program.sharded_ops);
   return program;
 }
 
@@ -325,6 +402,7 @@ LoadPlan to_load_plan(Napi::Value value) {
     plan.files.push_back({item.field("path").string(), item.field("bytes").integer(0, kMaxSafeInteger)});
   });
   root.field("reads").each(kMaxReads, [&](const Reader& item) { plan.reads.push_back(to_read(item)); });
+  root.field("sharedReads").each(kMaxReads, [&](const Reader& item) { plan.shared_reads.push_back(to_shared_read(item)); });
   plan.bytes_planned = root.field("bytesPlanned").integer(0, kMaxSafeInteger);
   return plan;
 }
@@ -336,6 +414,7 @@ void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan) {
   plan.epoch = root.field("epoch").integer(0, kMaxSafeInteger);
   plan.step_id = root.field("stepId").integer(0, kMaxSafeInteger);
   plan.num_granted_steps = root.field("numGrantedSteps").int32(0, kMaxInt);
+  plan.placement = static_cast<Placement>(root.field("tokenPlacement").one_of({"replicated", "sharded"}));
   root.field("tokenIds").int32s(max_tokens, plan.token_ids);
   root.field("positions").int32s(max_tokens, plan.positions);
   root.field("seqRows").int32s(max_seqs, plan.seq_rows);
@@ -392,7 +471,11 @@ Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const
                item.Set("rowGranule", weight.packing == nullptr ? 1 : weight.packing->row_granule);
                return item;
              }));
-  object.Set("kernels", array_of(env, bound.kernels, [&](const BoundKernel& kernel) {
+  std::vector<BoundKernel> kernels;
+  for (const std::vector<BoundKernel>& list : bound.kernels)
+    std::copy_if(list.begin(), list.end(), std::back_inserter(kernels),
+                 [](const BoundKernel& kernel) { return kernel.kernel != nullptr; });
+  object.Set("kernels", array_of(env, kernels, [&](const BoundKernel& kernel) {
                Napi::Object item = Napi::Object::New(env);
                item.Set("package", kernel.package->name);
                item.Set("kernel", kernel.kernel->name);
@@ -426,6 +509,36 @@ Napi::Object from_step_result(Napi::Env env, const StepResult& result) {
   object.Set("logits", typed_array(env, result.logits));
   object.Set("engineUs", result.engine_us);
   return object;
+}
+
+ConnectOptions to_connect_options(Napi::Value value) {
+  const Reader root(value, "options");
+  ConnectOptions options;
+  options.epoch = static_cast<uint64_t>(root.field("epoch").integer(0, kMaxSafeInteger));
+  root.field("peers").each(kMaxRanks, [&](const Reader& item) {
+    PeerAddress& peer = options.peers.emplace_back();
+    peer.rank = item.field("rank").int32(0, kMaxRanks);
+    peer.host_id = item.field("hostId").string();
+    item.field("addresses").each(kMaxAddresses, [&](const Reader& address) { peer.addresses.push_back(address.string()); });
+  });
+  options.key = root.field("key").bytes(kKeyBytes);
+  options.deadline_ms = root.field("deadlineMs").int32(1, kMaxDeadlineMs);
+  options.transport = static_cast<Transport>(root.field("transport").one_of({"auto", "shm", "tcp"}));
+  return options;
+}
+
+Napi::Array from_collective_stats(Napi::Env env, const std::vector<CollectiveStats>& stats) {
+  return array_of(env, stats, [&](const CollectiveStats& one) {
+    Napi::Object item = Napi::Object::New(env);
+    item.Set("name", one.name);
+    item.Set("calls", static_cast<double>(one.calls));
+    item.Set("bytes", static_cast<double>(one.bytes));
+    return item;
+  });
+}
+
+Napi::Array from_strings(Napi::Env env, const std::vector<std::string>& strings) {
+  return array_of(env, strings, [&](const std::string& one) { return Napi::String::New(env, one); });
 }
 
 Napi::Object from_progress(Napi::Env env, const EngineProgress& progress) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "binder.h"
+#include "connect.h"
 #include "device.h"
 #include "executor.h"
 #include "loader.h"
@@ -29,7 +30,7 @@ LoadPlan to_load_plan(Napi::Value value);
 struct PlanLimits {
   explicit PlanLimits(const RankProgram& program)
       : program(program.limits),
-        vocab_size(program.dims.vocab_size),
+        vocab_size(program.dims.global_vocab_size),
         num_kv_groups(static_cast<uint32_t>(program.kv_groups.size())) {}
   ProgramLimits program;
   int32_t vocab_size;
@@ -37,6 +38,8 @@ struct PlanLimits {
 };
 // Fills `plan`, whose memory is used again.
 void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan);
+
+ConnectOptions to_connect_options(Napi::Value value);
 
 // An argument that is a string, or an integer in [min, max].
 std::string to_string(Napi::Value value, const char* name);
@@ -47,6 +50,8 @@ Napi::Object from_package(Napi::Env env, const KernelPackage& package);
 Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const BoundProgram& bound);
 Napi::Object from_load_report(Napi::Env env, const LoadReport& report);
 Napi::Object from_step_result(Napi::Env env, const StepResult& result);
+Napi::Array from_collective_stats(Napi::Env env, const std::vector<CollectiveStats>& stats);
+Napi::Array from_strings(Napi::Env env, const std::vector<std::string>& strings);
 Napi::Object from_progress(Napi::Env env, const EngineProgress& progress);
 
 }  // namespace moesaic

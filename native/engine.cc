@@ -42,6 +42,7 @@ void Engine::close() {
     closing_ = true;
   }
   wake_.notify_one();
+  executor_->abort("the engine was closed");
   thread_.join();
   executor_.reset();
 }

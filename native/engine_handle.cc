@@ -13,6 +13,8 @@ constexpr napi_type_tag kEngineTag = {0x6d6f657361696331, 0x9a3f5b7cd2e84610};
 // Run-ahead keeps a few plans under way; more than that is not worth keeping memory for.
 constexpr size_t kMaxIdleSteps = 4;
 
+constexpr napi_type_tag kDataPlaneTag = {0x6d6f657361696332, 0x5b1c0de4a7713f98};
+
 // Resolves with make(), or rejects: with the status, or with what went wrong in making the value.
 template <typename Make>
 void settle(Napi::Env env, Pending& pending, const Status& status, Make&& make) {
@@ -76,6 +78,32 @@ class LoadJob final : public EngineJob, public Message {
   EngineHandle& handle_;
   std::shared_ptr<Napi::FunctionReference> on_progress_;  // shared with messages; all of them die on the JavaScript thread
   LoadReport report_;
+  Status status_;
+};
+
+// Work among the ranks, which gives nothing back.
+class RanksJob final : public EngineJob, public Message {
+ public:
+  RanksJob(EngineHandle& handle, std::function<Status(Executor&)> work) : handle_(handle), work_(std::move(work)) {}
+
+  Pending pending;
+
+  Status run(Executor& executor, const std::atomic<bool>&) override { return work_(executor); }
+
+  void done(std::unique_ptr<EngineJob> self, Status status) override {
+    status_ = std::move(status);
+    self.release();
+    handle_.post(std::unique_ptr<Message>(this));
+  }
+
+  void deliver(Napi::Env env, EngineHandle& handle, std::unique_ptr<Message>) override {
+    handle.settled(env);
+    settle(env, pending, status_, [&] { return env.Undefined(); });
+  }
+
+ private:
+  EngineHandle& handle_;
+  const std::function<Status(Executor&)> work_;
   Status status_;
 };
 
@@ -192,6 +220,31 @@ Napi::Value EngineHandle::load_dummy(Napi::Env env, Napi::Value seed, Napi::Valu
   return submit(env, std::move(job), pending);
 }
 
+Napi::Value EngineHandle::connect(Napi::Env env, Napi::Value data_plane, Napi::Value options) {
+  const std::shared_ptr<DataPlaneListener> listener = DataPlaneHandle::unwrap(data_plane).listener(env);
+  const ConnectOptions connect_options = to_connect_options(options);
+  auto job = std::make_unique<RanksJob>(
+      *this, [listener, connect_options](Executor& executor) { return executor.connect(connect_options, listener); });
+  Pending& pending = job->pending;
+  return submit(env, std::move(job), pending);
+}
+
+Napi::Value EngineHandle::follow(Napi::Env env) {
+  auto job = std::make_unique<RanksJob>(*this, [](Executor& executor) { return executor.follow(); });
+  Pending& pending = job->pending;
+  return submit(env, std::move(job), pending);
+}
+
+Napi::Value EngineHandle::end_epoch(Napi::Env env) {
+  auto job = std::make_unique<RanksJob>(*this, [](Executor& executor) { return executor.end_epoch(); });
+  Pending& pending = job->pending;
+  return submit(env, std::move(job), pending);
+}
+
+void EngineHandle::abort(const std::string& reason) {
+  if (engine_ != nullptr) engine_->executor().abort(reason);
+}
+
 // Reading the arguments may have run JavaScript, which may have closed the engine.
 Napi::Value EngineHandle::submit(Napi::Env env, std::unique_ptr<EngineJob> job, Pending& pending) {
   Engine& engine = open_engine(env);
@@ -228,6 +281,24 @@ void EngineHandle::close() {
   idle_steps_.clear();
   napi_remove_env_cleanup_hook(env_, close_at_exit, this);
   results_.Release();
+}
+
+Napi::Value DataPlaneHandle::wrap(Napi::Env env, std::unique_ptr<DataPlaneListener> listener) {
+  const auto finalize = [](Napi::Env, DataPlaneHandle* handle) { delete handle; };
+  auto external = Napi::External<DataPlaneHandle>::New(env, new DataPlaneHandle(std::move(listener)), finalize);
+  external.TypeTag(&kDataPlaneTag);
+  return external;
+}
+
+DataPlaneHandle& DataPlaneHandle::unwrap(Napi::Value value) {
+  if (!value.IsExternal() || !value.As<Napi::External<void>>().CheckTypeTag(&kDataPlaneTag))
+    Reader(value, "dataPlane").expected("a data plane made by listenDataPlane");
+  return *value.As<Napi::External<DataPlaneHandle>>().Data();
+}
+
+const std::shared_ptr<DataPlaneListener>& DataPlaneHandle::listener(Napi::Env env) const {
+  if (listener_ == nullptr) throw to_error(env, Status(Code::kFailedPrecondition, "the data plane is closed; open another"));
+  return listener_;
 }
 
 void EngineHandle::close_at_exit(void* handle) { static_cast<EngineHandle*>(handle)->close(); }

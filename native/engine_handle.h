@@ -8,7 +8,10 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "convert.h"
@@ -39,6 +42,21 @@ class Pending {
 
 class StepJob;
 
+// The listening end of a data plane as JavaScript holds it. Engines that are connected over it keep a share.
+class DataPlaneHandle {
+ public:
+  static Napi::Value wrap(Napi::Env env, std::unique_ptr<DataPlaneListener> listener);
+  // The handle in an External. Throws invalid_argument for any other value.
+  static DataPlaneHandle& unwrap(Napi::Value value);
+  // Throws failed_precondition when it is closed.
+  const std::shared_ptr<DataPlaneListener>& listener(Napi::Env env) const;
+  void close() { listener_.reset(); }
+
+ private:
+  explicit DataPlaneHandle(std::unique_ptr<DataPlaneListener> listener) : listener_(std::move(listener)) {}
+  std::shared_ptr<DataPlaneListener> listener_;
+};
+
 class EngineHandle {
  public:
   // An External around a new handle.
@@ -55,6 +73,11 @@ class EngineHandle {
   Napi::Value step(Napi::Env env, Napi::Value plan);
   Napi::Value load(Napi::Env env, Napi::Value plan, Napi::Value on_progress);
   Napi::Value load_dummy(Napi::Env env, Napi::Value seed, Napi::Value on_progress);
+  Napi::Value connect(Napi::Env env, Napi::Value data_plane, Napi::Value options);
+  Napi::Value follow(Napi::Env env);
+  Napi::Value end_epoch(Napi::Env env);
+  // Nothing when the engine is closed: its collectives are over.
+  void abort(const std::string& reason);
   void close();
 
   // From jobs. post: any thread. settled: a promise was settled. recycle: keeps a step's memory for the next.

@@ -65,39 +65,178 @@ Executor::Executor(RankProgram program, BoundProgram bound, int32_t num_threads,
       kv_(std::move(kv)),
       workspace_(std::move(workspace)),
       rows_(program_, storage_),
-      pool_(num_threads) {
+      pool_(num_threads),
+      exchange_(program_, storage_),
+      samples_(program_, storage_) {
   lay_out_workspace(program_, bound_.kernel_memory, workspace_.data(), storage_);
   lay_out_weights(program_, offsets_of(bound_.weights), weights_.data(), storage_);
   lay_out_kv(program_, kv_.data(), storage_);
   std::copy(program_.inv_freq.begin(), program_.inv_freq.end(), storage_.inv_freq);
-  for (const Op& op : program_.ops) args_.push_back(make_args(program_, op, storage_));
-  for (const BoundKernel& kernel : bound_.kernels) {
-    std::vector<const void*>& parts = parts_.emplace_back();
-    for (int32_t i = 0; i < kernel.num_ops; ++i) parts.push_back(args_pointer(args_[kernel.first_op + i]));
+  // Written here once: the count of a buffer that always has one row.
+  if (program_.is_vocab_sharded()) *const_cast<int32_t*>(storage_.full_logits.num_rows) = 1;
+  std::fill_n(storage_.local_experts, program_.dims.num_global_experts, -1);
+  for (size_t i = 0; i < program_.dims.local_experts.size(); ++i)
+    storage_.local_experts[program_.dims.local_experts[i]] = static_cast<int32_t>(i);
+  for (const Placement placement : {Placement::kReplicated, Placement::kSharded}) {
+    const auto list = static_cast<size_t>(placement);
+    for (const Op& op : program_.ops_of(placement)) args_[list].push_back(make_args(program_, op, storage_));
+    for (const BoundKernel& kernel : bound_.kernels[list]) {
+      std::vector<const void*>& parts = parts_[list].emplace_back();
+      for (int32_t i = 0; i < kernel.num_ops; ++i) parts.push_back(args_pointer(args_[list][kernel.first_op + i]));
+    }
   }
   if (program_.weights.empty()) weights_state_ = Weights::kLoaded;
 }
 
+Status Executor::connect(const ConnectOptions& options, std::shared_ptr<DataPlaneListener> listener) {
+  if (exchange_.is_attached()) return Status(Code::kFailedPrecondition, "the engine is connected already; open another");
+  op_.store("connect", std::memory_order_relaxed);
+  StatusOr<ConnectedRanks> ranks = connect_ranks(program_, options, *listener);
+  if (!ranks.ok()) return ranks.status();
+  std::string reason;
+  {
+    const std::lock_guard lock(connection_mutex_);
+    listener_ = std::move(listener);
+    exchange_.attach(std::move(ranks.value()));
+    is_connected_ = true;
+    reason = abort_reason_;
+  }
+  if (reason.empty()) return {};
+  exchange_.communicator().abort(reason);
+  return Status(Code::kCancelled, "aborted: " + reason);
+}
+
+void Executor::abort(const std::string& reason) {
+  {
+    const std::lock_guard lock(connection_mutex_);
+    if (has_ended_ || !abort_reason_.empty()) return;
+    abort_reason_ = reason.empty() ? "no reason was given" : reason;
+    if (!is_connected_) return;
+  }
+  exchange_.communicator().abort(abort_reason_);
+}
+
+std::vector<CollectiveStats> Executor::collective_stats() const {
+  const std::lock_guard lock(connection_mutex_);
+  if (!is_connected_) return {};
+  return exchange_.stats();
+}
+
 Status Executor::step(const StepPlan& plan, StepResult& result) {
   const auto begin = std::chrono::steady_clock::now();
+  if (Status status = check_connected(); !status.ok()) return status;
+  if (program_.rank != 0) return Status(Code::kFailedPrecondition, "only rank 0 steps by itself; call followLead");
+  if (Status status = check_step(plan); !status.ok()) return status;
+  if (Status status = rows_.begin_step(plan); !status.ok()) return status;
+  if (program_.world_size > 1) {
+    encode_plan(plan, message_);
+    if (Status status = send_message(); !status.ok()) return status;
+  }
+  if (Status status = run_step(plan, result); !status.ok()) return give_up(std::move(status));
+  result.engine_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
+  return {};
+}
+
+Status Executor::check_step(const StepPlan& plan) const {
   if (weights_state_ != Weights::kLoaded)
     return Status(Code::kFailedPrecondition, "the engine's weights are not loaded; call loadWeights first");
   if (plan.num_granted_steps != 0)
     return Status(Code::kUnimplemented, "plan.numGrantedSteps: this engine runs one step per plan; grant 0");
-  if (Status status = rows_.begin_step(plan); !status.ok()) return status;
+  if (plan.placement == Placement::kSharded && !program_.has_sharded_ops)
+    return Status(Code::kInvalidArgument, "plan.tokenPlacement: the program has no shardedOps; use \"replicated\"");
+  if (plan.placement == Placement::kReplicated && program_.has_sharded_ops && program_.ops.empty())
+    return Status(Code::kInvalidArgument, "plan.tokenPlacement: the program has shardedOps only; use \"sharded\"");
+  return {};
+}
+
+Status Executor::check_connected() const {
+  if (program_.world_size == 1 || exchange_.is_attached()) return {};
+  return Status(Code::kFailedPrecondition,
+                text("rank ", program_.rank, " of ", program_.world_size, " is not connected; call connectEngine first"));
+}
+
+// The engine's steps follow each other on this thread, so a plan and its memory are used again.
+Status Executor::follow() {
+  if (Status status = check_connected(); !status.ok()) return status;
+  if (program_.rank == 0) return Status(Code::kFailedPrecondition, "rank 0 is the lead; call step");
+  StepPlan plan;
+  StepResult result;
+  for (;;) {
+    op_.store("await_plan", std::memory_order_relaxed);
+    StatusOr<LeadHeader> header = receive_message();
+    if (!header.ok()) return give_up(header.status());
+    if (header.value().word == LeadWord::kEnd) {
+      const std::lock_guard lock(connection_mutex_);
+      has_ended_ = true;
+      return {};
+    }
+    Status status = decode_plan(message_, program_, plan);
+    if (status.ok()) status = check_step(plan);
+    if (status.ok()) status = rows_.begin_step(plan);
+    if (status.ok()) status = run_step(plan, result);
+    if (!status.ok()) return give_up(std::move(status));
+  }
+}
+
+Status Executor::end_epoch() {
+  if (program_.world_size == 1) return {};
+  if (Status status = check_connected(); !status.ok()) return status;
+  if (program_.rank != 0) return Status(Code::kFailedPrecondition, "only rank 0 ends an epoch");
+  encode_end(message_);
+  if (Status status = send_message(); !status.ok()) return status;
+  const std::lock_guard lock(connection_mutex_);
+  has_ended_ = true;
+  return {};
+}
+
+// A message is one broadcast, or two where it is long.
+Status Executor::send_message() {
+  const size_t first = std::min(message_.size(), kFirstBytes);
+  const std::span<std::byte> all(message_);
+  int64_t bytes = 0;
+  Status status = exchange_.communicator().broadcast(0, 0, all.first(first), &bytes);
+  if (!status.ok() || first == all.size()) return status;
+  return exchange_.communicator().broadcast(0, 0, all.subspan(first), &bytes);
+}
+
+StatusOr<LeadHeader> Executor::receive_message() {
+  int64_t bytes = 0;
+  message_.resize(kFirstBytes);
+  if (Status status = exchange_.communicator().broadcast(0, 0, message_, &bytes); !status.ok()) return status;
+  StatusOr<LeadHeader> header = decode_header(std::span(message_).first(static_cast<size_t>(bytes)), program_);
+  if (!header.ok()) return header;
+  const int64_t expected = std::min(header.value().bytes, static_cast<int64_t>(kFirstBytes));
+  if (bytes != expected)
+    return Status(Code::kInternal, text("the plan from rank 0: expected ", expected, " bytes, got ", bytes));
+  message_.resize(static_cast<size_t>(header.value().bytes));
+  if (header.value().bytes == expected) return header;
+  const std::span<std::byte> rest = std::span(message_).subspan(kFirstBytes);
+  if (Status status = exchange_.communicator().broadcast(0, 0, rest, &bytes); !status.ok()) return status;
+  if (bytes != static_cast<int64_t>(rest.size()))
+    return Status(Code::kInternal, text("the plan from rank 0: expected ", rest.size(), " more bytes, got ", bytes));
+  return header;
+}
+
+// The peers are in this step too and must not wait for a rank that has left it.
+Status Executor::give_up(Status status) {
+  if (program_.world_size > 1) exchange_.communicator().abort(status.message());
+  return status;
+}
+
+Status Executor::run_step(const StepPlan& plan, StepResult& result) {
   step_id_.store(plan.step_id, std::memory_order_relaxed);
   fill_step_arrays(plan);
   if (plan.num_tokens() > 0)
-    if (Status status = run_kernels(*storage_.step_arrays.num_logits_rows > 0); !status.ok()) return status;
-  if (Status status = collect(plan, result); !status.ok()) return status;
-  result.engine_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
-  return {};
+    if (Status status = run_ops(plan.placement, *storage_.step_arrays.num_logits_rows > 0); !status.ok()) return status;
+  return collect(plan, result);
 }
 
 void Executor::fill_step_arrays(const StepPlan& plan) {
   const StepArrays& step = storage_.step_arrays;
   *step.num_tokens = plan.num_tokens();
   *step.num_seqs = plan.num_seqs();
+  *step.num_own = exchange_.own_count(plan.num_tokens());
+  *step.num_received = 0;
   std::copy(plan.positions.begin(), plan.positions.end(), step.positions);
   std::copy(plan.seq_rows.begin(), plan.seq_rows.end(), step.seq_rows);
   std::copy(plan.query_starts.begin(), plan.query_starts.end(), step.query_starts);
@@ -136,25 +275,71 @@ void Executor::fill_logits_rows(const StepPlan& plan) {
   *step.num_logits_rows = num_rows;
 }
 
-Status Executor::run_kernels(bool wants_logits) {
-  for (size_t i = 0; i < bound_.kernels.size(); ++i) {
-    if (bound_.kernels[i].logits_only && !wants_logits) continue;
-    if (Status status = run_kernel(i); !status.ok()) return status;
+Status Executor::run_ops(Placement placement, bool wants_logits) {
+  const std::vector<BoundKernel>& kernels = bound_.kernels[static_cast<size_t>(placement)];
+  const std::vector<Op>& ops = program_.ops_of(placement);
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    if (kernels[i].logits_only && !wants_logits) continue;
+    const Op& op = ops[kernels[i].first_op];
+    op_.store(op_name(op), std::memory_order_relaxed);
+    Status status;
+    if (is_collective(op)) status = run_collective(placement, kernels[i]);
+    else if (kernels[i].kernel != nullptr) status = run_kernel(placement, i);
+    if (status.ok() && std::holds_alternative<SampleShardOp>(op))
+      status = merge_samples(placement, kernels[i].kernel != nullptr);
+    if (!status.ok()) return status;
+    counter_.fetch_add(kernels[i].num_ops, std::memory_order_relaxed);
   }
   return {};
 }
 
-Status Executor::run_kernel(size_t index) {
-  const BoundKernel& bound = bound_.kernels[index];
-  op_.store(op_name(bound.kernel->ops[0]), std::memory_order_relaxed);
+Status Executor::run_collective(Placement placement, const BoundKernel& bound) {
+  const Op& op = program_.ops_of(placement)[bound.first_op];
+  Status status = exchange_.run(op);
+  if (status.ok()) return status;
+  return Status(status.code(), text(op_place(placement, bound.first_op), " (", op_name(op), "): ", status.message()));
+}
+
+Status Executor::run_kernel(Placement placement, size_t index) {
+  const auto list = static_cast<size_t>(placement);
+  const BoundKernel& bound = bound_.kernels[list][index];
   mk_error error{};
-  const mk_status status = bound.kernel->launch(parts_[index].data(), bound.num_ops, storage_.kernel_workspace,
-                                                storage_.scratch[index], pool_.stream(), &error);
-  counter_.fetch_add(bound.num_ops, std::memory_order_relaxed);
+  const mk_status status = bound.kernel->launch(parts_[list][index].data(), bound.num_ops, storage_.kernel_workspace,
+                                                storage_.scratch[bound.scratch], pool_.stream(), &error);
   if (status == MK_OK) return {};
   error.message[sizeof(error.message) - 1] = '\0';
-  return Status(code_of(status), text("program.ops[", bound.first_op, "]: kernel ", bound.kernel->name, " of package ",
+  return Status(code_of(status), text(op_place(placement, bound.first_op), ": kernel ", bound.kernel->name, " of package ",
                                       bound.package->name, " failed: ", error.message));
+}
+
+Status Executor::merge_samples(Placement placement, bool has_candidates) {
+  const mk_buffer& logits = storage_.buffers[logits_buffer(placement)];
+  if (!has_candidates) samples_.decide_nothing();
+  else if (Status status = samples_.merge(exchange_, logits); !status.ok()) return status;
+  for (const int32_t index : samples_.undecided())
+    if (Status status = sample_whole_row(logits, index); !status.ok()) return status;
+  return {};
+}
+
+// Every rank samples the same row in the same way, so all know the token.
+Status Executor::sample_whole_row(const mk_buffer& logits, int32_t index) {
+  const float* own = static_cast<const float*>(logits.data) + int64_t{index} * logits.cols;
+  if (Status status = exchange_.gather_logits(own, static_cast<float*>(storage_.full_logits.data)); !status.ok()) return status;
+  mk_sample_args args = make_full_sample_args(program_, storage_);
+  args.rows += index;
+  args.seq_lens += index;
+  args.token_ids += index;
+  args.logprobs += index;
+  args.top_ids += int64_t{index} * kMaxTopLogprobs;
+  args.top_logprobs += int64_t{index} * kMaxTopLogprobs;
+  const BoundKernel& bound = bound_.full_sample;
+  const void* parts[] = {&args};
+  mk_error error{};
+  const mk_status status =
+      bound.kernel->launch(parts, 1, storage_.kernel_workspace, storage_.scratch[bound.scratch], pool_.stream(), &error);
+  if (status == MK_OK) return {};
+  error.message[sizeof(error.message) - 1] = '\0';
+  return Status(code_of(status), text("sample of the whole vocabulary: kernel ", bound.kernel->name, " failed: ", error.message));
 }
 
 Status Executor::collect(const StepPlan& plan, StepResult& result) {
@@ -162,8 +347,7 @@ Status Executor::collect(const StepPlan& plan, StepResult& result) {
   result.step_id = plan.step_id;
   if (Status status = collect_sampled(result); !status.ok()) return status;
   collect_top_logprobs(result);
-  collect_logits(result);
-  return {};
+  return collect_logits(plan.placement, result);
 }
 
 Status Executor::collect_sampled(StepResult& result) {
@@ -175,8 +359,9 @@ Status Executor::collect_sampled(StepResult& result) {
   result.finishes.resize(num_sampled);
   for (int32_t i = 0; i < num_sampled; ++i) {
     const int32_t token_id = step.sampled_ids[i];
-    if (token_id < 0 || token_id >= program_.dims.vocab_size)
-      return Status(Code::kInternal, text("the sample kernel chose token id ", token_id, " of ", program_.dims.vocab_size));
+    if (token_id < 0 || token_id >= program_.dims.global_vocab_size)
+      return Status(Code::kInternal,
+                    text("the sample kernel chose token id ", token_id, " of ", program_.dims.global_vocab_size));
     result.finishes[i] = rows_.record_sampled(step.sample_rows[i], step.sample_seq_lens[i], token_id);
   }
   return {};
@@ -198,19 +383,32 @@ void Executor::collect_top_logprobs(StepResult& result) {
   }
 }
 
-void Executor::collect_logits(StepResult& result) {
+// Rows of a cut vocabulary come together row by row; only the lead's are wanted, but all ranks have a part.
+Status Executor::collect_logits(Placement placement, StepResult& result) {
   const StepArrays& step = storage_.step_arrays;
   result.logits.clear();
   const int32_t num_wanted = *step.num_logits_rows - *step.num_sampled;
-  if (num_wanted == 0) return;
-  const mk_buffer& logits = storage_.buffers[find_logits(program_)];
+  if (num_wanted == 0) return {};
+  const mk_buffer& logits = storage_.buffers[logits_buffer(placement)];
   const float* first = static_cast<const float*>(logits.data) + int64_t{*step.num_sampled} * logits.cols;
-  copy_to(result.logits, first, int64_t{num_wanted} * logits.cols);
+  if (!program_.is_vocab_sharded()) {
+    if (program_.rank == 0) copy_to(result.logits, first, int64_t{num_wanted} * logits.cols);
+    return {};
+  }
+  op_.store("gather_logits", std::memory_order_relaxed);
+  const auto* whole = static_cast<const float*>(storage_.full_logits.data);
+  for (int32_t i = 0; i < num_wanted; ++i) {
+    Status status = exchange_.gather_logits(first + int64_t{i} * logits.cols, static_cast<float*>(storage_.full_logits.data));
+    if (!status.ok()) return Status(status.code(), "gathering logits: " + status.message());
+    if (program_.rank == 0) result.logits.insert(result.logits.end(), whole, whole + program_.dims.global_vocab_size);
+  }
+  return {};
 }
 
 StatusOr<LoadReport> Executor::load(const LoadPlan& plan, const std::atomic<bool>& cancelled, const LoadProgress& progress) {
   if (Status status = begin_load(); !status.ok()) return status;
-  return end_load(load_weights(weight_targets(), plan, num_threads_, cancelled, counter_, progress));
+  return end_load(load_weights(weight_targets(), plan, num_threads_, cancelled, counter_, progress,
+                               exchange_.is_attached() ? &exchange_ : nullptr));
 }
 
 StatusOr<LoadReport> Executor::load_dummy(uint64_t seed, const std::atomic<bool>& cancelled, const LoadProgress& progress) {
@@ -237,7 +435,8 @@ std::vector<WeightTarget> Executor::weight_targets() const {
   for (size_t i = 0; i < program_.weights.size(); ++i) {
     const BoundWeight& bound = bound_.weights[i];
     targets.push_back(
-        {program_.weights[i].name, bound.desc, bound.packing, weights_.data() + bound.offset, bound.bytes});
+        {program_.weights[i].name, bound.desc, bound.packing, weights_.data() + bound.offset, bound.bytes,
+         &program_.weights[i].sources});
   }
   return targets;
 }

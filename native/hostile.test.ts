@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 
-import type { Op, RankProgram, WeightTensor } from "../plans/rank-program.js";
+import type { ProgramOp, RankProgram, WeightTensor } from "../plans/rank-program.js";
 import { MoesaicError } from "../proto/errors.js";
 import { LAST_SAMPLED, OUTPUT_LOGITS, OUTPUT_SAMPLE, type StepPlan } from "../proto/step.js";
 import type { EngineHandle } from "./binding.js";
@@ -100,7 +100,7 @@ const PROGRAMS: HostileProgram[] = [
   {
     title: "experts of two places",
     spoil: (p) => set(weightOf(p, "0.down").sources[0], "experts", [1, 5]),
-    message: /"0.down" takes experts \[1, 5\)/,
+    message: /"0.down" takes other experts than program\.dims\.localExperts/,
   },
   {
     title: "heads that KV heads cannot share",
@@ -191,6 +191,78 @@ const PROGRAMS: HostileProgram[] = [
       p.weights = [];
     },
     message: /larger than any machine/,
+  },
+  { title: "no group of the world", spoil: (p) => set(p, "groups", []), message: /groups\[0\]: expected all 1 ranks/ },
+  {
+    title: "a group of another world",
+    spoil: (p) => p.groups.push([0, 1]),
+    message: /groups\[1\]\[1\]: rank 1 of a world of 1/,
+  },
+  {
+    title: "a group with a rank twice",
+    spoil: (p) => p.groups.push([0, 0]),
+    message: /groups\[1\]\[1\]: expected more than 0/,
+  },
+  {
+    title: "nobody who owns tokens",
+    spoil: (p) => set(p, "tokenOwners", []),
+    message: /tokenOwners: expected at least one/,
+  },
+  {
+    title: "a token owner of another world",
+    spoil: (p) => set(p, "tokenOwners", [3]),
+    message: /tokenOwners\[0\]: rank 3/,
+  },
+  {
+    title: "fewer holders than experts",
+    spoil: (p) => p.dims.expertRanks.pop(),
+    message: /expertRanks: expected one list per expert \(4\), got 3/,
+  },
+  {
+    title: "an expert that nobody holds",
+    spoil: (p) => set(p.dims.expertRanks, 2, []),
+    message: /expertRanks\[2\]: expected/,
+  },
+  {
+    title: "experts other than those it was given",
+    spoil: (p) => set(p.dims, "localExperts", [0, 1, 3, 2]),
+    message: /localExperts: expected the experts that expertRanks gives rank 0/,
+  },
+  {
+    title: "rows behind the vocabulary",
+    spoil: (p) => set(p.dims, "vocabBegin", 1),
+    message: /vocabBegin: rows \[1, \+128\) of a vocabulary of 128/,
+  },
+  {
+    title: "a router to experts that are not there",
+    spoil: (p) =>
+      Object.assign(p.dims, {
+        numGlobalExperts: 5,
+        expertRanks: [[0], [0], [0], [0], [0]],
+        numExperts: 5,
+        localExperts: [0, 1, 2, 3, 4],
+      }),
+    message: /ops\[8\]\.weight: routes to 4 experts, program\.dims\.numGlobalExperts is 5/,
+  },
+  {
+    title: "a collective in a group that is not there",
+    spoil: (p) => p.ops.unshift({ op: "all_reduce", x: "x", group: 1 }),
+    message: /ops\[0\]\.group: .*\[0, 0\], got 1/,
+  },
+  {
+    title: "a gather into its own rows",
+    spoil: (p) => set(p, "shardedOps", [{ op: "all_gather", x: "x", out: "h", group: 0 }]),
+    message: /shardedOps\[0\]\.x: expected a buffer with one row per own token/,
+  },
+  {
+    title: "an exchange of narrow slots",
+    spoil: (p) => p.ops.unshift({ op: "exchange_slots", y: "x", expertIds: "expert_ids", group: 0 }),
+    message: /ops\[0\]\.y: expected a buffer of 128 f32/,
+  },
+  {
+    title: "an op that no program says",
+    spoil: (p) => set(opOf(p, "sample"), "op", "sample_shard"),
+    message: /a program says sample/,
   },
   { title: "rank 1 of a world of 1", spoil: (p) => set(p, "rank", 1), message: /rank: 1 of a world of 1/ },
   { title: "precision fast", spoil: (p) => set(p, "precision", "fast"), message: /use "exact"/, code: "unimplemented" },
@@ -597,14 +669,14 @@ function getter(target: object, key: string, get: () => unknown): void {
   Object.defineProperty(target, key, { get });
 }
 
-function opAt(program: RankProgram, index: number): Op {
+function opAt(program: RankProgram, index: number): ProgramOp {
   const op = program.ops[index];
   assert.ok(op !== undefined);
   return op;
 }
 
 /** The first op of a kind. */
-function opOf(program: RankProgram, name: Op["op"]): Op {
+function opOf(program: RankProgram, name: ProgramOp["op"]): ProgramOp {
   const op = program.ops.find((candidate) => candidate.op === name);
   assert.ok(op !== undefined);
   return op;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -44,6 +44,23 @@ describe("loadWeights", () => {
     const meanSquare = x.reduce((sum, value) => sum + value * value, 0) / HIDDEN;
     const sum = x.reduce((total, value) => total + value, 0) / Math.sqrt(meanSquare + EPS);
     assert.ok(Math.abs((first ?? NaN) - (sum + 2)) < 1e-4, `got ${first}, wanted ${sum + 2}`);
+  });
+
+  it("cuts columns out of the rows of a file", async () => {
+    const plan = planOnDisk();
+    assert.deepEqual(await outputsAfterLoad(inWiderRows(plan), 2), await outputsAfterLoad(plan, 1));
+  });
+
+  it("cuts columns out of rows that are read whole, where no other rank shares them", async () => {
+    const plan = planOnDisk();
+    assert.deepEqual(await outputsAfterLoad(readWhole(inWiderRows(plan)), 2), await outputsAfterLoad(plan, 1));
+  });
+
+  it("counts whole rows where it reads whole rows", async () => {
+    const plan = readWhole(inWiderRows(planOnDisk()));
+    const report = await withEngine(2, async (engine) => native.loadWeights(engine, plan, ignoreProgress));
+    assert.equal(report.bytesRead, plan.bytesPlanned);
+    await rejects({ ...plan, bytesPlanned: planOnDisk().bytesPlanned }, "invalid_argument", "plan.bytesPlanned");
   });
 
   it("reports progress that never falls and ends at bytesPlanned", async () => {
@@ -111,11 +128,26 @@ describe("loadWeights", () => {
     ["rows behind the weight's last", { rowEnd: HIDDEN + 1 }, `rows within 0 to ${HIDDEN}`],
     ["rows before the weight's first", { rowBegin: -1 }, "got -1"],
     ["no rows", { rowEnd: 0 }, `rows within 0 to ${HIDDEN}`],
-    ["a byte too few", { bytes: (HIDDEN * INTERMEDIATE) / 2 - 1 }, "bytes for 64 rows"],
-    ["a byte of scales too many", { scaleBytes: HIDDEN + 1 }, "bytes of scales for 64 rows"],
+    ["a byte too few", { bytes: (HIDDEN * INTERMEDIATE) / 2 - 1 }, "1024 bytes of rows for 64 rows"],
+    ["a byte of scales too many", { scaleBytes: HIDDEN + 1 }, "64 bytes of scales for 64 rows"],
     ["a file that is not there", { fileIndex: 1 }, "file below 1 for its rows"],
     ["scales in no file", { scaleFileIndex: -1 }, "file below 1 for its scales"],
     ["an offset before the file", { fileOffset: -1 }, "got -1"],
+    [
+      "rows whose stride is longer than the file",
+      { rowStride: 2 ** 40, colEnd: INTERMEDIATE / 2 },
+      "rows of 1099511627776",
+    ],
+    [
+      "rows whose strides overflow",
+      { rowStride: Number.MAX_SAFE_INTEGER, rowEnd: HIDDEN },
+      "64 rows of 9007199254740991",
+    ],
+    ["rows without a stride, which overlap", { rowStride: 0 }, "which have 0"],
+    ["columns behind the end of the row", { colBegin: 1, colEnd: INTERMEDIATE / 2 + 1 }, "got bytes 1 to 17"],
+    ["columns that end before they begin", { colBegin: 16, colEnd: 0 }, "got bytes 16 to 0"],
+    ["fewer columns than the weight has", { colBegin: 1 }, "16 bytes of each of its rows"],
+    ["fewer columns of scales", { scaleColEnd: 0 }, "1 bytes of each of its scales"],
     ["an offset that overflows with its bytes", { fileOffset: Number.MAX_SAFE_INTEGER }, "at offset"],
   ];
   for (const [what, change, message] of badReads) {
@@ -177,6 +209,27 @@ describe("loadDummyWeights", () => {
     );
     assert.equal(seen.at(-1), report.bytesRead);
     assert.equal(report.bytesPacked, native.describeProgram(program(), options(2)).weightsBytes);
+  });
+
+  it("makes each half of a matrix as the whole has it", async () => {
+    const whole = await dummyColumns([0, HIDDEN]);
+    const left = await dummyColumns([0, 32]);
+    const right = await dummyColumns([32, HIDDEN]);
+    const sums = left.map((value, i) => value + (right[i] ?? NaN));
+    sums.forEach((value, i) =>
+      assert.ok(Math.abs(value - (whole[i] ?? NaN)) < 1e-5, `[${i}] ${value} and ${whole[i]}`),
+    );
+  });
+
+  it("refuses sources that do not fill a weight", async () => {
+    const [norm, ...others] = weights();
+    const short = norm!.sources.map((source): typeof source => ({ ...source, rows: [0, HIDDEN - 1] }));
+    const engine = native.openEngine({ ...program(), weights: [{ ...norm!, sources: short }, ...others] }, options(1));
+    await assert.rejects(
+      native.loadDummyWeights(engine, 1, ignoreProgress),
+      hasCode("invalid_argument", "norm.weight: wanted sources that fill"),
+    );
+    native.closeEngine(engine);
   });
 
   it("stops with cancelled when the engine is closed meanwhile", async () => {
@@ -250,6 +303,34 @@ async function stepOutputs(engine: EngineHandle): Promise<Float32Array> {
   return Float32Array.of(...linear, ...experts);
 }
 
+/** What a linear op with some columns of a dummy matrix makes of the same columns of fixed inputs. */
+async function dummyColumns(cols: [number, number]): Promise<Float32Array> {
+  const width = cols[1] - cols[0];
+  const weight = matrix("linear.weight", "bf16", 1, HIDDEN, HIDDEN);
+  const sources = weight.sources.map((source): typeof source => ({ ...source, cols }));
+  const cut: RankProgram = {
+    ...program(),
+    weights: [{ ...weight, cols: width, sources }],
+    buffers: [
+      { name: "x", rows: "tokens", cols: width, dtype: "f32" },
+      { name: "y", rows: "tokens", cols: HIDDEN, dtype: "f32" },
+    ],
+    ops: [{ op: "linear", x: "x", weight: weight.name, bias: null, out: "y", accumulate: false }],
+  };
+  const engine = native.openEngine(cut, options(1));
+  await native.loadDummyWeights(engine, 7, ignoreProgress);
+  const isWanted = (i: number): boolean => i % HIDDEN >= cols[0] && i % HIDDEN < cols[1];
+  native.writeBuffer(
+    engine,
+    "x",
+    inputs().filter((_, i) => isWanted(i)),
+  );
+  await native.step(engine, stepPlan());
+  const outputs = native.readBuffer(engine, "y", NUM_TOKENS);
+  native.closeEngine(engine);
+  return Float32Array.from(outputs);
+}
+
 function inputs(): Float32Array {
   return Float32Array.from({ length: NUM_TOKENS * HIDDEN }, (_, i) => Math.sin(i) + 0.25);
 }
@@ -272,6 +353,11 @@ function program(): RankProgram {
       numExperts: NUM_EXPERTS,
       expertsPerToken: 1,
       intermediateSize: INTERMEDIATE,
+      numGlobalExperts: NUM_EXPERTS,
+      localExperts: Array.from({ length: NUM_EXPERTS }, (_, expert) => expert),
+      expertRanks: Array.from({ length: NUM_EXPERTS }, () => [0]),
+      globalVocabSize: 32,
+      vocabBegin: 0,
     },
     limits: { maxBatchedTokens: NUM_TOKENS, maxSequences: 1, maxSeqLen: 16, blockSize: 16, numBlocks: 2 },
     rope: { invFreq: Array.from({ length: 16 }, () => 1), attentionScaling: 1 },
@@ -300,6 +386,9 @@ function program(): RankProgram {
         limit: 7,
       },
     ],
+    shardedOps: null,
+    groups: [[0]],
+    tokenOwners: [0],
   };
 }
 
@@ -352,7 +441,15 @@ function wholeSource(
   rows: number,
   cols: number,
 ): WeightTensor["sources"][number] {
-  return { tensor, scales, shape, experts: [0, numExperts], rows: [0, rows], cols: [0, cols], dstRow: 0 };
+  return {
+    tensor,
+    scales,
+    shape,
+    experts: Array.from({ length: numExperts }, (_, id) => id),
+    rows: [0, rows],
+    cols: [0, cols],
+    dstRow: 0,
+  };
 }
 
 function stepPlan(): StepPlan {
@@ -360,6 +457,7 @@ function stepPlan(): StepPlan {
     epoch: 1,
     stepId: 1,
     numGrantedSteps: 0,
+    tokenPlacement: "replicated",
     tokenIds: new Int32Array(NUM_TOKENS),
     positions: Int32Array.from({ length: NUM_TOKENS }, (_, i) => i),
     seqRows: Int32Array.of(0),
@@ -403,7 +501,7 @@ function planOnDisk(byteAt: ByteAt = mildBytes): LoadPlan {
   const file = Buffer.concat(pieces);
   writeFileSync(path, file);
   const bytesPlanned = reads.reduce((sum, read) => sum + read.bytes + read.scaleBytes, 0);
-  return { files: [{ path, bytes: file.length }], reads, bytesPlanned };
+  return { files: [{ path, bytes: file.length }], reads, sharedReads: [], bytesPlanned };
 }
 
 /** The weight of `largeProgram` as one read of a file of zeros that takes no room on disk: scales, then blocks. */
@@ -413,10 +511,15 @@ function largePlanOnDisk(): LoadPlan {
   const scaleBytes = (LARGE_ROWS * LARGE_COLS) / 32;
   writeFileSync(path, "");
   truncateSync(path, scaleBytes + bytes);
-  const blocks = { fileIndex: 0, fileOffset: scaleBytes, bytes };
-  const scales = { scaleFileIndex: 0, scaleFileOffset: 0, scaleBytes };
+  const blocks = { fileIndex: 0, fileOffset: scaleBytes, ...wholeRows(bytes, LARGE_ROWS), bytes };
+  const scales = { scaleFileIndex: 0, scaleFileOffset: 0, ...wholeScaleRows(scaleBytes, LARGE_ROWS), scaleBytes };
   const read = { weightIndex: 0, expert: 0, rowBegin: 0, rowEnd: LARGE_ROWS, ...blocks, ...scales };
-  return { files: [{ path, bytes: scaleBytes + bytes }], reads: [read], bytesPlanned: scaleBytes + bytes };
+  return {
+    files: [{ path, bytes: scaleBytes + bytes }],
+    reads: [read],
+    sharedReads: [],
+    bytesPlanned: scaleBytes + bytes,
+  };
 }
 
 function readsOf(weight: WeightTensor, weightIndex: number, pieces: Uint8Array[], byteAt: ByteAt): WeightRead[] {
@@ -439,12 +542,25 @@ function readsOf(weight: WeightTensor, weightIndex: number, pieces: Uint8Array[]
       rowEnd: weight.rows,
       fileIndex: 0,
       fileOffset,
+      ...wholeRows(bytes, weight.rows),
       bytes,
       scaleFileIndex: isMxfp4 ? 0 : -1,
       scaleFileOffset: isMxfp4 ? scaleFileOffset : 0,
+      ...wholeScaleRows(scaleBytes, weight.rows),
       scaleBytes,
     };
   });
+}
+
+type Rows = Pick<WeightRead, "rowStride" | "colBegin" | "colEnd">;
+type ScaleRows = Pick<WeightRead, "scaleRowStride" | "scaleColBegin" | "scaleColEnd">;
+
+function wholeRows(bytes: number, rows: number): Rows {
+  return { rowStride: bytes / rows, colBegin: 0, colEnd: bytes / rows };
+}
+
+function wholeScaleRows(bytes: number, rows: number): ScaleRows {
+  return { scaleRowStride: bytes / rows, scaleColBegin: 0, scaleColEnd: bytes / rows };
 }
 
 /** Any codes for MXFP4; for bf16 values between 0.5 and 1 in size, of changing sign. */
@@ -470,6 +586,40 @@ function weightOf(read: WeightRead): WeightTensor {
   const weight = weights()[read.weightIndex];
   assert.ok(weight !== undefined);
   return weight;
+}
+
+/** The same weights from a file whose rows have other bytes around them. */
+function inWiderRows(plan: LoadPlan): LoadPlan {
+  const path = join(folder, `weights-${numFiles++}.bin`);
+  const file = readFileSync(fileOf(plan).path);
+  const parts: Buffer[] = [];
+  const append = (offset: number, bytes: number, stride: number): number => {
+    const begin = parts.reduce((sum, part) => sum + part.length, 0);
+    for (let at = offset; at < offset + bytes; at += stride)
+      parts.push(Buffer.alloc(3, 0xaa), file.subarray(at, at + stride), Buffer.alloc(7, 0xbb));
+    return begin;
+  };
+  const reads = plan.reads.map((read) => {
+    const wide = { rowStride: read.rowStride + 10, colBegin: 3, colEnd: 3 + read.rowStride };
+    const values = { ...read, fileOffset: append(read.fileOffset, read.bytes, read.rowStride), ...wide };
+    if (read.scaleBytes === 0) return values;
+    const scaleFileOffset = append(read.scaleFileOffset, read.scaleBytes, read.scaleRowStride);
+    const scaleCols = { scaleColBegin: 3, scaleColEnd: 3 + read.scaleRowStride };
+    return { ...values, scaleFileOffset, scaleRowStride: read.scaleRowStride + 10, ...scaleCols };
+  });
+  writeFileSync(path, Buffer.concat(parts));
+  return { ...plan, files: [{ path, bytes: Buffer.concat(parts).length }], reads };
+}
+
+/** The plan with all of its reads as shared reads of a rank that is alone. */
+function readWhole(plan: LoadPlan): LoadPlan {
+  const sharedReads = plan.reads.map((read) => {
+    const numRows = read.rowEnd - read.rowBegin;
+    const [bytes, scaleBytes] = [numRows * read.rowStride, numRows * read.scaleRowStride];
+    return { ...read, bytes, scaleBytes, ranks: [0], rootRank: 0 };
+  });
+  const bytesPlanned = sharedReads.reduce((sum, read) => sum + read.bytes + read.scaleBytes, 0);
+  return { ...plan, reads: [], sharedReads, bytesPlanned };
 }
 
 /** Cuts the weight's first read in two after `rows` rows. */

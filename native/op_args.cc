@@ -47,8 +47,8 @@ struct ArgsMaker {
   OpArgs operator()(const ExpertsOp& op) const {
     return mk_experts_args{sizeof(mk_experts_args), buffer(op.x),         buffer(op.expert_ids),
                            weight(op.gate_up),      weight(op.gate_up_bias), weight(op.down),
-                           weight(op.down_bias),    buffer(op.out),       first_expert(program, op),
-                           op.alpha,                op.limit};
+                           weight(op.down_bias),    buffer(op.out),       storage.local_experts,
+                           program.dims.num_global_experts, op.alpha, op.limit};
   }
   OpArgs operator()(const CombineOp& op) const {
     return mk_combine_args{sizeof(mk_combine_args), buffer(op.y), buffer(op.expert_weights), buffer(op.out)};
@@ -56,11 +56,44 @@ struct ArgsMaker {
   OpArgs operator()(const GatherRowsOp& op) const {
     return mk_gather_rows_args{sizeof(mk_gather_rows_args), buffer(op.x), storage.step_arrays.logits_tokens, buffer(op.out)};
   }
-  OpArgs operator()(const SampleOp& op) const {
+  OpArgs operator()(const SampleOp& op) const { return sample_args(buffer(op.logits)); }
+  OpArgs operator()(const SampleShardOp& op) const {
+    const ShardSampling& shard = storage.shard_sampling;
+    mk_sample_shard_args args{};
+    args.struct_size = sizeof(mk_sample_shard_args);
+    args.sample = sample_args(buffer(op.logits));
+    args.vocab_begin = program.dims.vocab_begin;
+    args.global_vocab = program.dims.global_vocab_size;
+    args.max_candidates = kMaxCandidates;
+    args.candidate_ids = shard.candidate_ids;
+    args.candidate_logits = shard.candidate_logits;
+    args.candidate_raw = shard.candidate_raw;
+    args.raw_max = shard.raw_max;
+    args.raw_sum = shard.raw_sum;
+    args.processed_max = shard.processed_max;
+    args.processed_sum = shard.processed_sum;
+    args.best_id = shard.best_id;
+    args.best_score = shard.best_score;
+    return args;
+  }
+  OpArgs operator()(const Mxfp4DecodeOp& op) const {
+    return mk_mxfp4_decode_args{sizeof(mk_mxfp4_decode_args), buffer(op.blocks), buffer(op.scales), buffer(op.out)};
+  }
+  OpArgs operator()(const Mxfp4EncodeOp& op) const {
+    return mk_mxfp4_encode_args{sizeof(mk_mxfp4_encode_args), buffer(op.x), buffer(op.blocks), buffer(op.scales)};
+  }
+  OpArgs operator()(const AddOp& op) const { return mk_add_args{sizeof(mk_add_args), buffer(op.x), buffer(op.out)}; }
+  // No kernel computes these.
+  template <typename Collective>
+  OpArgs operator()(const Collective&) const {
+    return {};
+  }
+
+  mk_sample_args sample_args(const mk_buffer& logits) const {
     const StepArrays& step = storage.step_arrays;
     mk_sample_args args{};
     args.struct_size = sizeof(mk_sample_args);
-    args.logits = buffer(op.logits);
+    args.logits = logits;
     args.num_sampled = step.num_sampled;
     args.rows = step.sample_rows;
     args.seq_lens = step.sample_seq_lens;
@@ -77,18 +110,18 @@ struct ArgsMaker {
     args.top_logprobs = step.top_logprobs;
     return args;
   }
-  OpArgs operator()(const Mxfp4DecodeOp& op) const {
-    return mk_mxfp4_decode_args{sizeof(mk_mxfp4_decode_args), buffer(op.blocks), buffer(op.scales), buffer(op.out)};
-  }
-  OpArgs operator()(const Mxfp4EncodeOp& op) const {
-    return mk_mxfp4_encode_args{sizeof(mk_mxfp4_encode_args), buffer(op.x), buffer(op.blocks), buffer(op.scales)};
-  }
 };
 
 }  // namespace
 
 OpArgs make_args(const RankProgram& program, const Op& op, const Storage& storage) {
   return std::visit(ArgsMaker{program, storage}, op);
+}
+
+mk_sample_args make_full_sample_args(const RankProgram& program, const Storage& storage) {
+  mk_sample_args args = ArgsMaker{program, storage}.sample_args(storage.full_logits);
+  args.num_sampled = storage.full_logits.num_rows;
+  return args;
 }
 
 }  // namespace moesaic

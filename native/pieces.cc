@@ -19,13 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 // Half of a usual second-level cache, so that packing does not fetch the rows from memory again.
 constexpr int64_t kPieceBytes = 512 << 10;
-constexpr int64_t kAlignment = 64;
-constexpr auto kProgressInterval = std::chrono::milliseconds(50);
-
-struct FreeAligned {
-  void operator()(std::byte* data) const { ::operator delete[](data, std::align_val_t{kAlignment}); }
-};
-using AlignedBytes = std::unique_ptr<std::byte[], FreeAligned>;
 
 struct StagingBytes {
   int64_t values = 0;
@@ -33,9 +26,9 @@ struct StagingBytes {
 };
 
 // One load while it runs; its threads share it.
-class Placement {
+class Filling {
  public:
-  Placement(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces, const FillStaging& fill,
+  Filling(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces, const FillStaging& fill,
             const LoadWatch& watch);
 
   StatusOr<LoadReport> run(int32_t num_threads);
@@ -64,15 +57,16 @@ class Placement {
 };
 
 StagingBytes largest_piece(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces);
-Status pack(const WeightTarget& target, const Piece& piece, const std::byte* values, const std::byte* scales);
 double ms_since(Clock::time_point begin);
+void store_vector(const WeightTarget& target, const Piece& piece, const std::byte* values);
+Code code_of(mk_status status);
 
 }  // namespace
 
 StatusOr<LoadReport> place_pieces(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces,
                                   int32_t num_threads, const FillStaging& fill, const LoadWatch& watch) {
   const Clock::time_point begin = Clock::now();
-  StatusOr<LoadReport> report = Placement(targets, pieces, fill, watch).run(num_threads);
+  StatusOr<LoadReport> report = Filling(targets, pieces, fill, watch).run(num_threads);
   if (!report.ok()) return report;
   for (const WeightTarget& target : targets) report.value().bytes_packed += target.bytes;
   report.value().total_ms = ms_since(begin);
@@ -90,6 +84,29 @@ int32_t row_granule(const WeightTarget& target) {
   return target.packing == nullptr ? 1 : std::max(target.packing->row_granule, 1);
 }
 
+Staging allocate_staging(int64_t bytes) {
+  const std::align_val_t alignment{kStagingAlignment};
+  return Staging(new (alignment, std::nothrow) std::byte[static_cast<size_t>(bytes)]);
+}
+
+void FreeStaging::operator()(std::byte* data) const { ::operator delete[](data, std::align_val_t{kStagingAlignment}); }
+
+Status pack_piece(const WeightTarget& target, const Piece& piece, const std::byte* values, const std::byte* scales) {
+  if (target.packing == nullptr) {
+    store_vector(target, piece, values);
+    return Status();
+  }
+  const ThreadPool alone(1);  // the pieces are what runs in parallel
+  const bool has_scales = source_row_bytes(target.desc).scales > 0;
+  const mk_pack_args args{sizeof(mk_pack_args), &target.desc, piece.expert, piece.row_begin,
+                          piece.row_end,        values,       has_scales ? scales : nullptr, target.dst};
+  mk_error error{};
+  const mk_status status = target.packing->pack(&args, alone.stream(), &error);
+  if (status == MK_OK) return Status();
+  return Status(code_of(status), text("packing ", target.name, " as ", target.packing->layout_id, ": expert ", piece.expert,
+                                      ", rows ", piece.row_begin, " to ", piece.row_end, ": ", error.message));
+}
+
 void cut_pieces(const WeightTarget& target, const Piece& whole, std::vector<Piece>* pieces) {
   const int64_t granule = row_granule(target);
   const int64_t granule_bytes = std::max<int64_t>(source_row_bytes(target.desc).values * granule, 1);
@@ -104,11 +121,11 @@ void cut_pieces(const WeightTarget& target, const Piece& whole, std::vector<Piec
 
 namespace {
 
-Placement::Placement(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces,
+Filling::Filling(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces,
                      const FillStaging& fill, const LoadWatch& watch)
     : targets_(targets), pieces_(pieces), fill_(fill), watch_(watch), staging_(largest_piece(targets, pieces)) {}
 
-StatusOr<LoadReport> Placement::run(int32_t num_threads) {
+StatusOr<LoadReport> Filling::run(int32_t num_threads) {
   std::vector<std::thread> threads;
   const auto num_wanted = std::min<size_t>(std::max(num_threads, 1), std::max<size_t>(pieces_.size(), 1));
   try {
@@ -122,11 +139,11 @@ StatusOr<LoadReport> Placement::run(int32_t num_threads) {
   return report_;
 }
 
-void Placement::work() {
+void Filling::work() {
   LoadReport report;
-  const int64_t values_bytes = (staging_.values + kAlignment - 1) / kAlignment * kAlignment;
-  const auto total_bytes = static_cast<size_t>(values_bytes + staging_.scales);
-  const AlignedBytes buffer(new (std::align_val_t{kAlignment}, std::nothrow) std::byte[total_bytes]);
+  const int64_t values_bytes = (staging_.values + kStagingAlignment - 1) / kStagingAlignment * kStagingAlignment;
+  const int64_t total_bytes = values_bytes + staging_.scales;
+  const Staging buffer = allocate_staging(total_bytes);
   if (buffer == nullptr) {
     const std::string message = text("wanted ", total_bytes, " bytes of staging memory per thread, there are fewer; free some");
     return finish(Status(Code::kResourceExhausted, message), report);
@@ -141,7 +158,7 @@ void Placement::work() {
   finish(status, report);
 }
 
-Status Placement::place(const Piece& piece, std::byte* values, std::byte* scales, LoadReport* report) {
+Status Filling::place(const Piece& piece, std::byte* values, std::byte* scales, LoadReport* report) {
   const WeightTarget& target = targets_[piece.weight_index];
   const RowBytes row = source_row_bytes(target.desc);
   const int64_t bytes = (piece.row_end - piece.row_begin) * (row.values + row.scales);
@@ -152,13 +169,13 @@ Status Placement::place(const Piece& piece, std::byte* values, std::byte* scales
   report->bytes_read += bytes;
 
   const Clock::time_point pack_begin = Clock::now();
-  if (Status status = pack(target, piece, values, row.scales == 0 ? nullptr : scales); !status.ok()) return status;
+  if (Status status = pack_piece(target, piece, values, scales); !status.ok()) return status;
   report->pack_ms += ms_since(pack_begin);
   count(bytes);
   return Status();
 }
 
-void Placement::count(int64_t bytes) {
+void Filling::count(int64_t bytes) {
   watch_.ticks.fetch_add(1, std::memory_order_relaxed);
   bytes_done_.fetch_add(bytes);
   const std::unique_lock lock(progress_mutex_, std::try_to_lock);
@@ -167,7 +184,7 @@ void Placement::count(int64_t bytes) {
   last_progress_ = Clock::now();
 }
 
-void Placement::finish(const Status& status, const LoadReport& report) {
+void Filling::finish(const Status& status, const LoadReport& report) {
   const std::lock_guard lock(result_mutex_);
   report_.bytes_read += report.bytes_read;
   report_.read_ms += report.read_ms;
@@ -207,21 +224,6 @@ Code code_of(mk_status status) {
     case MK_INTERNAL: break;
   }
   return Code::kInternal;
-}
-
-Status pack(const WeightTarget& target, const Piece& piece, const std::byte* values, const std::byte* scales) {
-  if (target.packing == nullptr) {
-    store_vector(target, piece, values);
-    return Status();
-  }
-  const ThreadPool alone(1);  // the pieces are what runs in parallel
-  const mk_pack_args args{sizeof(mk_pack_args), &target.desc, piece.expert, piece.row_begin,
-                          piece.row_end,        values,       scales,       target.dst};
-  mk_error error{};
-  const mk_status status = target.packing->pack(&args, alone.stream(), &error);
-  if (status == MK_OK) return Status();
-  return Status(code_of(status), text("packing ", target.name, " as ", target.packing->layout_id, ": expert ", piece.expert,
-                                      ", rows ", piece.row_begin, " to ", piece.row_end, ": ", error.message));
 }
 
 double ms_since(Clock::time_point begin) {

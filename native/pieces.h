@@ -2,8 +2,10 @@
 // the cache still holds them. Threads take pieces in order, have the rows put into their staging buffer, and pack them.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "loader.h"
@@ -34,6 +36,20 @@ void cut_pieces(const WeightTarget& target, const Piece& whole, std::vector<Piec
 
 // Puts the source rows of a piece into staging memory: `values` and `scales` have room for exactly its rows.
 using FillStaging = std::function<Status(const Piece& piece, std::byte* values, std::byte* scales)>;
+
+// Packs the rows of a piece from staging memory into place; `scales` is ignored where the weight has none.
+Status pack_piece(const WeightTarget& target, const Piece& piece, const std::byte* values, const std::byte* scales);
+
+// Staging memory, aligned for the kernels' loads; null when there is none.
+struct FreeStaging {
+  void operator()(std::byte* data) const;
+};
+using Staging = std::unique_ptr<std::byte[], FreeStaging>;
+Staging allocate_staging(int64_t bytes);
+constexpr int64_t kStagingAlignment = 64;
+
+// How often a load's progress is told at most.
+constexpr auto kProgressInterval = std::chrono::milliseconds(50);
 
 // What a load tells and hears while it runs.
 struct LoadWatch {

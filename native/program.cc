@@ -30,7 +30,8 @@ const char* dtype_name(mk_dtype dtype) {
 // Checks one op against the program. Keeps the first problem; later ones often follow from it.
 class OpCheck {
  public:
-  OpCheck(const RankProgram& program, size_t op_index) : program_(program), op_index_(op_index) {}
+  OpCheck(const RankProgram& program, Placement placement, size_t op_index)
+      : program_(program), placement_(placement), op_index_(op_index) {}
   Status take_status() { return std::move(status_); }
 
   void operator()(const RopeTableOp& op) {
@@ -44,7 +45,7 @@ class OpCheck {
 
   void operator()(const EmbedOp& op) {
     buffer("out", op.out, MK_F32, cols(op.out));
-    matrix("weight", op.weight, program_.dims.vocab_size, cols(op.out));
+    matrix("weight", op.weight, program_.dims.global_vocab_size, cols(op.out));
     tokens("out", op.out);
   }
 
@@ -87,6 +88,7 @@ class OpCheck {
 
   void operator()(const RouterOp& op) {
     const int32_t num_experts = weight(op.weight).rows;
+    global_experts("weight", num_experts);
     buffer("x", op.x, MK_F32, weight(op.weight).cols);
     matrix("weight", op.weight, num_experts, cols(op.x));
     vector("bias", op.bias, 1, num_experts);
@@ -127,22 +129,143 @@ class OpCheck {
     buffer("x", op.x, MK_F32, cols(op.x));
     buffer("out", op.out, MK_F32, cols(op.x));
     tokens("x", op.x);
-    if (program_.buffers[op.out].rows != RowsKind::kLogits) fail("out", "expected a buffer with one row per logits row");
+    rows("out", op.out, RowsKind::kLogits);
   }
 
   void operator()(const SampleOp& op) {
     buffer("logits", op.logits, MK_F32, program_.dims.vocab_size);
-    if (program_.buffers[op.logits].rows != RowsKind::kLogits)
-      fail("logits", "expected a buffer with one row per logits row");
+    rows("logits", op.logits, RowsKind::kLogits);
   }
 
   void operator()(const Mxfp4DecodeOp& op) { mxfp4("out", op.out, op.blocks, op.scales); }
   void operator()(const Mxfp4EncodeOp& op) { mxfp4("x", op.x, op.blocks, op.scales); }
 
+  void operator()(const AddOp& op) {
+    buffer("x", op.x, MK_F32, cols(op.x));
+    buffer("out", op.out, MK_F32, cols(op.x));
+    same_rows({op.x, op.out});
+    distinct({op.x, op.out});
+  }
+
+  void operator()(const SampleShardOp& op) { (*this)(SampleOp{op.logits}); }
+
+  // Rows that ranks hold different ones of have no sum.
+  void operator()(const AllReduceOp& op) {
+    group("group", op.group);
+    buffer("x", op.x, MK_F32, cols(op.x));
+    if (const RowsKind kind = program_.buffers[op.x].rows; kind == RowsKind::kOwn || kind == RowsKind::kReceived)
+      fail("x", "expected a buffer whose rows are the same on every rank (tokens or logits)");
+  }
+
+  void operator()(const ReduceScatterOp& op) {
+    group("group", op.group);
+    moved(op.x, RowsKind::kTokens, op.out, RowsKind::kOwn);
+    neighbours(op.group);
+  }
+
+  void operator()(const AllGatherOp& op) {
+    group("group", op.group);
+    moved(op.x, RowsKind::kOwn, op.out, RowsKind::kTokens);
+    has_owners(op.group);
+  }
+
+  void operator()(const OwnRowsOp& op) { moved(op.x, RowsKind::kTokens, op.out, RowsKind::kOwn); }
+
+  void operator()(const ExchangeSlotsOp& op) {
+    group("group", op.group);
+    slots("y", op.y, op.expert_ids, RowsKind::kTokens);
+    has_experts(op.group);
+  }
+
+  void operator()(const DispatchOp& op) {
+    group("group", op.group);
+    moved(op.x, RowsKind::kOwn, op.out, RowsKind::kReceived);
+    moved_ids(op.expert_ids, op.out_ids);
+    same_rows({op.x, op.expert_ids});
+    has_experts(op.group);
+    has_owners(op.group);
+  }
+
+  void operator()(const CollectOp& op) {
+    group("group", op.group);
+    moved(op.x, RowsKind::kReceived, op.out, RowsKind::kOwn);
+    slots("out", op.out, op.expert_ids, RowsKind::kOwn);
+    has_experts(op.group);
+    has_owners(op.group);
+  }
+
+  void operator()(const GatherLogitsRowsOp& op) {
+    group("group", op.group);
+    moved(op.x, RowsKind::kOwn, op.out, RowsKind::kLogits);
+    has_owners(op.group);
+  }
+
  private:
   void fail(const char* field, const std::string& message) {
     if (!status_.ok()) return;
-    status_ = Status(Code::kInvalidArgument, text("program.ops[", op_index_, "].", field, ": ", message));
+    status_ = Status(Code::kInvalidArgument, text(op_place(placement_, op_index_), ".", field, ": ", message));
+  }
+
+  // The own rank takes part: a rank runs the collectives of its own groups only.
+  void group(const char* field, int32_t index) {
+    if (index_of(program_.groups[index], program_.rank) < 0)
+      fail(field, text("rank ", program_.rank, " is not in program.groups[", index, "]"));
+  }
+
+  void moved(int32_t x, RowsKind from, int32_t out, RowsKind to) {
+    buffer("x", x, MK_F32, cols(x));
+    buffer("out", out, MK_F32, cols(x));
+    rows("x", x, from);
+    rows("out", out, to);
+  }
+
+  void moved_ids(int32_t expert_ids, int32_t out_ids) {
+    buffer("expertIds", expert_ids, MK_I32, program_.dims.experts_per_token);
+    buffer("outIds", out_ids, MK_I32, program_.dims.experts_per_token);
+    rows("outIds", out_ids, RowsKind::kReceived);
+  }
+
+  // A row of `y` has one output of `hidden` per slot.
+  void slots(const char* field, int32_t y, int32_t expert_ids, RowsKind kind) {
+    buffer("expertIds", expert_ids, MK_I32, program_.dims.experts_per_token);
+    buffer(field, y, MK_F32, int64_t{program_.dims.experts_per_token} * program_.dims.hidden_size);
+    rows(field, y, kind);
+    same_rows({y, expert_ids});
+  }
+
+  void has_owners(int32_t group) {
+    for (const int32_t owner : program_.token_owners)
+      if (index_of(program_.groups[group], owner) < 0)
+        return fail("group", text("rank ", owner, " owns tokens, but is not in program.groups[", group, "]"));
+  }
+
+  void has_experts(int32_t group) {
+    if (program_.dims.experts_per_token < 1) return fail("op", "program.dims.expertsPerToken is 0");
+    for (const std::vector<int32_t>& ranks : program_.dims.expert_ranks)
+      for (const int32_t rank : ranks)
+        if (index_of(program_.groups[group], rank) < 0)
+          return fail("group", text("rank ", rank, " has experts, but is not in program.groups[", group, "]"));
+  }
+
+  // Members' rows must lie one after the other.
+  void neighbours(int32_t group) {
+    const std::vector<int32_t>& ranks = program_.groups[group];
+    const int32_t first = index_of(program_.token_owners, ranks.front());
+    for (size_t i = 0; i < ranks.size(); ++i)
+      if (first < 0 || index_of(program_.token_owners, ranks[i]) != first + static_cast<int32_t>(i))
+        return fail("group", text("the ranks of program.groups[", group, "] are no neighbours in program.tokenOwners"));
+  }
+
+  void global_experts(const char* field, int32_t num_experts) {
+    if (num_experts != program_.dims.num_global_experts)
+      fail(field, text("routes to ", num_experts, " experts, program.dims.numGlobalExperts is ",
+                       program_.dims.num_global_experts));
+  }
+
+  void rows(const char* field, int32_t index, RowsKind kind) {
+    constexpr const char* kRows[] = {"token", "own token", "received token", "logits row"};
+    if (program_.buffers[index].rows != kind)
+      fail(field, text("expected a buffer with one row per ", kRows[static_cast<size_t>(kind)]));
   }
 
   int32_t cols(int32_t buffer) const { return program_.buffers[buffer].cols; }
@@ -193,16 +316,14 @@ class OpCheck {
                           " keeps only ", group.window));
   }
 
-  void tokens(const char* field, int32_t index) {
-    if (program_.buffers[index].rows != RowsKind::kTokens) fail(field, "expected a buffer with one row per token");
-  }
+  void tokens(const char* field, int32_t index) { rows(field, index, RowsKind::kTokens); }
 
   void same_rows(std::initializer_list<int32_t> buffers) {
     const BufferSpec& first = program_.buffers[*buffers.begin()];
     for (const int32_t index : buffers) {
       const BufferSpec& spec = program_.buffers[index];
       if (spec.rows != first.rows)
-        fail("op", text("\"", first.name, "\" and \"", spec.name, "\" differ in what a row is (tokens or logits)"));
+        fail("op", text("\"", first.name, "\" and \"", spec.name, "\" differ in what a row is"));
     }
   }
 
@@ -213,13 +334,14 @@ class OpCheck {
   }
 
   void same_experts(const ExpertsOp& op) {
-    const int32_t first = first_expert(program_, op);
+    const std::vector<int32_t>& local = program_.dims.local_experts;
+    if (static_cast<size_t>(weight(op.gate_up).num_experts) != local.size())
+      fail("gateUp", text("holds ", weight(op.gate_up).num_experts, " experts, program.dims.localExperts has ", local.size()));
     for (const int32_t index : {op.gate_up, op.gate_up_bias, op.down, op.down_bias}) {
       if (index == kNone) continue;
       for (const WeightSource& source : weight(index).sources)
-        if (source.expert_begin != first || source.expert_end - source.expert_begin != weight(index).num_experts)
-          fail("op", text("\"", weight(index).name, "\" takes experts [", source.expert_begin, ", ", source.expert_end,
-                          "), expected ", weight(index).num_experts, " from ", first));
+        if (source.experts != local)
+          fail("op", text("\"", weight(index).name, "\" takes other experts than program.dims.localExperts"));
     }
   }
 
@@ -233,6 +355,7 @@ class OpCheck {
   }
 
   const RankProgram& program_;
+  const Placement placement_;
   const size_t op_index_;
   Status status_;
 };
@@ -277,17 +400,75 @@ Status check_limits(const ProgramLimits& limits) {
   return {};
 }
 
-Status check_one_sample(const RankProgram& program) {
-  const auto is_sample = [](const Op& op) { return op_kind(op) == MK_OP_SAMPLE; };
-  if (std::count_if(program.ops.begin(), program.ops.end(), is_sample) > 1)
-    return Status(Code::kInvalidArgument, "program.ops: more than one sample op");
+Status check_one_sample(const RankProgram& program, Placement placement) {
+  const auto is_sample = [](const Op& op) {
+    return std::holds_alternative<SampleOp>(op) || std::holds_alternative<SampleShardOp>(op);
+  };
+  const std::vector<Op>& ops = program.ops_of(placement);
+  if (std::count_if(ops.begin(), ops.end(), is_sample) > 1)
+    return Status(Code::kInvalidArgument,
+                  text("program.", placement == Placement::kSharded ? "shardedOps" : "ops", ": more than one sample op"));
   return {};
 }
 
-bool covers_all_experts(const RankProgram& program, const ExpertsOp& op) {
-  for (const WeightSource& source : program.weights[op.gate_up].sources)
-    if (source.expert_begin != 0 || source.expert_end != source.total_experts) return false;
-  return true;
+// A set of ranks of the world, ascending.
+Status check_ranks(const std::string& place, const std::vector<int32_t>& ranks, int32_t world_size) {
+  if (ranks.empty()) return Status(Code::kInvalidArgument, place + ": expected at least one rank");
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i] >= world_size)
+      return Status(Code::kInvalidArgument, text(place, "[", i, "]: rank ", ranks[i], " of a world of ", world_size));
+    if (i > 0 && ranks[i] <= ranks[i - 1])
+      return Status(Code::kInvalidArgument, text(place, "[", i, "]: expected more than ", ranks[i - 1], ", got ", ranks[i]));
+  }
+  return {};
+}
+
+Status check_groups(const RankProgram& program) {
+  for (size_t g = 0; g < program.groups.size(); ++g)
+    if (Status status = check_ranks(text("program.groups[", g, "]"), program.groups[g], program.world_size); !status.ok())
+      return status;
+  if (program.groups.empty() || program.groups.front().size() != static_cast<size_t>(program.world_size))
+    return Status(Code::kInvalidArgument, text("program.groups[0]: expected all ", program.world_size, " ranks"));
+  return check_ranks("program.tokenOwners", program.token_owners, program.world_size);
+}
+
+Status check_experts(const RankProgram& program) {
+  const ProgramDims& dims = program.dims;
+  const auto fail = [](const std::string& message) { return Status(Code::kInvalidArgument, "program.dims." + message); };
+  if (dims.expert_ranks.size() != static_cast<size_t>(dims.num_global_experts))
+    return fail(text("expertRanks: expected one list per expert (", dims.num_global_experts, "), got ", dims.expert_ranks.size()));
+  if (dims.local_experts.size() != static_cast<size_t>(dims.num_experts))
+    return fail(text("localExperts: expected ", dims.num_experts, " ids, got ", dims.local_experts.size()));
+  std::vector<int32_t> local;
+  for (size_t e = 0; e < dims.expert_ranks.size(); ++e) {
+    if (Status status = check_ranks(text("program.dims.expertRanks[", e, "]"), dims.expert_ranks[e], program.world_size);
+        !status.ok())
+      return status;
+    if (index_of(dims.expert_ranks[e], program.rank) >= 0) local.push_back(static_cast<int32_t>(e));
+  }
+  if (local != dims.local_experts)
+    return fail(text("localExperts: expected the experts that expertRanks gives rank ", program.rank, ", ascending"));
+  return {};
+}
+
+Status check_vocab(const ProgramDims& dims) {
+  if (dims.vocab_begin <= dims.global_vocab_size - dims.vocab_size) return {};
+  return Status(Code::kInvalidArgument, text("program.dims.vocabBegin: rows [", dims.vocab_begin, ", +", dims.vocab_size,
+                                             ") of a vocabulary of ", dims.global_vocab_size));
+}
+
+Status check_ops(const RankProgram& program, Placement placement) {
+  const std::vector<Op>& ops = program.ops_of(placement);
+  for (size_t i = 0; i < ops.size(); ++i) {
+    OpCheck check(program, placement, i);
+    std::visit(check, ops[i]);
+    if (Status status = check.take_status(); !status.ok()) return status;
+  }
+  return check_one_sample(program, placement);
+}
+
+bool covers_all_experts(const RankProgram& program) {
+  return program.dims.local_experts.size() == static_cast<size_t>(program.dims.num_global_experts);
 }
 
 }  // namespace
@@ -301,12 +482,15 @@ Status check_program(const RankProgram& program) {
   if (Status status = check_kv_groups(program.kv_groups); !status.ok()) return status;
   for (size_t i = 0; i < program.weights.size(); ++i)
     if (Status status = check_weight(program.weights[i], i); !status.ok()) return status;
-  for (size_t i = 0; i < program.ops.size(); ++i) {
-    OpCheck check(program, i);
-    std::visit(check, program.ops[i]);
-    if (Status status = check.take_status(); !status.ok()) return status;
-  }
-  return check_one_sample(program);
+  if (Status status = check_groups(program); !status.ok()) return status;
+  if (Status status = check_experts(program); !status.ok()) return status;
+  if (Status status = check_vocab(program.dims); !status.ok()) return status;
+  if (Status status = check_ops(program, Placement::kReplicated); !status.ok()) return status;
+  return check_ops(program, Placement::kSharded);
+}
+
+std::string op_place(Placement placement, size_t index) {
+  return text("program.", placement == Placement::kSharded ? "shardedOps" : "ops", "[", index, "]");
 }
 
 OpAccess op_access(const RankProgram& program, const Op& op) {
@@ -325,7 +509,7 @@ OpAccess op_access(const RankProgram& program, const Op& op) {
       },
       [&](const ExpertsOp& o) {
         // Slots of experts elsewhere keep what they held.
-        const bool is_whole = covers_all_experts(program, o);
+        const bool is_whole = covers_all_experts(program);
         return OpAccess{{o.x, o.expert_ids}, {o.out}, is_whole ? std::vector<int32_t>{o.out} : std::vector<int32_t>{}};
       },
       [](const CombineOp& o) { return OpAccess{{o.y, o.expert_weights, o.out}, {o.out}, {}}; },
@@ -333,6 +517,16 @@ OpAccess op_access(const RankProgram& program, const Op& op) {
       [](const SampleOp& o) { return OpAccess{{o.logits}, {o.logits}, {}}; },
       [](const Mxfp4DecodeOp& o) { return OpAccess{{o.blocks, o.scales}, {o.out}, {o.out}}; },
       [](const Mxfp4EncodeOp& o) { return OpAccess{{o.x}, {o.blocks, o.scales}, {o.blocks, o.scales}}; },
+      [](const AddOp& o) { return OpAccess{{o.x, o.out}, {o.out}, {}}; },
+      [](const SampleShardOp& o) { return OpAccess{{o.logits}, {o.logits}, {}}; },
+      [](const AllReduceOp& o) { return OpAccess{{o.x}, {o.x}, {}}; },
+      [](const ReduceScatterOp& o) { return OpAccess{{o.x}, {o.out}, {o.out}}; },
+      [](const AllGatherOp& o) { return OpAccess{{o.x}, {o.out}, {o.out}}; },
+      [](const OwnRowsOp& o) { return OpAccess{{o.x}, {o.out}, {o.out}}; },
+      [](const ExchangeSlotsOp& o) { return OpAccess{{o.y, o.expert_ids}, {o.y}, {}}; },
+      [](const DispatchOp& o) { return OpAccess{{o.x, o.expert_ids}, {o.out, o.out_ids}, {o.out, o.out_ids}}; },
+      [](const CollectOp& o) { return OpAccess{{o.x, o.expert_ids}, {o.out}, {o.out}}; },
+      [](const GatherLogitsRowsOp& o) { return OpAccess{{o.x}, {o.out}, {o.out}}; },
   };
   return std::visit(visitor, op);
 }
@@ -346,23 +540,34 @@ std::vector<MatrixUse> op_matrices(const Op& op) {
   return {};
 }
 
-int32_t first_expert(const RankProgram& program, const ExpertsOp& op) {
-  const std::vector<WeightSource>& sources = program.weights[op.gate_up].sources;
-  return sources.empty() ? 0 : sources.front().expert_begin;
+int32_t find_logits(const RankProgram& program, Placement placement) {
+  for (const Op& op : program.ops_of(placement)) {
+    if (const auto* sample = std::get_if<SampleOp>(&op)) return sample->logits;
+    if (const auto* shard = std::get_if<SampleShardOp>(&op)) return shard->logits;
+  }
+  return kNone;
 }
 
-int32_t find_logits(const RankProgram& program) {
-  for (const Op& op : program.ops)
-    if (const auto* sample = std::get_if<SampleOp>(&op)) return sample->logits;
-  return kNone;
+int32_t index_of(const std::vector<int32_t>& ranks, int32_t rank) {
+  const auto found = std::find(ranks.begin(), ranks.end(), rank);
+  return found == ranks.end() ? -1 : static_cast<int32_t>(found - ranks.begin());
 }
 
 // Every sequence of a step has a token in it.
 int32_t max_step_seqs(const ProgramLimits& limits) { return std::min(limits.max_sequences, limits.max_batched_tokens); }
 int32_t max_logits_rows(const ProgramLimits& limits) { return std::min(limits.max_sequences, limits.max_batched_tokens); }
 
-int32_t max_rows(const ProgramLimits& limits, RowsKind kind) {
-  return kind == RowsKind::kTokens ? limits.max_batched_tokens : max_logits_rows(limits);
+int32_t max_rows(const RankProgram& program, RowsKind kind) {
+  const int32_t max_tokens = program.limits.max_batched_tokens;
+  const auto num_owners = static_cast<int32_t>(program.token_owners.size());
+  switch (kind) {
+    case RowsKind::kOwn:
+      return max_tokens / num_owners + (max_tokens % num_owners > 0 ? 1 : 0);
+    case RowsKind::kLogits:
+      return max_logits_rows(program.limits);
+    default:
+      return max_tokens;
+  }
 }
 
 int32_t max_blocks_per_row(const ProgramLimits& limits) {

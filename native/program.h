@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -16,7 +17,11 @@ namespace moesaic {
 constexpr int32_t kNone = -1;
 
 enum class Precision { kExact, kFast };
-enum class RowsKind { kTokens, kLogits };
+// In the order of BufferSpec.rows of rank-program.ts.
+enum class RowsKind { kTokens, kOwn, kReceived, kLogits };
+// Who holds the hidden states: every rank all tokens', or each token owner its own tokens'.
+enum class Placement : int32_t { kReplicated, kSharded };
+inline constexpr int kNumPlacements = 2;
 
 struct ProgramDims {
   int32_t hidden_size = 0;
@@ -27,6 +32,11 @@ struct ProgramDims {
   int32_t num_experts = 0;
   int32_t experts_per_token = 0;
   int32_t intermediate_size = 0;
+  int32_t num_global_experts = 0;
+  std::vector<int32_t> local_experts;              // global ids, ascending
+  std::vector<std::vector<int32_t>> expert_ranks;  // by global id: the ranks that hold it
+  int32_t global_vocab_size = 0;
+  int32_t vocab_begin = 0;
 };
 
 struct ProgramLimits {
@@ -43,11 +53,16 @@ struct KvGroup {
   std::vector<int32_t> layers;
 };
 
-// The experts of a checkpoint tensor that a weight takes: [begin, end) of `total`. Rows and columns are the load plan's affair.
+// The slice of a checkpoint tensor that a weight takes. Which bytes these are is the load plan's affair.
 struct WeightSource {
-  int32_t expert_begin = 0;
-  int32_t expert_end = 1;
-  int32_t total_experts = 1;
+  std::string tensor;
+  std::vector<int64_t> shape;
+  std::vector<int32_t> experts;  // global ids; {0} without experts
+  int32_t row_begin = 0;
+  int32_t row_end = 0;
+  int32_t col_begin = 0;
+  int32_t col_end = 0;
+  int32_t dst_row = 0;
 };
 
 struct WeightTensor {
@@ -112,19 +127,59 @@ struct Mxfp4DecodeOp {
 struct Mxfp4EncodeOp {
   int32_t x, blocks, scales;
 };
+struct AddOp {
+  int32_t x, out;
+};
+// What a program's sample op is on a rank that holds a part of the vocabulary.
+struct SampleShardOp {
+  int32_t logits;
+};
 
-// In the order of mk_op, so that index() is the op's number in the ABI.
+// Collectives: `group` is an index into the program's groups.
+struct AllReduceOp {
+  int32_t x, group;
+};
+struct ReduceScatterOp {
+  int32_t x, out, group;
+};
+struct AllGatherOp {
+  int32_t x, out, group;
+};
+struct OwnRowsOp {
+  int32_t x, out;
+};
+struct ExchangeSlotsOp {
+  int32_t y, expert_ids, group;
+};
+struct DispatchOp {
+  int32_t x, expert_ids, out, out_ids, group;
+};
+struct CollectOp {
+  int32_t x, expert_ids, out, group;
+};
+struct GatherLogitsRowsOp {
+  int32_t x, out, group;
+};
+
+// Kernel ops in the order of mk_op, so that index() is the op's number in the ABI; then the collectives.
 using Op = std::variant<RopeTableOp, EmbedOp, RmsNormOp, LinearOp, RopeKvWriteOp, AttentionOp, RouterOp, ExpertsOp, CombineOp,
-                        GatherRowsOp, SampleOp, Mxfp4DecodeOp, Mxfp4EncodeOp>;
-static_assert(std::variant_size_v<Op> == MK_OP_COUNT);
+                        GatherRowsOp, SampleOp, Mxfp4DecodeOp, Mxfp4EncodeOp, AddOp, SampleShardOp, AllReduceOp,
+                        ReduceScatterOp, AllGatherOp, OwnRowsOp, ExchangeSlotsOp, DispatchOp, CollectOp, GatherLogitsRowsOp>;
+constexpr size_t kNumOps = std::variant_size_v<Op>;
+static_assert(std::is_same_v<std::variant_alternative_t<MK_OP_COUNT, Op>, AllReduceOp>);
 
-// Their names in a RankProgram.
-constexpr const char* kOpNames[MK_OP_COUNT] = {"rope_table", "embed",        "rms_norm",    "linear",  "rope_kv_write",
-                                               "attention",  "router",       "experts",     "combine", "gather_rows",
-                                               "sample",     "mxfp4_decode", "mxfp4_encode"};
+// Their names in a RankProgram; no program says sample_shard.
+constexpr const char* kOpNames[kNumOps] = {
+    "rope_table", "embed",        "rms_norm",     "linear",       "rope_kv_write",  "attention",  "router",   "experts",
+    "combine",    "gather_rows",  "sample",       "mxfp4_decode", "mxfp4_encode",   "add",        "sample_shard",
+    "all_reduce", "reduce_scatter", "all_gather", "own_rows",     "exchange_slots", "dispatch",   "collect",
+    "gather_logits_rows"};
 
+inline bool is_collective(const Op& op) { return op.index() >= MK_OP_COUNT; }
+// Only of an op that is no collective.
 inline mk_op op_kind(const Op& op) { return static_cast<mk_op>(op.index()); }
 inline const char* op_name(mk_op kind) { return kOpNames[kind]; }
+inline const char* op_name(const Op& op) { return kOpNames[op.index()]; }
 
 struct RankProgram {
   int32_t rank = 0;
@@ -138,7 +193,17 @@ struct RankProgram {
   std::vector<WeightTensor> weights;
   std::vector<BufferSpec> buffers;
   std::vector<Op> ops;
+  bool has_sharded_ops = false;
+  std::vector<Op> sharded_ops;
+  std::vector<std::vector<int32_t>> groups;
+  std::vector<int32_t> token_owners;
+
+  const std::vector<Op>& ops_of(Placement placement) const { return placement == Placement::kSharded ? sharded_ops : ops; }
+  bool is_vocab_sharded() const { return dims.vocab_size != dims.global_vocab_size; }
 };
+
+// "program.ops[3]", "program.shardedOps[3]".
+std::string op_place(Placement placement, size_t index);
 
 // Lets one lambda or functor per op stand where std::visit wants one visitor.
 template <typename... Visitors>
@@ -151,13 +216,17 @@ Overloaded(Visitors...) -> Overloaded<Visitors...>;
 // Rows of state and tables, derived from the limits.
 int32_t max_step_seqs(const ProgramLimits& limits);
 int32_t max_logits_rows(const ProgramLimits& limits);
-int32_t max_rows(const ProgramLimits& limits, RowsKind kind);
+int32_t max_rows(const RankProgram& program, RowsKind kind);
 int32_t max_blocks_per_row(const ProgramLimits& limits);
-// The sample op's logits buffer, or kNone.
-int32_t find_logits(const RankProgram& program);
+// The logits buffer of the placement's sample op, or kNone.
+int32_t find_logits(const RankProgram& program, Placement placement);
 
-// Global id of the local expert 0 of an experts op.
-int32_t first_expert(const RankProgram& program, const ExpertsOp& op);
+// First token of owner `index` of `count` in a step of `num_tokens`; the end of the last one's at index = count.
+inline int32_t owner_begin(int32_t num_tokens, size_t index, size_t count) {
+  return static_cast<int32_t>(int64_t{num_tokens} * static_cast<int64_t>(index) / static_cast<int64_t>(count));
+}
+// Index of a rank among `ranks`, or -1.
+int32_t index_of(const std::vector<int32_t>& ranks, int32_t rank);
 
 // Buffers an op reads; those it writes; and of these the ones of which nothing older is left afterwards.
 struct OpAccess {

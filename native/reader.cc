@@ -71,6 +71,15 @@ void Reader::int32s(size_t max, std::vector<int32_t>& to) const {
   to.assign(data, data + count);
 }
 
+std::vector<std::byte> Reader::bytes(size_t count) const {
+  if (!value_.IsTypedArray() || value_.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    expected("a Uint8Array");
+  const auto array = value_.As<Napi::Uint8Array>();
+  if (array.ElementLength() != count) fail(text("expected ", count, " bytes, got ", array.ElementLength()));
+  const auto* data = reinterpret_cast<const std::byte*>(array.Data());
+  return {data, data + count};
+}
+
 size_t Reader::choice(const char* const* names, size_t count) const {
   const std::string value = value_.IsString() ? string() : "";
   std::string all;

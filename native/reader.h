@@ -35,6 +35,8 @@ class Reader {
   size_t one_of(const char* const (&names)[kCount]) const {
     return choice(names, kCount);
   }
+  // A Uint8Array of `count` bytes.
+  std::vector<std::byte> bytes(size_t count) const;
   // Copies an Int32Array of at most `max` elements.
   void int32s(size_t max, std::vector<int32_t>& to) const;
 

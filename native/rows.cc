@@ -21,7 +21,7 @@ Rows::Rows(const RankProgram& program, Storage& storage)
     : program_(program),
       num_rows_(program.limits.max_sequences),
       max_blocks_(max_blocks_per_row(program.limits)),
-      can_sample_(find_logits(program) != kNone),
+      can_sample_{find_logits(program, Placement::kReplicated) != kNone, find_logits(program, Placement::kSharded) != kNone},
       storage_(storage),
       arrays_(storage.rows) {}
 
@@ -152,7 +152,7 @@ Status Rows::check_sequence(const StepPlan& plan, int32_t seq) {
   const int32_t output = plan.outputs[seq];
   if (output != kOutputNone && output != kOutputSample && output != kOutputLogits)
     return invalid("outputs[", seq, "]: unknown value ", output);
-  if (output != kOutputNone && !can_sample_)
+  if (output != kOutputNone && !can_sample_[static_cast<size_t>(plan.placement)])
     return invalid("outputs[", seq, "]: the program has no sample op, so it has no logits");
   if (Status status = check_tokens(plan, seq); !status.ok()) return status;
   if (Status status = check_blocks(row, first_position, seq_len, seq); !status.ok()) return status;
@@ -175,8 +175,8 @@ Status Rows::check_tokens(const StepPlan& plan, int32_t seq) const {
     const int32_t token_id = plan.token_ids[t];
     if (token_id == kLastSampled && sampled_position != position)
       return invalid("tokenIds[", t, "]: row ", row, " has sampled no token for position ", position);
-    if (token_id != kLastSampled && (token_id < 0 || token_id >= program_.dims.vocab_size))
-      return invalid("tokenIds[", t, "]: token id ", token_id, " is not in [0, ", program_.dims.vocab_size, ")");
+    if (token_id != kLastSampled && (token_id < 0 || token_id >= program_.dims.global_vocab_size))
+      return invalid("tokenIds[", t, "]: token id ", token_id, " is not in [0, ", program_.dims.global_vocab_size, ")");
   }
   return {};
 }

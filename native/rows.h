@@ -2,6 +2,7 @@
 // checked here against what the rows hold, before any of it is changed. A refused plan leaves no trace.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "program.h"
@@ -46,7 +47,7 @@ class Rows {
   const RankProgram& program_;
   const int32_t num_rows_;
   const int32_t max_blocks_;
-  const bool can_sample_;
+  const std::array<bool, kNumPlacements> can_sample_;
   const Storage& storage_;
   RowArrays& arrays_;  // the storage's
   int64_t step_serial_ = 0;

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "program.h"
+
 namespace moesaic {
 
 constexpr int32_t kLastSampled = -1;
@@ -16,6 +18,8 @@ constexpr int32_t kFinishNone = 0;
 constexpr int32_t kFinishStop = 1;
 constexpr int32_t kFinishLength = 2;
 constexpr int32_t kMaxTopLogprobs = 20;
+// Of each rank and row, where the vocabulary is cut: enough for most of top_k and top_p.
+constexpr int32_t kMaxCandidates = 256;
 constexpr int32_t kMaxStopIds = 64;
 constexpr int32_t kMaxBiases = 1024;
 
@@ -51,6 +55,7 @@ struct StepPlan {
   int64_t epoch = 0;
   int64_t step_id = 0;
   int32_t num_granted_steps = 0;
+  Placement placement = Placement::kReplicated;
   std::vector<int32_t> token_ids;
   std::vector<int32_t> positions;
   std::vector<int32_t> seq_rows;

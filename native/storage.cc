@@ -40,15 +40,43 @@ class Carver {
 
 int64_t element_bytes(mk_dtype dtype) { return dtype == MK_U8 ? 1 : 4; }
 
+const int32_t* row_count(const StepArrays& step, RowsKind kind) {
+  switch (kind) {
+    case RowsKind::kTokens:
+      return step.num_tokens;
+    case RowsKind::kOwn:
+      return step.num_own;
+    case RowsKind::kReceived:
+      return step.num_received;
+    default:
+      return step.num_logits_rows;
+  }
+}
+
 void take_buffers(const RankProgram& program, Carver& carver, Storage& storage) {
   storage.buffers.clear();
   for (const BufferSpec& spec : program.buffers) {
-    const int32_t rows = max_rows(program.limits, spec.rows);
+    const int32_t rows = max_rows(program, spec.rows);
     void* data = carver.take<std::byte>(rows, spec.cols, element_bytes(spec.dtype));
-    const StepArrays& step = storage.step_arrays;
-    storage.buffers.push_back(
-        {data, spec.rows == RowsKind::kTokens ? step.num_tokens : step.num_logits_rows, rows, spec.cols});
+    storage.buffers.push_back({data, row_count(storage.step_arrays, spec.rows), rows, spec.cols});
   }
+}
+
+void take_shard_sampling(const RankProgram& program, Carver& carver, Storage& storage) {
+  const int64_t rows = max_logits_rows(program.limits);
+  ShardSampling& shard = storage.shard_sampling;
+  shard.candidate_ids = carver.take<int32_t>(rows, kMaxCandidates);
+  shard.candidate_logits = carver.take<float>(rows, kMaxCandidates);
+  shard.candidate_raw = carver.take<float>(rows, kMaxCandidates);
+  shard.raw_max = carver.take<float>(rows);
+  shard.raw_sum = carver.take<float>(rows);
+  shard.processed_max = carver.take<float>(rows);
+  shard.processed_sum = carver.take<float>(rows);
+  shard.best_id = carver.take<int32_t>(rows);
+  shard.best_score = carver.take<float>(rows);
+  const int32_t* one = carver.take<int32_t>(1);
+  const int32_t vocab = program.dims.global_vocab_size;
+  storage.full_logits = {carver.take<float>(vocab), one, 1, vocab};
 }
 
 void take_step_arrays(const ProgramLimits& limits, Carver& carver, StepArrays& step) {
@@ -57,6 +85,8 @@ void take_step_arrays(const ProgramLimits& limits, Carver& carver, StepArrays& s
   const int64_t logits_rows = max_logits_rows(limits);
   step.num_tokens = carver.take<int32_t>(1);
   step.num_seqs = carver.take<int32_t>(1);
+  step.num_own = carver.take<int32_t>(1);
+  step.num_received = carver.take<int32_t>(1);
   step.num_logits_rows = carver.take<int32_t>(1);
   step.num_sampled = carver.take<int32_t>(1);
   step.token_ids = carver.take<int32_t>(tokens);
@@ -136,6 +166,8 @@ int64_t lay_out_workspace(const RankProgram& program, const KernelMemory& kernel
   take_row_arrays(program, carver, storage.rows);
   take_buffers(program, carver, storage);
   storage.inv_freq = carver.take<float>(static_cast<int64_t>(program.inv_freq.size()));
+  storage.local_experts = carver.take<int32_t>(program.dims.num_global_experts);
+  if (program.is_vocab_sharded()) take_shard_sampling(program, carver, storage);
   storage.scratch.clear();
   for (const int64_t bytes : kernels.scratch_bytes)
     storage.scratch.push_back(bytes == 0 ? nullptr : carver.take_bytes(bytes));

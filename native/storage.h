@@ -59,6 +59,8 @@ struct RowArrays {
 struct StepArrays {
   int32_t* num_tokens;
   int32_t* num_seqs;
+  int32_t* num_own;
+  int32_t* num_received;
   int32_t* num_logits_rows;
   int32_t* num_sampled;
   int32_t* token_ids;
@@ -76,6 +78,19 @@ struct StepArrays {
   float* top_logprobs;  // (logits rows, kMaxTopLogprobs)
 };
 
+// What sample_shard gives per sampled row; fields as in mk_sample_shard_args.
+struct ShardSampling {
+  int32_t* candidate_ids;   // (logits rows, kMaxCandidates)
+  float* candidate_logits;  // (logits rows, kMaxCandidates)
+  float* candidate_raw;     // (logits rows, kMaxCandidates)
+  float* raw_max;
+  float* raw_sum;
+  float* processed_max;
+  float* processed_sum;
+  int32_t* best_id;
+  float* best_score;
+};
+
 // All pointers are null until laid out over memory. Not movable: kernel arguments point at step and sampling.
 struct Storage {
   Storage() = default;
@@ -85,6 +100,9 @@ struct Storage {
   std::vector<mk_buffer> buffers;
   std::vector<mk_weight> weights;
   float* inv_freq = nullptr;
+  int32_t* local_experts = nullptr;  // (num_global_experts), as mk_experts_args wants it
+  ShardSampling shard_sampling{};    // null unless the vocabulary is cut
+  mk_buffer full_logits{};           // one row of the whole vocabulary, likewise
   RowArrays rows{};
   StepArrays step_arrays{};
   mk_step step{};

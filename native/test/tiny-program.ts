@@ -8,6 +8,7 @@ const QKV = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
 const EXPERTS = 4;
 const EXPERTS_PER_TOKEN = 2;
 const INTERMEDIATE = 32;
+const EXPERT_IDS = Array.from({ length: EXPERTS }, (_, expert) => expert);
 
 /** Vocabulary of the tiny program. */
 export const TINY_VOCAB = 128;
@@ -30,6 +31,11 @@ export function tinyProgram(): RankProgram {
       numExperts: EXPERTS,
       expertsPerToken: EXPERTS_PER_TOKEN,
       intermediateSize: INTERMEDIATE,
+      numGlobalExperts: EXPERTS,
+      localExperts: EXPERT_IDS,
+      expertRanks: EXPERT_IDS.map(() => [0]),
+      globalVocabSize: TINY_VOCAB,
+      vocabBegin: 0,
     },
     limits: { maxBatchedTokens: 16, maxSequences: 4, maxSeqLen: 28, blockSize: 4, numBlocks: 64 },
     rope: {
@@ -57,6 +63,9 @@ export function tinyProgram(): RankProgram {
       { op: "linear", x: "hl", weight: "lm_head", bias: null, out: "logits", accumulate: false },
       { op: "sample", logits: "logits" },
     ],
+    shardedOps: null,
+    groups: [[0]],
+    tokenOwners: [0],
   };
 }
 
@@ -140,7 +149,7 @@ function matrix(name: string, rows: number, cols: number, numExperts = 1): Weigh
         tensor: name,
         scales: null,
         shape: [numExperts, rows, cols],
-        experts: [0, numExperts],
+        experts: Array.from({ length: numExperts }, (_, expert) => expert),
         rows: [0, rows],
         cols: [0, cols],
         dstRow: 0,

@@ -28,15 +28,15 @@ describe("planLoad", () => {
       const data = checkpoint.tensor("k").fileOffset;
       assert.deepEqual(files, [{ path: checkpoint.files[0]?.path, bytes: checkpoint.files[0]?.bytes }]);
       assert.deepEqual(reads, [
-        bf16Read({ rowBegin: 4, rowEnd: 6, fileOffset: data + 2 * 8, bytes: 2 * 8 }),
-        bf16Read({ rowBegin: 0, rowEnd: 4, fileOffset: data + 4 * 8 + 2 * 8, bytes: 4 * 8 }),
+        bf16Read(8, { rowBegin: 4, rowEnd: 6, fileOffset: data + 2 * 8, bytes: 2 * 8 }),
+        bf16Read(8, { rowBegin: 0, rowEnd: 4, fileOffset: data + 4 * 8 + 2 * 8, bytes: 4 * 8 }),
       ]);
       assert.equal(bytesPlanned, 48);
     });
   });
 
   it("reads blocks and scales of local experts together", async () => {
-    const weight = mxfp4("down", [1, 3], [4, 64], {});
+    const weight = mxfp4("down", [1, 2], [4, 64], {});
     const tensors = [u8("down_blocks", [3, 4, 2, 16]), u8("down_scales", [3, 4, 2])];
     await usingModel(tensors, (checkpoint) => {
       const { reads, bytesPlanned } = planLoad(program([weight]), checkpoint, [described(weight, 4)]);
@@ -49,9 +49,11 @@ describe("planLoad", () => {
         rowEnd: 4,
         fileIndex: 0,
         fileOffset: blocks + expert * 4 * 32,
+        ...columns(32, 0, 32),
         bytes: 4 * 32,
         scaleFileIndex: 0,
         scaleFileOffset: scales + expert * 4 * 2,
+        ...scaleColumns(2, 0, 2),
         scaleBytes: 4 * 2,
       }));
       assert.deepEqual(reads, expected);
@@ -60,9 +62,9 @@ describe("planLoad", () => {
   });
 
   it("cuts pieces at granules and keeps values with scales under the limit", async () => {
-    const weight = mxfp4("up", [0, 1], [20, 32], {});
+    const weight = mxfp4("up", [0], [20, 32], {});
     await usingModel([u8("up_blocks", [1, 20, 1, 16]), u8("up_scales", [1, 20, 1])], (checkpoint) => {
-      const { reads } = planLoad(program([weight]), checkpoint, [described(weight, 4)], 9 * 17);
+      const { reads } = planLoad(program([weight]), checkpoint, [described(weight, 4)], [0], 9 * 17);
       assert.deepEqual(rowRanges(reads), [
         [0, 8],
         [8, 16],
@@ -72,13 +74,94 @@ describe("planLoad", () => {
   });
 
   it("reads vectors as rows of one element, for each local expert", async () => {
-    const weight = vector("bias", 2, 3, [slice("b", [4, 6], { experts: [2, 4], rows: [3, 6], cols: [0, 1] })]);
+    const weight = vector("bias", 2, 3, [slice("b", [4, 6], { experts: [2, 3], rows: [3, 6], cols: [0, 1] })]);
     await usingModel([bf16("b", [4, 6])], (checkpoint) => {
       const { reads } = planLoad(program([weight]), checkpoint, [described(weight, 1)]);
       const data = checkpoint.tensor("b").fileOffset;
       assert.deepEqual(reads, [
-        bf16Read({ expert: 0, rowBegin: 0, rowEnd: 3, fileOffset: data + (2 * 6 + 3) * 2, bytes: 6 }),
-        bf16Read({ expert: 1, rowBegin: 0, rowEnd: 3, fileOffset: data + (3 * 6 + 3) * 2, bytes: 6 }),
+        bf16Read(2, { expert: 0, rowBegin: 0, rowEnd: 3, fileOffset: data + (2 * 6 + 3) * 2, bytes: 6 }),
+        bf16Read(2, { expert: 1, rowBegin: 0, rowEnd: 3, fileOffset: data + (3 * 6 + 3) * 2, bytes: 6 }),
+      ]);
+    });
+  });
+
+  describe("cut along columns", () => {
+    // A row of o has 8192 bytes.
+    const oShape = [64, 4096];
+    const cutO = (cols: [number, number]) =>
+      matrix("o", 1, 64, cols[1] - cols[0], [slice("o", oShape, { rows: [0, 64], cols })]);
+    const world = (weight: WeightTensor, rank: number, holders: number[]): RankProgram =>
+      ({
+        rank,
+        weights: [weight],
+        dims: { expertRanks: [[], holders] },
+        tokenOwners: holders,
+      }) as unknown as RankProgram;
+
+    it("reads slices of at least a disk block alone, and nothing else", async () => {
+      const weight = cutO([2048, 4096]);
+      await usingModel([bf16("o", oShape)], (checkpoint) => {
+        const plan = planLoad(world(weight, 1, [0, 1]), checkpoint, [described(weight, 64)], [0, 1]);
+        const fileOffset = checkpoint.tensor("o").fileOffset;
+        const read = bf16Read(8192, { rowEnd: 64, fileOffset, ...columns(8192, 4096, 8192), bytes: 64 * 4096 });
+        assert.deepEqual(plan.reads, [read]);
+        assert.deepEqual(plan.sharedReads, []);
+        assert.equal(plan.bytesPlanned, tensorBytes(checkpoint, "o") / 2);
+      });
+    });
+
+    it("shares finer ones, with a reader that all ranks agree about though their slices differ", async () => {
+      const cuts: [number, number][] = [
+        [0, 3072],
+        [3072, 3584],
+        [3584, 4096],
+      ];
+      await usingModel([bf16("o", oShape)], (checkpoint) => {
+        const plans = cuts.map((cols, rank) =>
+          planLoad(world(cutO(cols), rank, [0, 1, 2]), checkpoint, [described(cutO(cols), 64)], [0, 1, 2]),
+        );
+        for (const { reads, sharedReads } of plans) {
+          assert.deepEqual(reads, []);
+          assert.deepEqual(sharedReads[0]?.ranks, [0, 1, 2]);
+          assert.equal(sharedReads[0]?.rootRank, plans[0]?.sharedReads[0]?.rootRank);
+        }
+        const planned = plans.map(({ bytesPlanned }) => bytesPlanned).toSorted((a, b) => a - b);
+        assert.deepEqual(planned, [0, 0, tensorBytes(checkpoint, "o")]);
+      });
+    });
+
+    it("reads whole rows of experts for itself where it is the only one of its host", async () => {
+      const weight = mxfp4("down", [1], [64, 64], { cols: [32, 64] }, 2);
+      const tensors = [u8("down_blocks", [2, 64, 2, 16]), u8("down_scales", [2, 64, 2])];
+      await usingModel(tensors, (checkpoint) => {
+        const plan = planLoad(world(weight, 3, [1, 3]), checkpoint, [described(weight, 64)], [2, 3]);
+        const [read] = plan.sharedReads;
+        assert.deepEqual([read?.ranks, read?.rootRank, read?.colBegin, read?.colEnd], [[3], 3, 16, 32]);
+        assert.deepEqual([read?.scaleColBegin, read?.scaleColEnd], [1, 2]);
+        assert.equal(plan.bytesPlanned, 64 * 34);
+      });
+    });
+
+    it("refuses a kernel whose granule does not divide the rows that are shared at once", async () => {
+      const weight = mxfp4("down", [1], [64, 64], { cols: [32, 64] }, 2);
+      const tensors = [u8("down_blocks", [2, 64, 2, 16]), u8("down_scales", [2, 64, 2])];
+      await usingModel(tensors, (checkpoint) => {
+        const plan = () => planLoad(world(weight, 3, [1, 3]), checkpoint, [described(weight, 48)], [2, 3]);
+        assert.throws(plan, { code: "failed_precondition", message: /granules that divide 64 rows/ });
+      });
+    });
+  });
+
+  it("takes experts in the order that the weight wants", async () => {
+    const weight = mxfp4("down", [2, 0], [4, 64], {}, 3);
+    const tensors = [u8("down_blocks", [3, 4, 2, 16]), u8("down_scales", [3, 4, 2])];
+    await usingModel(tensors, (checkpoint) => {
+      const { reads } = planLoad(program([weight]), checkpoint, [described(weight, 4)]);
+      const blocks = checkpoint.tensor("down_blocks").fileOffset;
+      const places = reads.map(({ expert, fileOffset }) => [expert, (fileOffset - blocks) / (4 * 32)]);
+      assert.deepEqual(places, [
+        [1, 0],
+        [0, 2],
       ]);
     });
   });
@@ -86,7 +169,7 @@ describe("planLoad", () => {
   // As in gpt-oss-20b, where one layer's experts lie in two shards.
   it("takes blocks from one shard and their scales from another", async () => {
     const modelDir = join(dir, "two-shards");
-    const weight = mxfp4("up", [0, 1], [2, 32], {});
+    const weight = mxfp4("up", [0], [2, 32], {});
     await writeFolder(modelDir, {
       "model.safetensors.index.json": '{"weight_map":{"up_scales":"a.safetensors","up_blocks":"b.safetensors"}}',
       "a.safetensors": filledSafetensors([u8("up_scales", [1, 2, 1])], () => 0),
@@ -106,7 +189,7 @@ describe("planLoad", () => {
   });
 
   it("takes the MXFP4 experts of a checkpoint that has them dequantised as well", async () => {
-    const weight = mxfp4("up", [0, 1], [2, 32], {});
+    const weight = mxfp4("up", [0], [2, 32], {});
     const tensors = [bf16("up", [1, 32, 2]), u8("up_blocks", [1, 2, 1, 16]), u8("up_scales", [1, 2, 1])];
     await usingModel(tensors, (checkpoint) => {
       const { reads } = planLoad(program([weight]), checkpoint, [described(weight, 1)]);
@@ -158,7 +241,7 @@ describe("planLoad", () => {
 
   describe("refuses", () => {
     const experts = "model.layers.0.mlp.experts.gate_up_proj";
-    const weight = mxfp4(experts, [0, 2], [4, 64], {});
+    const weight = mxfp4(experts, [0, 1], [4, 64], {});
     const norm = vector("norm", 1, 8, [slice("model.norm.weight", [8], { rows: [0, 8], cols: [0, 1] })]);
     const goodBlocks = u8(`${experts}_blocks`, [2, 4, 2, 16]);
     const goodScales = u8(`${experts}_scales`, [2, 4, 2]);
@@ -232,16 +315,8 @@ describe("planLoad", () => {
 
     it("a granule that does not fit a read", async () => {
       await usingModel([goodBlocks, goodScales], (checkpoint) => {
-        const plan = () => planLoad(program([weight]), checkpoint, [described(weight, 4)], 4 * 34 - 1);
+        const plan = () => planLoad(program([weight]), checkpoint, [described(weight, 4)], [0], 4 * 34 - 1);
         assert.throws(plan, { code: "resource_exhausted", message: /wanted 4 rows of .* 135 bytes, a row has 34/ });
-      });
-    });
-
-    it("a plan that cuts columns, saying which", async () => {
-      const weight = mxfp4("down", [0, 1], [4, 64], { cols: [32, 64] });
-      await usingModel([u8("down_blocks", [1, 4, 2, 16]), u8("down_scales", [1, 4, 2])], (checkpoint) => {
-        const plan = () => planLoad(program([weight]), checkpoint, [described(weight, 4)]);
-        assert.throws(plan, { code: "unimplemented", message: /down_blocks .* cuts columns 32 to 64 of 64/ });
       });
     });
 
@@ -287,12 +362,12 @@ interface RandomPlan {
 async function checkRandomPlan(random: RandomPlan): Promise<void> {
   const { experts, rows, blocksPerRow, rowGranule } = random;
   const [expertBegin, rowBegin] = [random.expertCut % experts, random.rowCut % rows];
-  const cut = { experts: [expertBegin, experts] as [number, number], rows: [rowBegin, rows] as [number, number] };
+  const cut = { experts: range(expertBegin, experts), rows: [rowBegin, rows] as [number, number] };
   const weight = mxfp4("w", cut.experts, [rows, 32 * blocksPerRow], { rows: cut.rows }, experts);
   const maxReadBytes = random.granulesPerRead * rowGranule * blocksPerRow * 17;
   const tensors = [u8("w_scales", [experts, rows, blocksPerRow]), u8("w_blocks", [experts, rows, blocksPerRow, 16])];
   await usingModel(tensors, async (checkpoint) => {
-    const plan = planLoad(program([weight]), checkpoint, [described(weight, rowGranule)], maxReadBytes);
+    const plan = planLoad(program([weight]), checkpoint, [described(weight, rowGranule)], [0], maxReadBytes);
     assertOrdered(plan);
     const unread = new Set(
       range(0, experts - expertBegin).flatMap((e) => range(0, rows - rowBegin).map((r) => `${e}/${r}`)),
@@ -408,7 +483,7 @@ function gptOssTensors(sizes: Sizes): TensorSpec[] {
 }
 
 function gptOssWeights(sizes: Sizes, numLocalExperts: number): WeightTensor[] {
-  const experts: [number, number] = [sizes.experts - numLocalExperts, sizes.experts];
+  const experts = range(sizes.experts - numLocalExperts, sizes.experts);
   const dense = gptOssDense(sizes).map(([name, shape]) => {
     const [rows, cols] = [shape[0] ?? 0, shape[1] ?? 1];
     const source = slice(name, shape, { rows: [0, rows], cols: [0, cols] });
@@ -432,12 +507,16 @@ function expertRows({ hidden }: Sizes, layerIndex: number): [string, number][] {
   ];
 }
 
+function tensorBytes(checkpoint: Checkpoint, name: string): number {
+  return checkpoint.tensor(name).bytes;
+}
+
 function rowRanges(reads: WeightRead[]): [number, number][] {
   return reads.map(({ rowBegin, rowEnd }) => [rowBegin, rowEnd]);
 }
 
 function program(weights: WeightTensor[]): RankProgram {
-  return { weights } as RankProgram;
+  return { rank: 0, weights, dims: {}, tokenOwners: [0] } as unknown as RankProgram;
 }
 
 function described({ name }: WeightTensor, rowGranule: number): ProgramDescription["weights"][number] {
@@ -455,28 +534,38 @@ function vector(name: string, numExperts: number, rows: number, sources: WeightS
 /** An mxfp4 weight from the tensors NAME_blocks and NAME_scales, `experts` of `allExperts`. */
 function mxfp4(
   name: string,
-  experts: [number, number],
+  experts: number[],
   [rows, cols]: [number, number],
   cut: Partial<Pick<WeightSource, "rows" | "cols">>,
-  allExperts = experts[1],
+  allExperts = Math.max(...experts) + 1,
 ): WeightTensor {
   const source = {
     ...slice(`${name}_blocks`, [allExperts, rows, cols], { rows: [0, rows], cols: [0, cols], experts, ...cut }),
     scales: `${name}_scales`,
   };
   const size = { rows: source.rows[1] - source.rows[0], cols: source.cols[1] - source.cols[0] };
-  const numExperts = experts[1] - experts[0];
+  const numExperts = experts.length;
   return { name, role: "matrix", sourceDtype: "mxfp4", storedDtype: "mxfp4", numExperts, ...size, sources: [source] };
 }
 
 function slice(tensor: string, shape: number[], cut: Partial<WeightSource>): WeightSource {
   const cols: [number, number] = [0, shape.at(-1) ?? 1];
-  return { tensor, scales: null, shape, experts: [0, 1], rows: [0, 0], cols, dstRow: 0, ...cut };
+  return { tensor, scales: null, shape, experts: [0], rows: [0, 0], cols, dstRow: 0, ...cut };
 }
 
-function bf16Read(read: Partial<WeightRead>): WeightRead {
+/** Whole bf16 rows. */
+function bf16Read(rowStride: number, read: Partial<WeightRead>): WeightRead {
   const nothing = { weightIndex: 0, expert: 0, rowBegin: 0, rowEnd: 0, fileIndex: 0, fileOffset: 0, bytes: 0 };
-  return { ...nothing, scaleFileIndex: -1, scaleFileOffset: 0, scaleBytes: 0, ...read };
+  const noScales = { scaleFileIndex: -1, scaleFileOffset: 0, ...scaleColumns(0, 0, 0), scaleBytes: 0 };
+  return { ...nothing, ...columns(rowStride, 0, rowStride), ...noScales, ...read };
+}
+
+function columns(rowStride: number, colBegin: number, colEnd: number) {
+  return { rowStride, colBegin, colEnd };
+}
+
+function scaleColumns(scaleRowStride: number, scaleColBegin: number, scaleColEnd: number) {
+  return { scaleRowStride, scaleColBegin, scaleColEnd };
 }
 
 function bf16(name: string, shape: number[]): TensorSpec {

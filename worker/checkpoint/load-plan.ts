@@ -1,4 +1,4 @@
-import type { LoadPlan, ProgramDescription, WeightRead } from "../../native/binding.js";
+import type { LoadPlan, ProgramDescription, SharedRead, WeightRead } from "../../native/binding.js";
 import type { RankProgram, WeightSource, WeightTensor } from "../../plans/rank-program.js";
 import { assert, MoesaicError } from "../../proto/errors.js";
 import type { Checkpoint, TensorInfo } from "./checkpoint.js";
@@ -7,83 +7,204 @@ import { tensorPlace, type SafetensorsDtype } from "./safetensors.js";
 /** Most bytes of one read, scales included: enough for a disk's full speed, little enough to stage one per thread. */
 export const MAX_READ_BYTES = 16 * 2 ** 20;
 
+/** Most bytes of the rows of one shared read: they are in memory on every rank at once. */
+export const MAX_SHARED_BYTES = 4 * 2 ** 20;
+
+/** What a disk reads at least: slices that are finer cost as much as whole rows. */
+const DISK_BLOCK_BYTES = 4096;
+
+/** Pieces of shared rows end at multiples of it on every rank, whatever kernels the rank has: all granules divide it. */
+const SHARED_GRANULE = 64;
+
 /**
- * Plans every read that fills a rank's weights, before the first byte is read: whole rows of the checkpoint's tensors
- * in pieces of at most `maxReadBytes`, in file order. Checks dtype and shape of each tensor on the way.
+ * Plans every read that fills a rank's weights, before the first byte is read: rows of the checkpoint's tensors, or slices
+ * of rows, in pieces of at most `maxReadBytes`, in file order. Where a tensor is cut along its columns so finely that a
+ * slice may be less than a disk block, whole rows are read once a host and shared: all ranks of the host that hold columns
+ * of it derive the same reads and the same readers from their own programs. Checks dtype and shape of each tensor on the way.
  * @param described the weights of the engine's ProgramDescription, for their row granules
+ * @param hostRanks ranks on this host, ascending, own one included
  * @throws MoesaicError not_found (no such tensor), invalid_argument (another dtype or shape), unimplemented (a
- *   dequantised checkpoint, or a plan that cuts columns), failed_precondition or resource_exhausted (a kernel's granule
- *   does not fit the sources)
+ *   dequantised checkpoint), failed_precondition or resource_exhausted (a kernel's granule does not fit the sources)
  */
 export function planLoad(
   program: RankProgram,
   checkpoint: Checkpoint,
   described: ProgramDescription["weights"],
+  hostRanks: readonly number[] = [program.rank],
   maxReadBytes = MAX_READ_BYTES,
 ): LoadPlan {
-  const reads = program.weights.flatMap((weight, weightIndex) => {
+  assert(hostRanks.includes(program.rank), `rank ${program.rank} is not on its own host`);
+  const planned = program.weights.flatMap((weight, weightIndex) => {
     const { name, rowGranule } = described[weightIndex] ?? { name: "", rowGranule: 0 };
     assert(name === weight.name, `the description has ${weight.name} at ${weightIndex}`);
     assert(rowGranule >= 1, `row granule of ${weight.name}`);
-    const target = { weight, weightIndex, rowGranule, maxReadBytes };
+    const target = { program, hostRanks, weight, weightIndex, rowGranule, maxReadBytes };
     return weight.sources.flatMap((source) => readsOfSource(target, source, checkpoint));
   });
+  const ordered = planned.toSorted((a, b) => a.fileIndex - b.fileIndex || a.fileOffset - b.fileOffset);
+  const sharedReads = ordered.filter(isShared);
+  const reads = ordered.filter((read) => !isShared(read));
+  const fromDisk = [...reads, ...sharedReads.filter(({ rootRank }) => rootRank === program.rank)];
   return {
     files: checkpoint.files.map(({ path, bytes }) => ({ path, bytes })),
-    reads: reads.toSorted((a, b) => a.fileIndex - b.fileIndex || a.fileOffset - b.fileOffset),
-    bytesPlanned: reads.reduce((sum, read) => sum + read.bytes + read.scaleBytes, 0),
+    reads,
+    sharedReads,
+    bytesPlanned: fromDisk.reduce((sum, read) => sum + read.bytes + read.scaleBytes, 0),
   };
 }
 
+function isShared(read: WeightRead | SharedRead): read is SharedRead {
+  return "ranks" in read;
+}
+
 interface Target {
+  program: RankProgram;
+  hostRanks: readonly number[];
   weight: WeightTensor;
   weightIndex: number;
   rowGranule: number;
   maxReadBytes: number;
 }
 
-/** Rows of a stored tensor as the file has them: row r of expert e is at `fileOffset + (e * rowsPerExpert + r) * rowBytes`. */
+/**
+ * Rows of a stored tensor as the file has them: row r of expert e is at `fileOffset + (e * rowsPerExpert + r) * rowBytes`,
+ * and the source takes bytes [colBegin, colEnd) of it.
+ */
 interface StoredRows {
   fileIndex: number;
   fileOffset: number;
   rowBytes: number;
+  colBegin: number;
+  colEnd: number;
 }
 
-function readsOfSource(target: Target, source: WeightSource, checkpoint: Checkpoint): WeightRead[] {
-  const { weight, weightIndex } = target;
+function readsOfSource(target: Target, source: WeightSource, checkpoint: Checkpoint): (WeightRead | SharedRead)[] {
+  const { weight } = target;
   const shape = logicalShape(weight, source);
   checkRanges(weight, source, shape);
-  checkWholeRows(weight, source, shape);
-  const { experts, rows } = shape;
-  const { values, scales } = findStored(weight, source, checkpoint, experts * rows);
-  const rowsPerRead = fittingRows(target, values.rowBytes + (scales?.rowBytes ?? 0));
+  const stored = findStored(weight, source, checkpoint, shape);
   checkGranule(target, source);
+  return source.experts.flatMap((globalExpert, expert) => {
+    const sharers = sharersOf(target, globalExpert, shape, stored.values);
+    if (sharers !== null) return sharedReads(target, source, { expert, globalExpert, shape, stored, sharers });
+    return ownReads(target, source, { expert, globalExpert, shape, stored });
+  });
+}
 
-  const reads: WeightRead[] = [];
+interface ExpertRows {
+  /** Local, and in the model; both 0 without experts. */
+  expert: number;
+  globalExpert: number;
+  shape: LogicalShape;
+  stored: { values: StoredRows; scales: StoredRows | null };
+}
+
+function ownReads(target: Target, source: WeightSource, rows: ExpertRows): WeightRead[] {
+  const { values, scales } = rows.stored;
+  const rowsPerRead = fittingRows(target, sliceBytes(values) + (scales === null ? 0 : sliceBytes(scales)));
   const [rowBegin, rowEnd] = source.rows;
-  for (let expert = source.experts[0]; expert < source.experts[1]; expert++) {
-    for (let row = rowBegin; row < rowEnd; row += rowsPerRead) {
-      const numRows = Math.min(rowsPerRead, rowEnd - row);
-      const weightRow = source.dstRow + row - rowBegin;
-      const storedRow = expert * rows + row;
-      reads.push({
-        weightIndex,
-        expert: expert - source.experts[0],
-        rowBegin: weightRow,
-        rowEnd: weightRow + numRows,
-        fileIndex: values.fileIndex,
-        fileOffset: values.fileOffset + storedRow * values.rowBytes,
-        bytes: numRows * values.rowBytes,
-        scaleFileIndex: scales?.fileIndex ?? -1,
-        scaleFileOffset: scales === null ? 0 : scales.fileOffset + storedRow * scales.rowBytes,
-        scaleBytes: scales === null ? 0 : numRows * scales.rowBytes,
-      });
-    }
-  }
-  return reads;
+  return steps(rowBegin, rowEnd, rowsPerRead).map(([begin, end]) => ({
+    ...readOf(target, source, rows, [begin, end]),
+    bytes: (end - begin) * sliceBytes(values),
+    scaleBytes: scales === null ? 0 : (end - begin) * sliceBytes(scales),
+  }));
+}
+
+/** The ranks take turns at reading, layer after layer and expert after expert, so that each reads about as much. */
+function sharedReads(
+  target: Target,
+  source: WeightSource,
+  rows: ExpertRows & { sharers: readonly number[] },
+): SharedRead[] {
+  const { globalExpert, sharers, shape, stored } = rows;
+  const { values, scales } = stored;
+  const rowBytes = values.rowBytes + (scales?.rowBytes ?? 0);
+  const numGranules = Math.max(Math.floor(MAX_SHARED_BYTES / (SHARED_GRANULE * rowBytes)), 1);
+  checkShared(target, source, shape);
+  // The digits of the layer's number are in the name, so layers after each other begin with other ranks.
+  const firstTurn = Buffer.from(source.tensor).reduce((total, byte) => total + byte, globalExpert);
+  return steps(0, shape.rows, numGranules * SHARED_GRANULE).map(([begin, end], piece) => ({
+    ...readOf(target, source, rows, [begin, end]),
+    bytes: (end - begin) * values.rowBytes,
+    scaleBytes: scales === null ? 0 : (end - begin) * scales.rowBytes,
+    ranks: [...sharers],
+    rootRank: sharers[(firstTurn + piece) % sharers.length] ?? target.program.rank,
+  }));
+}
+
+/** Where rows [begin, end) of the tensor are and where they go; `bytes` is left to the caller. */
+function readOf(
+  { weightIndex }: Target,
+  source: WeightSource,
+  { expert, globalExpert, shape, stored }: ExpertRows,
+  [begin, end]: [number, number],
+): WeightRead {
+  const { values, scales } = stored;
+  const weightRow = source.dstRow + begin - source.rows[0];
+  const storedRow = globalExpert * shape.rows + begin;
+  return {
+    weightIndex,
+    expert,
+    rowBegin: weightRow,
+    rowEnd: weightRow + end - begin,
+    fileIndex: values.fileIndex,
+    fileOffset: values.fileOffset + storedRow * values.rowBytes,
+    rowStride: values.rowBytes,
+    colBegin: values.colBegin,
+    colEnd: values.colEnd,
+    bytes: 0,
+    scaleFileIndex: scales?.fileIndex ?? -1,
+    scaleFileOffset: scales === null ? 0 : scales.fileOffset + storedRow * scales.rowBytes,
+    scaleRowStride: scales?.rowBytes ?? 0,
+    scaleColBegin: scales?.colBegin ?? 0,
+    scaleColEnd: scales?.colEnd ?? 0,
+    scaleBytes: 0,
+  };
+}
+
+/**
+ * The ranks of the host that take columns of the same rows; null where the rank reads its own bytes alone. The answer must
+ * be the same on all of them though their slices differ, so it follows from the most ranks that may have cut the row: those
+ * that hold the expert, or, for what has no experts, all that run attention.
+ */
+function sharersOf(target: Target, expert: number, shape: LogicalShape, values: StoredRows): number[] | null {
+  const { program, hostRanks } = target;
+  if (sliceBytes(values) === values.rowBytes) return null;
+  const holders = shape.hasExperts ? (program.dims.expertRanks[expert] ?? []) : program.tokenOwners;
+  const sharers = holders.filter((rank) => hostRanks.includes(rank));
+  assert(
+    sharers.includes(program.rank),
+    `rank ${program.rank} holds columns of ${target.weight.name} that are not its own`,
+  );
+  return values.rowBytes / holders.length < DISK_BLOCK_BYTES ? sharers : null;
+}
+
+/** The program is ours: what is cut along columns is not cut along rows as well, and is alone in its weight. */
+function checkShared({ weight, rowGranule }: Target, source: WeightSource, shape: LogicalShape): void {
+  const isWhole = source.rows[0] === 0 && source.rows[1] === shape.rows && source.dstRow === 0;
+  assert(isWhole, `${weight.name}: some rows of the columns of ${source.tensor}`);
+  if (SHARED_GRANULE % rowGranule === 0) return;
+  throw new MoesaicError(
+    "failed_precondition",
+    `wanted ${weight.name} packed in granules that divide ${SHARED_GRANULE} rows, as ranks share its rows, the kernel has ` +
+      `${rowGranule}; use another kernel package`,
+  );
+}
+
+function sliceBytes({ colBegin, colEnd }: StoredRows): number {
+  return colEnd - colBegin;
+}
+
+/** [begin, end) in steps of `size`. */
+function steps(begin: number, end: number, size: number): [number, number][] {
+  return Array.from({ length: Math.ceil((end - begin) / size) }, (_, index) => {
+    const first = begin + index * size;
+    return [first, Math.min(first + size, end)];
+  });
 }
 
 interface LogicalShape {
+  hasExperts: boolean;
   experts: number;
   rows: number;
   cols: number;
@@ -95,28 +216,19 @@ function logicalShape(weight: WeightTensor, source: WeightSource): LogicalShape 
   const [cols, rows, experts = 1] = shape.toReversed();
   assert(cols !== undefined && rows !== undefined && shape.length <= 3, `${weight.name}: rank of ${source.tensor}`);
   assert(experts > 0 && rows > 0 && cols > 0, `${weight.name}: empty axis of ${source.tensor}`);
-  return { experts, rows, cols };
+  return { hasExperts: shape.length === 3, experts, rows, cols };
 }
 
 /** The program is ours: a range outside its own shape is a mistake of the lowering. */
 function checkRanges(weight: WeightTensor, source: WeightSource, shape: LogicalShape): void {
   const numRows = source.rows[1] - source.rows[0];
-  assert(isWithin(source.experts, shape.experts), `${weight.name}: experts of ${source.tensor}`);
+  const isExpert = (id: number): boolean => Number.isInteger(id) && id >= 0 && id < shape.experts;
+  assert(source.experts.every(isExpert), `${weight.name}: experts of ${source.tensor}`);
+  assert(source.experts.length === weight.numExperts, `${weight.name}: experts of ${source.tensor}`);
   assert(isWithin(source.rows, shape.rows), `${weight.name}: rows of ${source.tensor}`);
   assert(isWithin(source.cols, shape.cols), `${weight.name}: cols of ${source.tensor}`);
-  assert(source.experts[1] - source.experts[0] === weight.numExperts, `${weight.name}: experts of ${source.tensor}`);
+  assert(source.cols[1] - source.cols[0] === weight.cols, `${weight.name}: cols of ${source.tensor}`);
   assert(source.dstRow >= 0 && source.dstRow + numRows <= weight.rows, `${weight.name}: dstRow of ${source.tensor}`);
-}
-
-/** A read is whole rows, and the engine packs a row as it comes: there is nobody yet to cut columns out of it. */
-function checkWholeRows(weight: WeightTensor, source: WeightSource, { cols }: LogicalShape): void {
-  const [begin, end] = source.cols;
-  if (begin === 0 && end === cols) return;
-  throw new MoesaicError(
-    "unimplemented",
-    `wanted whole rows of ${source.tensor} for ${weight.name}, the plan cuts columns ${begin} to ${end} of ${cols}; ` +
-      "use a plan that cuts by rows or by experts only",
-  );
 }
 
 function isWithin([begin, end]: [number, number], size: number): boolean {
@@ -128,19 +240,21 @@ function findStored(
   weight: WeightTensor,
   source: WeightSource,
   checkpoint: Checkpoint,
-  numRows: number,
+  shape: LogicalShape,
 ): { values: StoredRows; scales: StoredRows | null } {
   if (weight.sourceDtype === "bf16") {
     const tensor = checkedTensor(checkpoint.tensor(source.tensor), "BF16", source.shape);
-    return { values: storedRows(tensor, numRows), scales: null };
+    return { values: storedRows(tensor, source, shape), scales: null };
   }
   assert(source.scales !== null, `${weight.name}: mxfp4 without scales`);
+  const isWholeBlocks = source.cols.every((col) => col % MXFP4_BLOCK === 0);
+  assert(isWholeBlocks, `${weight.name}: cols of ${source.tensor} cut an MXFP4 block`);
   const lead = source.shape.slice(0, -1);
-  const blocksPerRow = (source.shape.at(-1) ?? 0) / MXFP4_BLOCK;
+  const blocksPerRow = shape.cols / MXFP4_BLOCK;
   const blocks = mxfp4Tensor(checkpoint, source.tensor);
   checkedTensor(blocks, "U8", [...lead, blocksPerRow, MXFP4_BLOCK / 2]);
   const scales = checkedTensor(checkpoint.tensor(source.scales), "U8", [...lead, blocksPerRow]);
-  return { values: storedRows(blocks, numRows), scales: storedRows(scales, numRows) };
+  return { values: storedRows(blocks, source, shape), scales: storedRows(scales, source, shape) };
 }
 
 /** Elements that share one scale; two to a byte. */
@@ -170,8 +284,14 @@ function describe({ dtype, shape }: Pick<TensorInfo, "dtype" | "shape">): string
   return `${dtype} [${shape.join(", ")}]`;
 }
 
-function storedRows({ fileIndex, fileOffset, bytes }: TensorInfo, numRows: number): StoredRows {
-  return { fileIndex, fileOffset, rowBytes: bytes / numRows };
+function storedRows(
+  { fileIndex, fileOffset, bytes }: TensorInfo,
+  { cols: [colBegin, colEnd] }: WeightSource,
+  { experts, rows, cols }: LogicalShape,
+): StoredRows {
+  const rowBytes = bytes / (experts * rows);
+  const byteOf = (col: number): number => (col * rowBytes) / cols;
+  return { fileIndex, fileOffset, rowBytes, colBegin: byteOf(colBegin), colEnd: byteOf(colEnd) };
 }
 
 /** Rows of one read: as many whole granules as fit. */
