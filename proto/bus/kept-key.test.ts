@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { ManualClock } from "../clock.js";
+import { MoesaicError } from "../errors.js";
+import { silentLogger } from "../log.js";
+import type { KeyValue } from "./bus.js";
+import { EmbeddedBroker } from "./embedded-bus.js";
+import { KeptKey } from "./kept-key.js";
+
+const TTL_MS = 3000;
+const INTERVAL_MS = 1000;
+
+describe("KeptKey", () => {
+  it("lives as long as it is kept, and no longer", async () => {
+    const { kv, keep, advance } = world();
+    const kept = keep("mine");
+    for (let index = 0; index < 10; index += 1) {
+      await advance(INTERVAL_MS);
+      assert.equal(await valueOf(kv), "mine");
+    }
+    await kept.stop();
+    assert.equal(await valueOf(kv), null);
+    await advance(10 * TTL_MS);
+    assert.equal(await valueOf(kv), null);
+  });
+
+  it("is written again when it expired during an outage", async () => {
+    const { broker, kv, keep, advance } = world();
+    const kept = keep("mine");
+    await advance(0);
+    broker.stop();
+    await advance(2 * TTL_MS);
+    broker.start();
+    await advance(0);
+    assert.equal(await valueOf(kv), "mine", "at once, not at the next interval");
+    await kept.stop();
+  });
+
+  it("is written once more when the bus comes back while it is being written", async () => {
+    const { broker, kv, keep, advance } = world();
+    broker.stop();
+    const kept = keep("mine");
+    broker.start();
+    await advance(0);
+    assert.equal(await valueOf(kv), "mine");
+    await kept.stop();
+  });
+
+  it("is left to another who wrote it, where that is the rule", async () => {
+    const { kv, keep, advance } = world();
+    const kept = keep("mine", () => false);
+    await advance(0);
+    await kv.put("k", Buffer.from("theirs"));
+    await advance(INTERVAL_MS);
+    assert.equal(await valueOf(kv), "theirs");
+    await kept.stop();
+    assert.equal(await valueOf(kv), "theirs");
+  });
+
+  it("is taken back from another who wrote it, where that is the rule", async () => {
+    const { kv, keep, advance } = world();
+    const kept = keep("mine", () => true);
+    await advance(0);
+    await kv.put("k", Buffer.from("theirs"));
+    await advance(INTERVAL_MS);
+    assert.equal(await valueOf(kv), "mine");
+    await kept.stop();
+  });
+
+  it("knows its own write whose answer was lost", async () => {
+    const { kv, keep, advance, loseAnswers } = world();
+    const others: string[] = [];
+    const kept = keep("mine", ({ value }) => others.push(Buffer.from(value).toString()) > 0);
+    await advance(0);
+    loseAnswers(true);
+    await advance(INTERVAL_MS);
+    loseAnswers(false);
+    await advance(INTERVAL_MS);
+    assert.deepEqual(others, []);
+    await kept.stop();
+    assert.equal(await valueOf(kv), null);
+  });
+});
+
+function world() {
+  const clock = new ManualClock();
+  const broker = new EmbeddedBroker(clock);
+  const bus = broker.connect();
+  const kv = bus.kv("b", { ttlMs: TTL_MS });
+  let isLosing = false;
+  const loseAnswers = (isOn: boolean): void => void (isLosing = isOn);
+  const deaf = deafTo(kv, () => isLosing);
+  const keep = (value: string, onOther: (entry: { value: Uint8Array }) => boolean = () => true): KeptKey =>
+    new KeptKey({
+      bus,
+      kv: deaf,
+      key: "k",
+      value: Buffer.from(value),
+      intervalMs: INTERVAL_MS,
+      clock,
+      log: silentLogger,
+      onOther,
+    });
+  const advance = async (ms: number): Promise<void> => {
+    await turn();
+    clock.advance(ms);
+    await turn();
+  };
+  return { clock, broker, kv, keep, advance, loseAnswers };
+}
+
+/** Updates happen, but nobody hears of it. */
+function deafTo(kv: KeyValue, isDeaf: () => boolean): KeyValue {
+  return {
+    get: (key) => kv.get(key),
+    put: (key, value) => kv.put(key, value),
+    create: (key, value) => kv.create(key, value),
+    delete: (key, revision) => kv.delete(key, revision),
+    list: (pattern) => kv.list(pattern),
+    watch: (pattern) => kv.watch(pattern),
+    update: async (key, value, revision) => {
+      const updated = await kv.update(key, value, revision);
+      if (isDeaf()) throw new MoesaicError("deadline_exceeded", "the answer was lost");
+      return updated;
+    },
+  };
+}
+
+async function valueOf(kv: KeyValue): Promise<string | null> {
+  const entry = await kv.get("k");
+  return entry === null ? null : Buffer.from(entry.value).toString();
+}

@@ -1,0 +1,158 @@
+import type { KV, NatsConnection } from "nats";
+import { systemClock } from "../clock.js";
+import { MoesaicError } from "../errors.js";
+import { MAX_KEYS, MAX_VALUE_BYTES, type KeyValue, type KvEntry, type KvWatch } from "./bus.js";
+import { otherTtl } from "./bus-errors.js";
+import { within } from "./deadline.js";
+import { fromNats, isOtherRevision } from "./nats-errors.js";
+import type { NatsLink } from "./nats-link.js";
+import { watchNats } from "./nats-watch.js";
+import { checkPattern, checkPayload, checkRevision, checkSubject } from "./subject.js";
+
+/**
+ * A JetStream bucket with history 1 on disk. Its stream is looked for, and made if it is not there, at the first use,
+ * after a failure, and for every watch: a server may have come back with an empty disk.
+ */
+export class NatsKeyValue implements KeyValue {
+  readonly ttlMs: number;
+  readonly #link: NatsLink;
+  readonly #bucket: string;
+  #opened: Promise<KV> | null = null;
+
+  constructor(link: NatsLink, bucket: string, ttlMs: number) {
+    this.#link = link;
+    this.#bucket = bucket;
+    this.ttlMs = ttlMs;
+  }
+
+  async get(key: string): Promise<KvEntry | null> {
+    checkSubject(key, "key");
+    const entry = await this.#run(`get ${key}`, (kv) => kv.get(key));
+    return entry?.operation === "PUT" ? { key, value: entry.value, revision: entry.revision } : null;
+  }
+
+  async put(key: string, value: Uint8Array): Promise<number> {
+    checkSubject(key, "key");
+    checkPayload(value, MAX_VALUE_BYTES);
+    return this.#run(`put ${key}`, (kv) => kv.put(key, value));
+  }
+
+  async create(key: string, value: Uint8Array): Promise<number | null> {
+    checkSubject(key, "key");
+    checkPayload(value, MAX_VALUE_BYTES);
+    return this.#run(`create ${key}`, (kv) => orNullIfOther(kv.create(key, value)));
+  }
+
+  async update(key: string, value: Uint8Array, revision: number): Promise<number | null> {
+    checkSubject(key, "key");
+    checkPayload(value, MAX_VALUE_BYTES);
+    checkRevision(revision);
+    return this.#run(`update ${key}`, (kv) => orNullIfOther(kv.update(key, value, revision)));
+  }
+
+  async delete(key: string, revision?: number): Promise<boolean> {
+    checkSubject(key, "key");
+    if (revision !== undefined) checkRevision(revision);
+    const options = revision === undefined ? {} : { previousSeq: revision };
+    const deleted = await this.#run(`delete ${key}`, (kv) =>
+      orNullIfOther(kv.delete(key, options).then(() => true as const)),
+    );
+    return deleted ?? false;
+  }
+
+  async list(pattern: string): Promise<KvEntry[]> {
+    checkPattern(pattern);
+    const listing = new Listing();
+    try {
+      return await this.#run(`list ${pattern}`, (kv) => listing.read(kv, pattern));
+    } finally {
+      listing.stop();
+    }
+  }
+
+  watch(pattern: string): KvWatch {
+    checkPattern(pattern);
+    this.#link.state.checkOpen();
+    return watchNats(this.#link, () => this.#reopen(), pattern);
+  }
+
+  async #run<T>(what: string, operation: (kv: KV) => Promise<T>): Promise<T> {
+    this.#link.state.checkConnected();
+    const where = `${what} in bucket ${this.#bucket}`;
+    try {
+      return await within(systemClock, KV_TIMEOUT_MS, where, this.#open().then(operation));
+    } catch (caught) {
+      this.#opened = null;
+      throw fromNats(caught, where);
+    }
+  }
+
+  #reopen(): Promise<KV> {
+    this.#opened = null;
+    return this.#open();
+  }
+
+  #open(): Promise<KV> {
+    this.#opened ??= openBucket(this.#link.connection, this.#bucket, this.ttlMs);
+    return this.#opened;
+  }
+}
+
+async function openBucket(connection: NatsConnection, bucket: string, ttlMs: number): Promise<KV> {
+  const jetstream = connection.jetstream({ timeout: API_TIMEOUT_MS });
+  const kv = await jetstream.views.kv(bucket, { ttl: ttlMs, history: 1, timeout: API_TIMEOUT_MS });
+  const { ttl } = await kv.status();
+  if (ttl !== ttlMs) throw otherTtl(bucket, ttlMs, ttl);
+  return kv;
+}
+
+/** One reading of all entries of a pattern: a watch that ends when what was there has been told. */
+class Listing {
+  #stop = (): void => {};
+  #isComplete = false;
+  #bytes = 0;
+
+  async read(kv: KV, pattern: string): Promise<KvEntry[]> {
+    const watch = await kv.watch({ key: pattern, initializedFn: () => this.#complete() });
+    this.#stop = () => watch.stop();
+    const entries: KvEntry[] = [];
+    if (this.#isComplete) return entries;
+    for await (const { key, value, revision, operation } of watch) {
+      if (operation !== "PUT") continue;
+      this.#bytes += value.byteLength;
+      if (entries.length >= MAX_KEYS || this.#bytes > MAX_LISTED_BYTES) throw tooMuch(pattern);
+      entries.push({ key, value, revision });
+    }
+    return entries.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+
+  #complete(): void {
+    this.#isComplete = true;
+    this.#stop();
+  }
+}
+
+async function orNullIfOther<T>(write: Promise<T>): Promise<T | null> {
+  try {
+    return await write;
+  } catch (caught) {
+    if (isOtherRevision(caught)) return null;
+    throw caught;
+  }
+}
+
+function tooMuch(pattern: string): MoesaicError {
+  return new MoesaicError(
+    "resource_exhausted",
+    `${pattern} fits more than ${MAX_KEYS} keys or ${MAX_LISTED_BYTES} bytes: use a narrower pattern`,
+  );
+}
+
+/** One call to JetStream's API; an operation that also opens the bucket makes four of them. */
+const API_TIMEOUT_MS = 2000;
+const KV_TIMEOUT_MS = 5000;
+const MAX_LISTED_BYTES = 64 * 1024 * 1024;
