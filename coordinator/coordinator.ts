@@ -1,16 +1,13 @@
 import { HealthImplementation } from "grpc-health-check";
-import { checkSupported, kernelPackagesOf, type ClusterSpec } from "../plans/cluster-spec.js";
-import { kvGroupsOf } from "../plans/kv-groups.js";
+import { randomBytes, randomUUID } from "node:crypto";
+import { availableParallelism, hostname } from "node:os";
+import { checkSupported, kernelPackagesOf, type ClusterSpec, type WorkerSpec } from "../plans/cluster-spec.js";
+import { costOf, placementsOf, predictStep, TYPICAL_RANK, USUAL_SEQ_LEN } from "../plans/cost.js";
 import { lower } from "../plans/lower.js";
-import {
-  chooseLimits,
-  limitsRequestOf,
-  provisionalLimits,
-  type ChosenLimits,
-  type DeviceBytes,
-} from "../plans/memory.js";
+import { chooseReplicaLimits, limitsRequestOf, provisionalLimits, type ChosenLimits } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import type { ResolvedPlan } from "../plans/resolved-plan.js";
+import { openBus } from "../proto/bus/open-bus.js";
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { Logger } from "../proto/log.js";
@@ -19,17 +16,18 @@ import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
 import { InferenceService, randomIds } from "./api/inference-service.js";
 import { openServedModel } from "./api/model.js";
-import { trustLoopback } from "./api/request-context.js";
+import { loopbackOrJoinToken } from "./api/request-context.js";
 import { ApiServer, type ContextHandlers } from "./api/server.js";
+import { BusPresence } from "./cluster/bus-presence.js";
+import { Replica, type ReplicaEvent, type SizedRank } from "./cluster/replica.js";
 import { RankService } from "./cluster/rank-service.js";
-import { Replica } from "./cluster/replica.js";
-import { ReplicaExecutor } from "./cluster/replica-executor.js";
-import { rankStatus } from "./cluster/rank-status.js";
-import { WorkerLauncher, type WorkerCommand } from "./cluster/worker-launcher.js";
-import { EngineLoop } from "./engine-loop.js";
+import { Router } from "./cluster/router.js";
+import type { SeatRequirement } from "./cluster/seat.js";
+import { Seating } from "./cluster/seating.js";
+import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
 import { Metrics } from "./metrics.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
-import { Scheduler } from "./scheduler/scheduler.js";
+import { ServedReplica } from "./served-replica.js";
 
 /** Largest gRPC message: a step's logits at 20b's vocabulary fit many times. */
 export const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
@@ -38,12 +36,23 @@ const SERVER_GRACE_MS = 2_000;
 /** How long drained workers may take to leave, milliseconds. */
 const WORKER_GRACE_MS = 5_000;
 
+/** How long a drained rank may take to leave, milliseconds. */
+const RANK_GRACE_MS = 10_000;
+/** How long requests wait for lost ranks to come back, milliseconds. */
+const RECOVERY_TIMEOUT_MS = 30_000;
+/** Hosts of a spec that mean this machine; `any` is whoever comes. */
+const LOCAL_HOSTS = ["localhost", "127.0.0.1", "::1"];
+const ANY_HOST = "any";
+
 export interface CoordinatorOptions {
   spec: ClusterSpec;
   /** Relative paths of the spec are relative to this folder. */
   baseDir: string;
-  /** Starts a worker that joins the address. */
-  workerCommand: (join: string) => WorkerCommand;
+  /** Starts a worker of this machine that joins the address. */
+  workerCommand: (join: string, worker: LaunchedWorker & { joinToken: string }) => WorkerCommand;
+  /** What ranks of other machines have to present; drawn at random when absent. */
+  joinToken?: string;
+  recoveryTimeoutMs?: number;
   /** Random weights from this seed: for models given as `dummy:NAME`, of which there is no checkpoint. */
   dummySeed: number;
   build: string;
@@ -51,16 +60,8 @@ export interface CoordinatorOptions {
   log: Logger;
 }
 
-/** What there is to serve once the ranks are ready. */
-interface Serving {
-  scheduler: Scheduler;
-  loop: EngineLoop;
-  inference: InferenceService;
-  limits: ChosenLimits;
-}
-
 /**
- * A coordinator with its servers, its replica and its local workers. Read `engine-loop.ts` for what it does all day;
+ * A coordinator with its servers, its replicas and its local workers. Read `engine-loop.ts` for what it does all day;
  * this file puts the parts together and takes them apart.
  */
 export class Coordinator {
@@ -68,44 +69,65 @@ export class Coordinator {
   readonly failed: Promise<MoesaicError>;
   /** Resolves when a client's drain has finished what ran. */
   readonly drainRequested: Promise<void>;
+  readonly joinToken: string;
   grpcAddress = "";
   httpAddress = "";
   readonly #options: CoordinatorOptions;
   readonly #source: ModelSource;
   readonly #plan: ResolvedPlan;
+  readonly #bus: BusPresence;
   readonly #provisional: ChosenLimits;
-  readonly #replica: Replica;
-  readonly #executor: ReplicaExecutor;
+  /** By rank, replica after replica. */
+  readonly #requirements: SeatRequirement[];
+  readonly #replicas: ServedReplica[];
+  readonly #seating: Seating;
+  readonly #router: Router;
   readonly #launcher: WorkerLauncher;
-  readonly #metrics = new Metrics(() => this.#serving?.scheduler.stats() ?? null);
+  readonly #metrics = new Metrics(() => this.#servedStats());
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
   readonly #api: ApiServer;
   readonly #http: HttpServer;
   readonly #startedMs: number;
   readonly #statusListeners = new Set<() => void>();
-  #serving: Serving | null = null;
-  #chosen: ChosenLimits | null = null;
+  /** Exists from the first replica's first world on. */
+  #inference: InferenceService | null = null;
+  #isOpening = false;
+  /** By replica, what its ranks' memory allows. */
+  readonly #chosen = new Map<number, ChosenLimits>();
+  #isStandby = false;
   #isDraining = false;
   #onFailed: (error: MoesaicError) => void = () => {};
   #onReady: () => void = () => {};
   #onDrainRequested: () => void = () => {};
   readonly #ready: Promise<void>;
 
-  /** Listens and launches the workers. @throws MoesaicError when the spec, the model or an address cannot be used */
+  /** Listens, and launches the workers once no other coordinator serves the cluster. @throws MoesaicError when the spec, the model, the bus or an address cannot be used */
   static async start(options: CoordinatorOptions): Promise<Coordinator> {
-    checkSupported(options.spec);
-    const source = await openModelSource(options.spec, options.baseDir);
-    const plan = await resolveSpecPlan(options.spec, options.baseDir, source.description);
-    const coordinator = new Coordinator(options, source, plan);
-    await coordinator.#listen();
-    return coordinator;
+    const { spec, clock, log } = options;
+    checkSupported(spec);
+    const source = await openModelSource(spec, options.baseDir);
+    const plan = await resolveSpecPlan(spec, options.baseDir, source.description);
+    const { url, credentialsFile } = spec.spec.bus;
+    const bus = await openBus({ url, credentialsFile, clientName: "coordinator" }, log);
+    const presence = new BusPresence(bus, spec.metadata.name, clock, log);
+    try {
+      const coordinator = new Coordinator(options, source, plan, presence);
+      await coordinator.#listen();
+      void coordinator.#lead();
+      return coordinator;
+    } catch (error) {
+      await presence.close();
+      throw error;
+    }
   }
 
-  private constructor(options: CoordinatorOptions, source: ModelSource, plan: ResolvedPlan) {
-    const { clock, log } = options;
+  private constructor(options: CoordinatorOptions, source: ModelSource, plan: ResolvedPlan, bus: BusPresence) {
+    const { clock, log, spec } = options;
     this.#options = options;
     this.#source = source;
     this.#plan = plan;
+    this.#bus = bus;
+    this.joinToken = options.joinToken ?? randomBytes(24).toString("base64url");
     this.#startedMs = clock.nowMs();
     this.failed = new Promise((resolveFailed) => {
       this.#onFailed = resolveFailed;
@@ -116,11 +138,20 @@ export class Coordinator {
     this.#ready = new Promise((resolveReady) => {
       this.#onReady = resolveReady;
     });
-    this.#provisional = provisionalLimits(limitsRequestOf(options.spec), source.description);
-    this.#replica = this.#createReplica();
-    this.#executor = new ReplicaExecutor(this.#replica);
+    this.#provisional = provisionalLimits(limitsRequestOf(spec), source.description);
+    this.#requirements = spec.spec.workers.flatMap(requirementsOf);
+    this.#router = new Router(log);
     this.#launcher = this.#createLauncher();
-    this.#api = new ApiServer({ clock, log, authenticate: trustLoopback, maxMessageBytes: MAX_MESSAGE_BYTES });
+    this.#replicas = Array.from({ length: spec.spec.replicas }, (_, replicaId) => this.#createReplica(replicaId));
+    this.#seating = new Seating(
+      this.#replicas.map(({ replica }) => replica),
+      spec.spec.spares,
+      log,
+    );
+    this.#seating.onChange = () => this.#notify();
+    bus.onChange = () => this.#notify();
+    const authenticate = loopbackOrJoinToken(this.joinToken);
+    this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#http = new HttpServer({ metrics: this.#metrics, notReadyReason: () => this.#notReadyReason() });
     this.#addServices();
   }
@@ -139,9 +170,12 @@ export class Coordinator {
       version: build,
       protocol_version: PROTOCOL_VERSION,
       state: this.#state(),
-      reason: this.#replica.reason,
+      // Of a cluster that serves all the same, what is missing.
+      reason: this.#notReadyReason() ?? this.#replicaReasons(),
       uptime_ms: clock.nowMs() - this.#startedMs,
-      replicas: [this.#replicaStatus()],
+      replicas: this.#replicas.map((replica) => replica.status()),
+      spares: this.#seating.spares(),
+      bus: this.#bus.status,
     };
   }
 
@@ -153,29 +187,47 @@ export class Coordinator {
 
   /** A client asked for a drain: finishes what runs; whoever owns this coordinator then calls `drain`. */
   async requestDrain(): Promise<number> {
-    const numFinished = this.#serving?.scheduler.stats().numRunning ?? 0;
+    const numFinished = this.#servedStats().reduce((sum, { stats }) => sum + stats.numRunning, 0);
     this.#beginDrain();
-    await this.#serving?.loop.drain(Infinity);
+    await this.#drainReplicas(Infinity);
     this.#onDrainRequested();
     return numFinished;
+  }
+
+  async drainRank(replicaId: number, rank: number): Promise<void> {
+    const served = this.#replicas[replicaId];
+    if (served === undefined) throw new MoesaicError("not_found", `there is no replica ${replicaId}`);
+    await served.replica.drainRank(rank, RANK_GRACE_MS);
   }
 
   /** Finishes running requests (at most `graceMs`), drains the ranks, closes the servers, and waits for the workers. */
   async drain(graceMs: number): Promise<void> {
     this.#beginDrain();
-    await this.#serving?.loop.drain(graceMs);
-    this.#serving?.loop.stop();
+    await this.#drainReplicas(graceMs);
+    for (const replica of this.#replicas) replica.stop();
     this.#launcher.stopRestarting();
-    await this.#replica.drain(WORKER_GRACE_MS);
+    this.#seating.drain();
+    await Promise.all(this.#replicas.map(({ replica }) => replica.drain(WORKER_GRACE_MS)));
     await this.#launcher.stop(WORKER_GRACE_MS);
-    await Promise.all([this.#api.close(SERVER_GRACE_MS), this.#http.close()]);
+    await Promise.all([this.#api.close(SERVER_GRACE_MS), this.#http.close(), this.#bus.close()]);
     this.#options.log.info("cluster drained");
   }
 
   #beginDrain(): void {
+    if (!this.#isDraining) this.#bus.tell({ name: "draining", ...this.#queueCounts() });
     this.#isDraining = true;
     this.#health.setStatus("", "NOT_SERVING");
     this.#notify();
+  }
+
+  async #drainReplicas(graceMs: number): Promise<void> {
+    await Promise.all(this.#replicas.map((replica) => replica.drain(graceMs)));
+  }
+
+  #queueCounts(): { numRunning: number; numWaiting: number } {
+    const all = this.#servedStats();
+    const sum = (key: "numRunning" | "numWaiting") => all.reduce((total, { stats }) => total + stats[key], 0);
+    return { numRunning: sum("numRunning"), numWaiting: sum("numWaiting") };
   }
 
   // ---- putting together --------------------------------------------------------------------------------------------
@@ -192,16 +244,37 @@ export class Coordinator {
     }
     const { grpcAddress, httpAddress } = this;
     this.#options.log.info({ grpcAddress, httpAddress }, "coordinator listens");
-    this.#launcher.launch(this.#plan.worldSize);
+  }
+
+  /** One coordinator of a cluster has the workers; others stand by. */
+  async #lead(): Promise<void> {
+    const onStandby = () => {
+      this.#isStandby = true;
+      this.#notify();
+    };
+    try {
+      if (!(await this.#bus.lead(onStandby)) || this.#isDraining) return;
+    } catch (caught) {
+      return this.#onFailed(MoesaicError.from(caught));
+    }
+    this.#isStandby = false;
+    this.#bus.announce(reachableAddress(this.grpcAddress), this.#options.build);
+    this.#launcher.launch(this.#localWorkers());
+    this.#notify();
   }
 
   #addServices(): void {
     const { clock, log } = this.#options;
-    const ranks = new RankService((connection) => this.#replica.attach(connection), clock, log);
+    const ranks = new RankService((connection) => this.#attach(connection), clock, log);
     this.#api.addService(v1.Inference, this.#inferenceHandlers());
     this.#api.addService(v1.Cluster, clusterHandlers(this));
     this.#api.addService(v1.Rank, { attach: (stream) => ranks.handle(stream) });
     this.#health.addToServer(this.#api.raw);
+  }
+
+  #attach(connection: Parameters<Seating["attach"]>[0]): void {
+    if (this.#isStandby) throw new MoesaicError("unavailable", "this coordinator is on standby; another has the lease");
+    this.#seating.attach(connection);
   }
 
   /** The services exist before there is a model to serve: until then calls hear why not. */
@@ -215,32 +288,57 @@ export class Coordinator {
     };
   }
 
+  /** While a replica recovers requests may wait for it; while all of them want ranks, nobody knows for how long. */
   #require(): InferenceService {
-    const reason = this.#serving === null || this.#isDraining ? this.#notReadyReason() : null;
-    if (this.#serving === null || reason !== null) throw new MoesaicError("unavailable", `not ready: ${reason}`);
-    return this.#serving.inference;
+    const isOpen = this.#state() === "ready" || this.#state() === "recovering";
+    if (this.#inference !== null && isOpen) return this.#inference;
+    throw new MoesaicError("unavailable", `not ready: ${this.#notReadyReason()}`);
   }
 
-  #createReplica(): Replica {
+  #createReplica(replicaId: number): ServedReplica {
     const { spec, clock, log } = this.#options;
-    const { engine } = spec.spec;
+    const { engine, scheduler } = spec.spec;
+    const { worldSize } = this.#plan;
     const replica = new Replica(
       {
-        replicaId: 0,
-        worldSize: this.#plan.worldSize,
+        replicaId,
+        worldSize,
+        requirements: this.#requirements.slice(replicaId * worldSize, (replicaId + 1) * worldSize),
         programOf: (rank) => this.#programOf(rank),
         modelDir: this.#source.modelDir ?? "",
         dummySeed: this.#source.modelDir === null ? this.#options.dummySeed : null,
         kernelPackages: kernelPackagesOf(spec),
-        chooseNumBlocks: (sized) => this.#chooseNumBlocks(sized),
+        chooseNumBlocks: (ranks) => this.#chooseNumBlocks(replicaId, ranks),
         leaseMs: engine.leaseMs,
         stallMs: engine.stallMs,
       },
       clock,
       log,
     );
-    replica.onChange = () => void this.#replicaChanged();
-    return replica;
+    const served = new ServedReplica({
+      replica,
+      placement: this.#placementOptions(),
+      description: this.#source.description,
+      maxWaiting: scheduler.maxWaiting,
+      recoveryTimeoutMs: this.#options.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS,
+      metrics: this.#metrics.ofReplica(replicaId),
+      clock,
+      log,
+    });
+    replica.onChange = () => void this.#replicaChanged(served);
+    replica.onProgress = () => this.#notify();
+    replica.onEvent = (event) => this.#happened(replica, event);
+    this.#router.add(served);
+    return served;
+  }
+
+  #placementOptions(): ConstructorParameters<typeof ServedReplica>[0]["placement"] {
+    const { dequantize } = this.#options.spec.spec.engine;
+    const cost = costOf(this.#source.description, this.#plan, TYPICAL_RANK, { dequantize, seqLen: USUAL_SEQ_LEN });
+    return {
+      placements: placementsOf(this.#plan),
+      predictMs: (placement, numTokens) => predictStep(cost, placement, numTokens).totalMs,
+    };
   }
 
   #programOf(rank: number): RankProgram {
@@ -253,116 +351,143 @@ export class Coordinator {
     });
   }
 
-  #chooseNumBlocks(sized: v1.Sized.$Properties[]): number {
+  #chooseNumBlocks(replicaId: number, ranks: SizedRank[]): number {
     const request = limitsRequestOf(this.#options.spec);
-    const choices = sized.map((rank) =>
-      chooseLimits(this.#provisional, request, this.#source.description, deviceBytes(rank)),
-    );
-    this.#chosen = choices.reduce((least, choice) =>
-      choice.limits.numBlocks < least.limits.numBlocks ? choice : least,
-    );
-    for (const { name, value, why } of this.#chosen.choices)
-      this.#options.log.info({ [name]: value, why }, "limit chosen");
-    return this.#chosen.limits.numBlocks;
+    const bytes = ranks.map(({ hostId, sized }) => ({
+      hostId,
+      memoryBytes: sized.memory_bytes ?? 0,
+      weightsBytes: sized.weights_bytes ?? 0,
+      workspaceBytes: sized.workspace_bytes ?? 0,
+      kvBlockBytes: sized.kv_block_bytes ?? 0,
+    }));
+    const chosen = chooseReplicaLimits(this.#provisional, request, this.#source.description, bytes);
+    this.#checkLength(replicaId, chosen);
+    this.#chosen.set(replicaId, chosen);
+    for (const { name, value, why } of chosen.choices) {
+      this.#options.log.info({ replicaId, [name]: value, why }, "limit chosen");
+    }
+    return chosen.limits.numBlocks;
+  }
+
+  /** Whatever the API accepts every replica must be able to run. */
+  #checkLength(replicaId: number, { limits }: ChosenLimits): void {
+    for (const [otherId, other] of this.#chosen) {
+      if (limits.maxSeqLen >= other.limits.maxSeqLen) continue;
+      const message =
+        `replica ${replicaId} has KV blocks for sequences of ${limits.maxSeqLen} tokens, replica ${otherId} serves ` +
+        `${other.limits.maxSeqLen}; set maxModelLen to what both can do`;
+      throw new MoesaicError("resource_exhausted", message);
+    }
   }
 
   #createLauncher(): WorkerLauncher {
     const { workerCommand, clock, log } = this.#options;
-    const launcher = new WorkerLauncher(() => workerCommand(this.grpcAddress), clock, log);
-    launcher.onGiveUp = (reason) => this.#replica.fail(reason);
+    const command = (worker: LaunchedWorker) =>
+      workerCommand(this.grpcAddress, { ...worker, joinToken: this.joinToken });
+    const launcher = new WorkerLauncher(command, clock, log);
+    launcher.onGiveUp = (worker, reason) => this.#gaveUp(worker, reason);
     return launcher;
+  }
+
+  /** One per seat of this machine, and the spares where every seat is of this machine. */
+  #localWorkers(): LaunchedWorker[] {
+    const { workers, spares } = this.#options.spec.spec;
+    const local = workers.filter(({ host }) => isLocalHost(host));
+    const launchIds = this.#requirements.flatMap(({ launchId }) => (launchId === null ? [] : [launchId]));
+    const cores = Math.max(1, Math.floor(availableParallelism() / Math.max(1, launchIds.length)));
+    const threads = local.flatMap(({ ranks, threads: asked }) =>
+      Array.from({ length: ranks }, () => (asked === "auto" ? cores : asked)),
+    );
+    const seated = launchIds.map((launchId, index) => ({ launchId, threads: threads[index]! }));
+    const numSpares = local.length === workers.length ? spares : 0;
+    const idle = Array.from({ length: numSpares }, () => ({ launchId: randomUUID(), threads: cores }));
+    return [...seated, ...idle];
   }
 
   // ---- reacting ----------------------------------------------------------------------------------------------------
 
-  async #replicaChanged(): Promise<void> {
-    const { state, reason } = this.#replica;
-    this.#executor.replicaChanged();
-    if (state === "failed") {
-      this.#launcher.stopRestarting();
-      this.#onFailed(new MoesaicError("failed_precondition", reason));
+  /** A worker that keeps dying ends its replica, unless somebody else has its seat: a spare is missed by nobody. */
+  #gaveUp({ launchId }: LaunchedWorker, reason: string): void {
+    for (const { replica } of this.#replicas) {
+      const seat = replica.seats.find(({ requirement }) => requirement.launchId === launchId);
+      if (seat !== undefined && seat.connection === null) return replica.fail(reason);
     }
-    if (state === "ready" && this.#serving === null) await this.#serve();
+    this.#options.log.warn({ reason }, "worker was given up; its seat is taken");
+  }
+
+  #happened(replica: Replica, event: ReplicaEvent): void {
+    const { replicaId, epoch, seats } = replica;
+    const where = { replicaId, epoch };
+    if (event.name === "rank_lost") {
+      const { launchId, ...fields } = event;
+      if (launchId !== "") this.#launcher.rankLost(launchId);
+      this.#bus.tell({ ...fields, hostId: event.hostId || "unknown", ...where, code: "unavailable" });
+    } else if (event.name === "rank_attached") {
+      this.#bus.tell({ ...event, hostId: event.hostId || "unknown", ...where });
+    } else if (event.name === "replica_ready") this.#bus.tell({ ...event, ...where, worldSize: seats.length });
+    else this.#bus.tell({ ...event, ...where, code: "unavailable" });
+  }
+
+  async #replicaChanged(served: ServedReplica): Promise<void> {
+    served.replicaChanged();
+    const states = this.#replicas.map(({ replica }) => replica.state);
+    if (states.every((state) => state === "failed")) {
+      this.#launcher.stopRestarting();
+      this.#onFailed(new MoesaicError("failed_precondition", served.reason));
+    }
+    if (served.replica.state === "ready" && !served.isServing) await this.#serve(served);
     this.#health.setStatus("", this.#notReadyReason() === null ? "SERVING" : "NOT_SERVING");
     this.#notify();
   }
 
-  async #serve(): Promise<void> {
-    const { clock, log, spec } = this.#options;
-    const limits = this.#chosen!;
-    const scheduler = new Scheduler(this.#schedulerConfig(limits), log);
-    const loop = new EngineLoop(scheduler, this.#executor, this.#metrics, clock, log);
+  async #serve(served: ServedReplica): Promise<void> {
+    const limits = this.#chosen.get(served.replicaId)!;
+    served.serve(limits, (orphans, error) => this.#router.adopt(orphans, error));
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    const { clock, spec } = this.#options;
     try {
       const { description, modelDir } = this.#source;
       const model = await openServedModel(spec.spec.servedModelName, description, modelDir, limits.limits.maxSeqLen);
-      const inference = new InferenceService(model, loop, this.#metrics, randomIds, clock);
-      this.#serving = { scheduler, loop, inference, limits };
+      this.#inference = new InferenceService(model, this.#router, this.#metrics, randomIds, clock);
     } catch (caught) {
-      return this.#replica.fail(MoesaicError.from(caught).describe());
+      for (const { replica } of this.#replicas) replica.fail(MoesaicError.from(caught).describe());
+      return;
     }
-    void loop.run();
     this.#onReady();
-  }
-
-  #schedulerConfig({ limits }: ChosenLimits): ConstructorParameters<typeof Scheduler>[0] {
-    const { description } = this.#source;
-    return {
-      vocabSize: description.vocabSize,
-      maxSeqLen: limits.maxSeqLen,
-      blockSize: limits.blockSize,
-      numBlocks: limits.numBlocks,
-      kvGroups: kvGroupsOf(description),
-      maxBatchedTokens: limits.maxBatchedTokens,
-      maxSequences: limits.maxSequences,
-      maxLogitRows: Math.min(limits.maxSequences, limits.maxBatchedTokens),
-      maxWaiting: this.#options.spec.spec.scheduler.maxWaiting,
-    };
   }
 
   // ---- status ------------------------------------------------------------------------------------------------------
 
   #state(): string {
     if (this.#isDraining) return "draining";
-    if (this.#replica.state === "failed") return "failed";
-    return this.#serving !== null && this.#replica.state === "ready" ? "ready" : "starting";
+    if (this.#isStandby) return "standby";
+    if (this.#replicas.every(({ replica }) => replica.state === "failed")) return "failed";
+    if (this.#inference === null) return "starting";
+    const lanes = this.#replicas.map(({ availability }) => availability);
+    if (lanes.includes("ready")) return "ready";
+    return lanes.includes("recovering") ? "recovering" : "starting";
   }
 
   #notReadyReason(): string | null {
     const state = this.#state();
     if (state === "ready") return null;
-    return state === "draining" ? "the cluster is draining" : this.#replica.reason || "the model is being opened";
+    if (state === "draining") return "the cluster is draining";
+    if (state === "standby") return "another coordinator of this cluster holds the lease; this one is on standby";
+    return this.#replicaReasons() || "the model is being opened";
   }
 
-  #replicaStatus(): v1.ReplicaStatus.$Properties {
-    const { epoch, state, seats } = this.#replica;
-    const status: v1.ReplicaStatus.$Properties = { replica_id: 0, epoch, state, ranks: seats.map(rankStatus) };
-    if (this.#serving !== null) status.scheduler = this.#schedulerStatus(this.#serving);
-    return status;
+  #replicaReasons(): string {
+    const missing = this.#replicas.filter(({ reason }) => reason !== "");
+    if (this.#replicas.length === 1) return missing[0]?.reason ?? "";
+    return missing.map(({ replicaId, reason }) => `replica ${replicaId}: ${reason}`).join("; ");
   }
 
-  #schedulerStatus({ scheduler, limits }: Serving): v1.SchedulerStatus.$Properties {
-    const stats = scheduler.stats();
-    const { totals } = this.#metrics;
-    const { maxBatchedTokens, maxSequences, maxSeqLen, blockSize, numBlocks } = limits.limits;
-    return {
-      num_running: stats.numRunning,
-      num_waiting: stats.numWaiting,
-      num_blocks: numBlocks,
-      num_free_blocks: stats.numBlocksFree,
-      kv_groups: kvGroupsOf(this.#source.description).map(({ kind, window }) => ({
-        group: kind,
-        num_used_blocks: stats.numBlocksUsed[kind],
-        window,
-      })),
-      num_steps: totals.numSteps,
-      num_preemptions: stats.numPreemptions,
-      num_prompt_tokens: totals.numPromptTokens,
-      num_output_tokens: totals.numOutputTokens,
-      max_batched_tokens: maxBatchedTokens,
-      max_sequences: maxSequences,
-      max_model_len: maxSeqLen,
-      block_size: blockSize,
-    };
+  #servedStats(): { replicaId: number; stats: NonNullable<ReturnType<ServedReplica["stats"]>> }[] {
+    return this.#replicas.flatMap((replica) => {
+      const stats = replica.stats();
+      return stats === null ? [] : [{ replicaId: replica.replicaId, stats }];
+    });
   }
 
   #notify(): void {
@@ -370,11 +495,19 @@ export class Coordinator {
   }
 }
 
-function deviceBytes(sized: v1.Sized.$Properties): DeviceBytes {
-  return {
-    memoryBytes: sized.memory_bytes ?? 0,
-    weightsBytes: sized.weights_bytes ?? 0,
-    workspaceBytes: sized.workspace_bytes ?? 0,
-    kvBlockBytes: sized.kv_block_bytes ?? 0,
-  };
+function requirementsOf({ host, device, ranks }: WorkerSpec): SeatRequirement[] {
+  return Array.from({ length: ranks }, () => ({
+    host: isLocalHost(host) ? hostname() : host === ANY_HOST ? null : host,
+    device: device === "auto" ? null : device,
+    launchId: isLocalHost(host) ? randomUUID() : null,
+  }));
+}
+
+function isLocalHost(host: string): boolean {
+  return LOCAL_HOSTS.includes(host) || host === hostname();
+}
+
+/** An address of all interfaces is no address to dial. */
+function reachableAddress(address: string): string {
+  return address.replace(/^(0\.0\.0\.0|\[::\])(?=:\d+$)/, hostname());
 }

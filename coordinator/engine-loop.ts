@@ -12,6 +12,8 @@ export interface StepExecutor {
   step(plan: StepPlan): Promise<StepResult>;
   /** Resolves with the epoch of a world that can run steps. @throws MoesaicError when there will be none */
   whenReady(): Promise<number>;
+  /** Why it cannot run steps now, where that is known. */
+  readonly reason?: string;
 }
 
 /** What the loop counts as it goes; `metrics.ts` shows it. */
@@ -19,49 +21,82 @@ export interface StepObserver {
   stepFinished(facts: { plan: StepPlan; result: StepResult; durationMs: number }): void;
 }
 
+export type OutputListener = (output: SequenceOutput) => void;
+
+/** Where sequences are run: one engine loop, or a router before several. */
+export interface SequenceRunner {
+  /**
+   * Adds a sequence; its outputs, the last one with its finish reason, go to `listener`.
+   * @throws MoesaicError invalid_argument, resource_exhausted (queue full), unavailable (draining, not ready or failed)
+   */
+  submit(spec: SequenceSpec, listener: OutputListener): void;
+  /** Ends a sequence at the next step; one that has ended already is left alone. */
+  abort(seqId: number, finish?: FinishReason): void;
+}
+
+/** A sequence that runs, with all that another loop needs to run it on. */
+export interface LiveSequence {
+  spec: SequenceSpec;
+  listener: OutputListener;
+  outputTokenIds: number[];
+}
+
 /**
  * The heart of the coordinator: schedule, dispatch, apply, deliver, again. One step is in flight at a time; new sequences
  * and aborts wait in the scheduler for the next. When the ranks are lost, sequences go back to waiting with their tokens
- * and run on in the next epoch: a client sees a pause, no repeated and no missing token.
+ * and run on in the next epoch: a client sees a pause, no repeated and no missing token. A pause longer than
+ * `recoveryTimeoutMs` ends them.
  */
-export class EngineLoop {
+export class EngineLoop implements SequenceRunner {
+  /** No world will come again. Takes the sequences that another loop can run on; the default ends them. */
+  onFailed: (orphans: LiveSequence[], error: MoesaicError) => void = (orphans, error) => endAll(orphans, error);
+  /** Tokens of all sequences that have not ended, prompts and outputs together: how much there is to do. */
+  numLiveTokens = 0;
   readonly #scheduler: Scheduler;
   readonly #executor: StepExecutor;
   readonly #observer: StepObserver;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #listeners = new Map<number, (output: SequenceOutput) => void>();
+  readonly #recoveryTimeoutMs: number;
+  readonly #live = new Map<number, LiveSequence>();
   #isPoked = false;
   #wake: () => void = () => {};
   #idleListeners: (() => void)[] = [];
   #isDraining = false;
   #isStopped = false;
+  /** There is no world now: nothing that ends waits for a step. */
+  #isRecovering = false;
   #failure: MoesaicError | null = null;
   #epoch = 1;
 
-  constructor(scheduler: Scheduler, executor: StepExecutor, observer: StepObserver, clock: Clock, log: Logger) {
+  constructor(
+    scheduler: Scheduler,
+    executor: StepExecutor,
+    observer: StepObserver,
+    clock: Clock,
+    log: Logger,
+    recoveryTimeoutMs = 30_000,
+  ) {
     this.#scheduler = scheduler;
     this.#executor = executor;
     this.#observer = observer;
     this.#clock = clock;
     this.#log = log;
+    this.#recoveryTimeoutMs = recoveryTimeoutMs;
   }
 
-  /**
-   * Adds a sequence; its outputs, the last one with its finish reason, go to `listener`.
-   * @throws MoesaicError invalid_argument, resource_exhausted (queue full), unavailable (draining or failed)
-   */
-  submit(spec: SequenceSpec, listener: (output: SequenceOutput) => void): void {
+  submit(spec: SequenceSpec, listener: OutputListener): void {
     if (this.#failure !== null) throw this.#failure;
     if (this.#isDraining) throw new MoesaicError("unavailable", "the cluster is draining and accepts nothing new");
     this.#scheduler.add(spec, this.#clock.nowMs());
-    this.#listeners.set(spec.seqId, listener);
+    const outputTokenIds = [...(spec.outputTokenIds ?? [])];
+    this.#live.set(spec.seqId, { spec, listener, outputTokenIds });
+    this.numLiveTokens += spec.promptTokenIds.length + outputTokenIds.length;
     this.#poke();
   }
 
-  /** Ends a sequence at the next step; one that has ended already is left alone. */
   abort(seqId: number, finish: FinishReason = "abort"): void {
-    if (!this.#listeners.has(seqId)) return;
+    if (!this.#live.has(seqId)) return;
     this.#scheduler.abort(seqId, finish);
     this.#poke();
   }
@@ -70,9 +105,9 @@ export class EngineLoop {
   async run(): Promise<void> {
     while (!this.#isStopped) {
       try {
-        await this.#runEpoch(await this.#executor.whenReady());
+        await this.#runEpoch(await this.#recovered());
       } catch (caught) {
-        this.#fail(MoesaicError.from(caught));
+        if (!this.#isStopped) this.#fail(MoesaicError.from(caught));
         return;
       }
     }
@@ -82,13 +117,32 @@ export class EngineLoop {
   async drain(graceMs: number): Promise<void> {
     this.#isDraining = true;
     const cancelTimer = Number.isFinite(graceMs) ? this.#clock.setTimer(graceMs, () => this.#abortAll()) : () => {};
-    if (this.#listeners.size > 0) await new Promise<void>((resolve) => this.#idleListeners.push(resolve));
+    if (this.#live.size > 0) await new Promise<void>((resolve) => this.#idleListeners.push(resolve));
     cancelTimer();
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#poke();
+  }
+
+  /** Waits for a world; sequences do not wait longer than the recovery timeout, again and again. */
+  async #recovered(): Promise<number> {
+    let cancelTimer = () => {};
+    const watch = (): void => {
+      cancelTimer = this.#clock.setTimer(this.#recoveryTimeoutMs, () => {
+        this.#expire(`the ranks did not come back within ${this.#recoveryTimeoutMs} ms: ${this.#reason}`);
+        watch();
+      });
+    };
+    watch();
+    this.#isRecovering = true;
+    try {
+      return await this.#executor.whenReady();
+    } finally {
+      this.#isRecovering = false;
+      cancelTimer();
+    }
   }
 
   async #runEpoch(epoch: number): Promise<void> {
@@ -124,13 +178,28 @@ export class EngineLoop {
     return true;
   }
 
+  /** Sequences that were ended meanwhile are not known any more, and nobody listens to them. */
   #deliver(outputs: SequenceOutput[]): void {
     for (const output of outputs) {
-      const listener = this.#listeners.get(output.seqId);
-      if (output.finish !== undefined) this.#listeners.delete(output.seqId);
-      listener?.(output);
+      const sequence = this.#live.get(output.seqId);
+      if (sequence === undefined) continue;
+      if (output.tokenId !== undefined) {
+        sequence.outputTokenIds.push(output.tokenId);
+        this.numLiveTokens += 1;
+      }
+      if (output.finish !== undefined) this.#forget(sequence);
+      sequence.listener(output);
     }
-    if (this.#listeners.size === 0) for (const resolve of this.#idleListeners.splice(0)) resolve();
+    this.#tellIdle();
+  }
+
+  #forget({ spec, outputTokenIds }: LiveSequence): void {
+    this.#live.delete(spec.seqId);
+    this.numLiveTokens -= spec.promptTokenIds.length + outputTokenIds.length;
+  }
+
+  #tellIdle(): void {
+    if (this.#live.size === 0) for (const resolve of this.#idleListeners.splice(0)) resolve();
   }
 
   /** Remembers the poke too: one that comes while outputs are delivered must not be slept through. */
@@ -148,17 +217,52 @@ export class EngineLoop {
     this.#isPoked = false;
   }
 
+  get #reason(): string {
+    return this.#executor.reason ?? "they were lost";
+  }
+
   #abortAll(): void {
-    for (const seqId of this.#listeners.keys()) this.#scheduler.abort(seqId);
+    if (this.#isRecovering) return this.#expire(`the cluster drained while it had no ranks: ${this.#reason}`);
+    for (const seqId of this.#live.keys()) this.#scheduler.abort(seqId);
     this.#poke();
   }
 
-  /** No world will come again: everything that waits hears why. */
+  /** The ranks are not waited for any longer: whoever waits hears why, and the scheduler forgets them with the next world. */
+  #expire(text: string): void {
+    if (this.#live.size === 0) return;
+    this.#log.error({ numSeqs: this.#live.size, reason: this.#reason }, "sequences were given up");
+    for (const seqId of this.#live.keys()) this.#scheduler.abort(seqId);
+    // What is in flight would end with the next world only; the others have ended, unheard.
+    this.#scheduler.takeEnded();
+    endAll(this.#takeAll(), new MoesaicError("unavailable", text));
+  }
+
+  /** No world will come again. */
   #fail(error: MoesaicError): void {
     this.#failure = error;
     this.#log.error({ code: error.code, text: error.describe() }, "engine loop ended");
-    const seqIds = [...this.#listeners.keys()];
-    const nothing = { requestId: "", numPromptTokens: 0, numOutputTokens: 0, numCachedTokens: 0 };
-    this.#deliver(seqIds.map((seqId) => ({ ...nothing, seqId, finish: "error" as const, error })));
+    this.onFailed(this.#takeAll(), error);
+  }
+
+  #takeAll(): LiveSequence[] {
+    const all = [...this.#live.values()];
+    for (const sequence of all) this.#forget(sequence);
+    this.#tellIdle();
+    return all;
+  }
+}
+
+/** Ends sequences that no loop runs any more, with an error. */
+export function endAll(sequences: readonly LiveSequence[], error: MoesaicError): void {
+  for (const { spec, listener, outputTokenIds } of sequences) {
+    listener({
+      seqId: spec.seqId,
+      requestId: spec.requestId,
+      numPromptTokens: spec.promptTokenIds.length,
+      numOutputTokens: outputTokenIds.length,
+      numCachedTokens: 0,
+      finish: "error",
+      error,
+    });
   }
 }

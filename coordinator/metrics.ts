@@ -1,24 +1,33 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../proto/step.js";
+import { OUTPUT_SAMPLE, type StepPlan } from "../proto/step.js";
 import type { RequestObserver } from "./api/generation.js";
 import type { StepObserver } from "./engine-loop.js";
 import type { SchedulerStats } from "./scheduler/scheduler.js";
 
 const LATENCY_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
-/** Totals since the coordinator started, for `status`. */
+/** Totals of a replica since the coordinator started, for `status`. */
 export interface Totals {
   numSteps: number;
+  /** Of the sequences that have ended. */
   numPromptTokens: number;
   numOutputTokens: number;
 }
+
+/** The steps and sequences of one replica. */
+export interface ReplicaMetrics extends StepObserver {
+  readonly totals: Readonly<Totals>;
+  sequenceEnded(numPromptTokens: number): void;
+}
+
+type StepFacts = Parameters<StepObserver["stepFinished"]>[0];
 
 /**
  * The Prometheus metrics of one coordinator, by the names of the vocabulary. What is a state is read from the scheduler
  * when somebody looks, so that it is never stale.
  */
-export class Metrics implements StepObserver, RequestObserver {
-  readonly totals: Totals = { numSteps: 0, numPromptTokens: 0, numOutputTokens: 0 };
+export class Metrics implements RequestObserver {
+  readonly #ofReplica = new Map<number, ReplicaMetrics>();
   readonly #registry = new Registry();
   readonly #firstToken = this.#histogram("moesaic_time_to_first_token_seconds", "request received to first token");
   readonly #requestLatency = this.#histogram("moesaic_request_latency_seconds", "request received to last token");
@@ -26,10 +35,12 @@ export class Metrics implements StepObserver, RequestObserver {
     "moesaic_inter_token_latency_seconds",
     "gap between two tokens of a sequence",
   );
-  readonly #step = this.#histogram("moesaic_step_seconds", "step plan sent to step result received");
-  readonly #engineStep = this.#histogram("moesaic_engine_step_seconds", "the part of a step inside the engine");
-  readonly #promptTokens = this.#counter("moesaic_prompt_tokens_total", "prompt tokens of finished requests");
-  readonly #outputTokens = this.#counter("moesaic_output_tokens_total", "tokens sampled");
+  readonly #step = this.#histogram("moesaic_step_seconds", "step plan sent to step result received", ["replica"]);
+  readonly #engineStep = this.#histogram("moesaic_engine_step_seconds", "the part of a step inside the engine", [
+    "replica",
+  ]);
+  readonly #promptTokens = this.#counter("moesaic_prompt_tokens_total", "prompt tokens of finished requests", []);
+  readonly #outputTokens = this.#counter("moesaic_output_tokens_total", "tokens sampled", ["replica"]);
   readonly #requests = new Counter({
     name: "moesaic_requests_total",
     help: "choices that ended, by finish reason",
@@ -37,23 +48,48 @@ export class Metrics implements StepObserver, RequestObserver {
     registers: [this.#registry],
   });
 
-  /** @param stats of the scheduler, or null while there is none */
-  constructor(stats: () => SchedulerStats | null) {
-    this.#gauge("moesaic_kv_blocks_used", "KV blocks owned by sequences", ["group"], (gauge) => {
-      const used = stats()?.numBlocksUsed ?? { full: 0, sliding: 0 };
-      gauge.set({ group: "full" }, used.full);
-      gauge.set({ group: "sliding" }, used.sliding);
+  /** @param replicas those that serve, with their schedulers' stats */
+  constructor(replicas: () => { replicaId: number; stats: SchedulerStats }[]) {
+    const each = (set: (replica: string, stats: SchedulerStats) => void) => {
+      for (const { replicaId, stats } of replicas()) set(String(replicaId), stats);
+    };
+    // Summed over replicas: who watches one replica's pool reads `status`.
+    this.#gauge("moesaic_kv_blocks_used", "KV blocks owned by sequences, of all replicas", ["group"], (gauge) => {
+      const used = replicas().map(({ stats }) => stats.numBlocksUsed);
+      for (const group of ["full", "sliding"] as const) {
+        gauge.set(
+          { group },
+          used.reduce((sum, blocks) => sum + blocks[group], 0),
+        );
+      }
     });
-    this.#gauge("moesaic_kv_blocks_total", "KV blocks of the pool", [], (gauge) =>
-      gauge.set(stats()?.numBlocksTotal ?? 0),
+    this.#gauge("moesaic_kv_blocks_total", "KV blocks of the pool", ["replica"], (gauge) =>
+      each((replica, { numBlocksTotal }) => gauge.set({ replica }, numBlocksTotal)),
     );
-    this.#gauge("moesaic_sequences", "sequences, by queue", ["queue"], (gauge) => {
-      gauge.set({ queue: "running" }, stats()?.numRunning ?? 0);
-      gauge.set({ queue: "waiting" }, stats()?.numWaiting ?? 0);
-    });
-    this.#gauge("moesaic_preemptions", "sequences preempted since the start", [], (gauge) =>
-      gauge.set(stats()?.numPreemptions ?? 0),
+    this.#gauge("moesaic_sequences", "sequences, by queue", ["queue", "replica"], (gauge) =>
+      each((replica, { numRunning, numWaiting }) => {
+        gauge.set({ queue: "running", replica }, numRunning);
+        gauge.set({ queue: "waiting", replica }, numWaiting);
+      }),
     );
+    this.#gauge("moesaic_preemptions", "sequences preempted since the start", ["replica"], (gauge) =>
+      each((replica, { numPreemptions }) => gauge.set({ replica }, numPreemptions)),
+    );
+  }
+
+  /** What is counted of one replica's steps. */
+  ofReplica(replicaId: number): ReplicaMetrics {
+    const known = this.#ofReplica.get(replicaId);
+    if (known !== undefined) return known;
+    const totals: Totals = { numSteps: 0, numPromptTokens: 0, numOutputTokens: 0 };
+    const replica = String(replicaId);
+    const made: ReplicaMetrics = {
+      totals,
+      stepFinished: (facts) => this.#stepFinished(replica, totals, facts),
+      sequenceEnded: (numPromptTokens) => void (totals.numPromptTokens += numPromptTokens),
+    };
+    this.#ofReplica.set(replicaId, made);
+    return made;
   }
 
   /** The text format that Prometheus scrapes. */
@@ -65,13 +101,13 @@ export class Metrics implements StepObserver, RequestObserver {
     return this.#registry.contentType;
   }
 
-  stepFinished({ plan, result, durationMs }: { plan: StepPlan; result: StepResult; durationMs: number }): void {
+  #stepFinished(replica: string, totals: Totals, { plan, result, durationMs }: StepFacts): void {
     const numSampled = result.tokenIds.length;
-    this.totals.numSteps += 1;
-    this.totals.numOutputTokens += numSampled;
-    this.#step.observe(durationMs / 1_000);
-    this.#engineStep.observe(result.engineUs / 1e6);
-    this.#outputTokens.inc(numSampled);
+    totals.numSteps += 1;
+    totals.numOutputTokens += numSampled;
+    this.#step.observe({ replica }, durationMs / 1_000);
+    this.#engineStep.observe({ replica }, result.engineUs / 1e6);
+    this.#outputTokens.inc({ replica }, numSampled);
     for (let decode = numDecodes(plan); decode > 0; decode -= 1) this.#tokenLatency.observe(durationMs / 1_000);
   }
 
@@ -80,18 +116,17 @@ export class Metrics implements StepObserver, RequestObserver {
   }
 
   finished(finish: { reason: string; numPromptTokens: number; totalMs: number }): void {
-    this.totals.numPromptTokens += finish.numPromptTokens;
     this.#promptTokens.inc(finish.numPromptTokens);
     this.#requestLatency.observe(finish.totalMs / 1_000);
     this.#requests.inc({ finish_reason: finish.reason });
   }
 
-  #histogram(name: string, help: string): Histogram {
-    return new Histogram({ name, help, buckets: LATENCY_BUCKETS_SECONDS, registers: [this.#registry] });
+  #histogram(name: string, help: string, labelNames: string[] = []): Histogram {
+    return new Histogram({ name, help, labelNames, buckets: LATENCY_BUCKETS_SECONDS, registers: [this.#registry] });
   }
 
-  #counter(name: string, help: string): Counter {
-    return new Counter({ name, help, registers: [this.#registry] });
+  #counter(name: string, help: string, labelNames: string[]): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] });
   }
 
   #gauge(name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void {

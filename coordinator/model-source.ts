@@ -36,14 +36,22 @@ export async function openModelSource({ spec }: ClusterSpec, baseDir: string): P
   return { description: describeModel(config, place), modelDir };
 }
 
-/** The spec's plan with every choice made, for as many ranks as its workers have. */
+/**
+ * The spec's plan with every choice made, for the ranks of one replica: its part of all the workers' ranks.
+ * @throws MoesaicError invalid_argument when the ranks cannot be shared out evenly
+ */
 export async function resolveSpecPlan(
   cluster: ClusterSpec,
   baseDir: string,
   model: ModelDescription,
 ): Promise<ResolvedPlan> {
-  const numRanks = cluster.spec.workers.reduce((sum, worker) => sum + worker.ranks, 0);
-  return resolvePlan(await readPlan(cluster, baseDir), model, numRanks);
+  const { workers, replicas } = cluster.spec;
+  const numRanks = workers.reduce((sum, worker) => sum + worker.ranks, 0);
+  if (numRanks % replicas !== 0) {
+    const message = `${replicas} replicas cannot share ${numRanks} ranks of the workers evenly; change one of the two`;
+    throw new MoesaicError("invalid_argument", message, { place: cluster.placeOf(["spec", "replicas"]) });
+  }
+  return resolvePlan(await readPlan(cluster, baseDir), model, numRanks / replicas);
 }
 
 async function readPlan({ spec }: ClusterSpec, baseDir: string): Promise<"auto" | ShardingPlan> {

@@ -39,7 +39,10 @@ export type Client<S> = {
 };
 
 type ClientMethod<M extends MethodInfo> = M["requestStream"] extends true
-  ? (options?: grpc.CallOptions) => grpc.ClientDuplexStream<Input<M["requestType"]>, Output<M["responseType"]>>
+  ? (
+      options?: grpc.CallOptions,
+      metadata?: grpc.Metadata,
+    ) => grpc.ClientDuplexStream<Input<M["requestType"]>, Output<M["responseType"]>>
   : M["responseStream"] extends true
     ? (
         request: Input<M["requestType"]>,
@@ -106,8 +109,8 @@ function asBuffer(bytes: Uint8Array): Buffer {
 function clientMethod(channel: grpc.Client, info: MethodInfo): unknown {
   const { path, requestStream, responseStream, requestSerialize, responseDeserialize } = methodDefinition(info);
   if (requestStream) {
-    return (options: grpc.CallOptions = {}) =>
-      channel.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new grpc.Metadata(), options);
+    return (options: grpc.CallOptions = {}, metadata = new grpc.Metadata()) =>
+      channel.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, options);
   }
   if (responseStream) {
     return (request: object, options: grpc.CallOptions = {}, metadata = new grpc.Metadata()) =>

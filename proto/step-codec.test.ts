@@ -8,6 +8,7 @@ const PLAN: StepPlan = {
   epoch: 3,
   stepId: 12,
   numGrantedSteps: 0,
+  tokenPlacement: "replicated",
   tokenIds: Int32Array.of(5, -1, 7),
   positions: Int32Array.of(0, 9, 1),
   seqRows: Int32Array.of(2, 0),

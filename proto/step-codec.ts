@@ -2,7 +2,7 @@
 import { endianness } from "node:os";
 import { MoesaicError, assert } from "./errors.js";
 import { v1 } from "./messages.js";
-import type { NewRow, RowSampling, StepPlan, StepResult } from "./step.js";
+import type { NewRow, RowSampling, StepPlan, StepResult, TokenPlacement } from "./step.js";
 
 assert(endianness() === "LE", "columns are little-endian and are not swapped: a big-endian host cannot run");
 
@@ -20,6 +20,7 @@ export function encodeStepPlan(plan: StepPlan): v1.StepPlanColumns.$Properties {
     new_rows: plan.newRows.map(encodeNewRow),
     block_deltas: plan.blockDeltas.map(toBytes),
     finished_rows: toBytes(plan.finishedRows),
+    token_placement: plan.tokenPlacement,
   };
 }
 
@@ -29,6 +30,7 @@ export function decodeStepPlan(columns: v1.StepPlanColumns.$Properties): StepPla
     epoch: columns.epoch ?? 0,
     stepId: columns.step_id ?? 0,
     numGrantedSteps: columns.num_granted_steps ?? 0,
+    tokenPlacement: decodePlacement(columns.token_placement),
     tokenIds: toInt32(columns.token_ids, "token_ids"),
     positions: toInt32(columns.positions, "positions"),
     seqRows: toInt32(columns.seq_rows, "seq_rows"),
@@ -72,6 +74,13 @@ export function decodeStepResult(columns: v1.StepResultColumns.$Properties): Ste
     logits: toFloat32(columns.logits, "logits"),
     engineUs: columns.engine_us ?? 0,
   };
+}
+
+/** Absent is what a coordinator of before sends, and it meant one rank. */
+function decodePlacement(placement: string | null | undefined): TokenPlacement {
+  if (placement === "replicated" || placement === "sharded") return placement;
+  if (placement === "" || placement === null || placement === undefined) return "replicated";
+  throw new MoesaicError("invalid_argument", `token_placement: wanted replicated or sharded, got ${placement}`);
 }
 
 function encodeNewRow(row: NewRow): v1.NewRowMessage.$Properties {

@@ -8,6 +8,8 @@ export interface StepPlan {
   stepId: number;
   /** Further decode steps that the ranks may run without a new plan. 0: none. */
   numGrantedSteps: number;
+  /** Which ranks hold this step's hidden states. */
+  tokenPlacement: TokenPlacement;
 
   /** (numTokens) token id, or LAST_SAMPLED: the token that row sampled last. */
   tokenIds: Int32Array;
@@ -33,6 +35,9 @@ export interface StepPlan {
   /** Rows that ended since the last plan; the engine forgets them before the step. */
   finishedRows: Int32Array;
 }
+
+/** replicated: every rank holds every token's hidden states; sharded: each token has one owner. */
+export type TokenPlacement = "replicated" | "sharded";
 
 export const LAST_SAMPLED = -1;
 /** Nothing: a chunk of a prefill that is not its last. */

@@ -45,6 +45,7 @@ function plan(stepId: number, position: number, tokenIds: number[], fields: Part
     epoch: 1,
     stepId,
     numGrantedSteps: 0,
+    tokenPlacement: "replicated",
     tokenIds: Int32Array.from(tokenIds),
     positions: Int32Array.from(tokenIds, (_, i) => position + i),
     seqRows: Int32Array.of(0),

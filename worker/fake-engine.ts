@@ -14,7 +14,7 @@ import {
 } from "../proto/step.js";
 import { assert, MoesaicError } from "../proto/errors.js";
 import type { KvGroup, ProgramLimits } from "../plans/rank-program.js";
-import type { Engine } from "./engine.js";
+import type { CollectiveCount, Engine } from "./engine.js";
 
 export interface FakeEngineOptions {
   epoch: number;
@@ -71,6 +71,23 @@ export class FakeEngine implements Engine {
 
   progress(): { counter: number; stepId: number; op: string } {
     return { counter: this.#numSteps, stepId: this.#stepId, op: "fake" };
+  }
+
+  /** Alone there is no lead to follow; `FakeWorld` joins engines. */
+  followLead(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  endEpoch(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  abort(): void {
+    this.#isClosed = true;
+  }
+
+  collectives(): CollectiveCount[] {
+    return [];
   }
 
   close(): void {

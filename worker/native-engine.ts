@@ -1,15 +1,35 @@
-import type { EngineHandle, EngineOptions, LoadReport, ProgramDescription } from "../native/binding.js";
+import type {
+  DataPlaneHandle,
+  EngineHandle,
+  EngineOptions,
+  LoadReport,
+  ProgramDescription,
+} from "../native/binding.js";
 import { native, packagePath } from "../native/index.js";
 import type { RankProgram } from "../plans/rank-program.js";
+import { assert } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
 import type { StepPlan, StepResult } from "../proto/step.js";
 import { openCheckpoint } from "./checkpoint/checkpoint.js";
 import { planLoad } from "./checkpoint/load-plan.js";
-import type { Engine, EngineFactory, EngineSetup, LoadOutcome } from "./engine.js";
+import type {
+  CollectiveCount,
+  DataPlane,
+  Engine,
+  EngineFactory,
+  EngineSetup,
+  LoadObserver,
+  LoadOutcome,
+  World,
+} from "./engine.js";
+
+/** Longest wait for a peer, to connect or inside a collective, milliseconds: peers open their engines at their own pace. */
+const PEER_DEADLINE_MS = 30_000;
 
 /** Engines that compute: the native addon on this machine's CPU. */
 export class NativeEngineFactory implements EngineFactory {
   readonly #numThreads: number;
+  #dataPlane: DataPlaneHandle | null = null;
 
   constructor(numThreads: number) {
     this.#numThreads = numThreads;
@@ -28,6 +48,12 @@ export class NativeEngineFactory implements EngineFactory {
     };
   }
 
+  openDataPlane(host: string): DataPlane {
+    const handle = native.listenDataPlane(`${host}:0`);
+    this.#dataPlane = handle;
+    return { addresses: native.dataPlaneAddresses(handle), close: () => native.closeDataPlane(handle) };
+  }
+
   describe(program: RankProgram, setup: EngineSetup): ProgramDescription {
     return native.describeProgram(program, this.#options(setup));
   }
@@ -35,15 +61,22 @@ export class NativeEngineFactory implements EngineFactory {
   async load(
     program: RankProgram,
     setup: EngineSetup,
-    onProgress: (bytesDone: number, bytesPlanned: number) => void,
+    world: World | null,
+    observer: LoadObserver,
     signal: AbortSignal,
   ): Promise<LoadOutcome> {
     const handle = native.openEngine(program, this.#options(setup));
     const engine = new NativeEngine(handle);
-    const cancel = () => engine.close();
+    // Closing waits for what runs, so what waits for a peer has to be told first.
+    const cancel = () => {
+      engine.abort("the load was cancelled");
+      engine.close();
+    };
     signal.addEventListener("abort", cancel, { once: true });
+    observer.opened(engine);
     try {
-      const report = await this.#fill(handle, program, setup, onProgress);
+      if (world !== null) await this.#connect(handle, world);
+      const report = await this.#fill(handle, program, setup, ranksOfHost(program, world), observer);
       return { engine, bytesRead: report.bytesRead, loadMs: report.totalMs };
     } catch (error) {
       engine.close();
@@ -53,20 +86,32 @@ export class NativeEngineFactory implements EngineFactory {
     }
   }
 
+  #connect(handle: EngineHandle, { epoch, peers, key, transport }: World): Promise<void> {
+    assert(this.#dataPlane !== null, "a world of several ranks needs a data plane");
+    return native.connectEngine(handle, this.#dataPlane, {
+      epoch,
+      peers,
+      key,
+      deadlineMs: PEER_DEADLINE_MS,
+      transport,
+    });
+  }
+
   async #fill(
     handle: EngineHandle,
     program: RankProgram,
     setup: EngineSetup,
-    onProgress: (bytesDone: number, bytesPlanned: number) => void,
+    hostRanks: number[],
+    observer: LoadObserver,
   ): Promise<LoadReport> {
     if (setup.dummySeed !== null) {
       const { weightsBytes } = this.describe(program, setup);
-      return native.loadDummyWeights(handle, setup.dummySeed, (bytesDone) => onProgress(bytesDone, weightsBytes));
+      return native.loadDummyWeights(handle, setup.dummySeed, (done) => observer.progressed(done, weightsBytes));
     }
     const checkpoint = await openCheckpoint(setup.modelDir);
     try {
-      const plan = planLoad(program, checkpoint, this.describe(program, setup).weights);
-      const report = await native.loadWeights(handle, plan, (done) => onProgress(done, plan.bytesPlanned));
+      const plan = planLoad(program, checkpoint, this.describe(program, setup).weights, hostRanks);
+      const report = await native.loadWeights(handle, plan, (done) => observer.progressed(done, plan.bytesPlanned));
       await checkpoint.checkUnchanged();
       return report;
     } finally {
@@ -77,6 +122,14 @@ export class NativeEngineFactory implements EngineFactory {
   #options(setup: EngineSetup): EngineOptions {
     return { packages: setup.kernelPackages.map(packagePath), numThreads: this.#numThreads };
   }
+}
+
+/** Ranks that share this rank's disk cache, the own one included, ascending: they read finely cut rows for each other. */
+function ranksOfHost({ rank }: RankProgram, world: World | null): number[] {
+  const peers = world?.peers ?? [];
+  const own = peers.find((peer) => peer.rank === rank);
+  if (own === undefined) return [rank];
+  return peers.filter(({ hostId }) => hostId === own.hostId).map((peer) => peer.rank);
 }
 
 class NativeEngine implements Engine {
@@ -90,8 +143,24 @@ class NativeEngine implements Engine {
     return native.step(this.#handle, plan);
   }
 
+  followLead(): Promise<void> {
+    return native.followLead(this.#handle);
+  }
+
+  endEpoch(): Promise<void> {
+    return native.endEpoch(this.#handle);
+  }
+
+  abort(reason: string): void {
+    native.abortEngine(this.#handle, reason);
+  }
+
   progress(): { counter: number; stepId: number; op: string } {
     return native.progress(this.#handle);
+  }
+
+  collectives(): CollectiveCount[] {
+    return native.collectiveStats(this.#handle);
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
 import type { RequestContext } from "./request-context.js";
 import type { ContextHandlers } from "./server.js";
@@ -8,6 +9,8 @@ export interface ClusterControl {
   onStatus(listener: () => void): () => void;
   /** Finishes what runs and refuses what is new; the process leaves afterwards. @returns requests that were finished */
   requestDrain(): Promise<number>;
+  /** Lets one rank leave between two steps; its seat goes to a spare or to who comes next. @throws MoesaicError not_found */
+  drainRank(replicaId: number, rank: number): Promise<void>;
 }
 
 /** Shortest pause between two messages of Watch, milliseconds. */
@@ -17,8 +20,21 @@ export function clusterHandlers(control: ClusterControl): ContextHandlers<v1.Clu
   return {
     status: async () => control.status(),
     watch: (_request, context) => watch(control, context),
-    drain: async () => ({ num_finished: await control.requestDrain() }),
+    drain: (request) => drain(control, request),
   };
+}
+
+async function drain(control: ClusterControl, request: v1.DrainRequest): Promise<v1.DrainResponse.$Properties> {
+  const { rank, replica_id: replicaId } = request;
+  if (rank != null) {
+    await control.drainRank(replicaId ?? 0, rank);
+    return { num_finished: 0 };
+  }
+  if (replicaId == null) return { num_finished: await control.requestDrain() };
+  throw new MoesaicError(
+    "unimplemented",
+    "replica_id: draining one replica is not available yet; drain a rank of it, or the whole cluster",
+  );
 }
 
 async function* watch(control: ClusterControl, context: RequestContext): AsyncIterable<v1.StatusResponse.$Properties> {

@@ -1,7 +1,7 @@
 import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
-import type { EngineLoop } from "../engine-loop.js";
+import type { SequenceRunner } from "../engine-loop.js";
 import type { SequenceOutput } from "../scheduler/sequence-output.js";
 import type { FinishReason } from "../scheduler/sequence.js";
 import type { ChoiceText } from "./choice-text.js";
@@ -30,7 +30,7 @@ export interface RequestObserver {
 /** Runs one request: a sequence per choice, and the events of all of them in the order in which they happen. */
 export class Generation {
   readonly #request: PreparedRequest;
-  readonly #loop: EngineLoop;
+  readonly #loop: SequenceRunner;
   readonly #observer: RequestObserver;
   readonly #clock: Clock;
   readonly #maxModelLen: number;
@@ -41,7 +41,7 @@ export class Generation {
 
   constructor(
     request: PreparedRequest,
-    loop: EngineLoop,
+    loop: SequenceRunner,
     observer: RequestObserver,
     clock: Clock,
     maxModelLen: number,

@@ -2,7 +2,7 @@ import { randomInt, randomUUID } from "node:crypto";
 import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
-import type { EngineLoop } from "../engine-loop.js";
+import type { SequenceRunner } from "../engine-loop.js";
 import { parseChatInput } from "./chat-input.js";
 import { HarmonyText, noText, PlainText, type ChoiceText } from "./choice-text.js";
 import { Generation, type PreparedRequest, type RequestObserver } from "./generation.js";
@@ -31,13 +31,13 @@ export const randomIds: IdSource = {
 /** Requests as the API takes them: checked, turned into token ids, run, streamed. */
 export class InferenceService {
   readonly #model: ServedModel;
-  readonly #loop: EngineLoop;
+  readonly #loop: SequenceRunner;
   readonly #observer: RequestObserver;
   readonly #ids: IdSource;
   readonly #clock: Clock;
   #lastSeqId = 0;
 
-  constructor(model: ServedModel, loop: EngineLoop, observer: RequestObserver, ids: IdSource, clock: Clock) {
+  constructor(model: ServedModel, loop: SequenceRunner, observer: RequestObserver, ids: IdSource, clock: Clock) {
     this.#model = model;
     this.#loop = loop;
     this.#observer = observer;

@@ -1,6 +1,6 @@
 import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
-import type { EngineLoop } from "../engine-loop.js";
+import type { SequenceRunner } from "../engine-loop.js";
 import type { SequenceLogits, SequenceOutput } from "../scheduler/sequence-output.js";
 import type { SequenceSpec } from "../scheduler/sequence.js";
 import { EventQueue } from "./event-queue.js";
@@ -10,7 +10,7 @@ import type { RequestContext } from "./request-context.js";
 export async function* streamLogits(
   tokenIds: number[],
   seqId: number,
-  loop: EngineLoop,
+  loop: SequenceRunner,
   vocabSize: number,
   context: RequestContext,
 ): AsyncIterable<v1.LogitsEvent.$Properties> {

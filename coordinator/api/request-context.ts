@@ -1,6 +1,8 @@
 import type { Metadata } from "@grpc/grpc-js";
-import { MoesaicError } from "../../proto/errors.js";
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../proto/clock.js";
+import { MoesaicError } from "../../proto/errors.js";
+import { JOIN_TOKEN_KEY } from "../../proto/join-token.js";
 
 /** What a caller may do: use models, look at the cluster, steer it, be a rank of it. */
 export type Role = "user" | "operator" | "admin" | "rank";
@@ -48,6 +50,29 @@ export const trustLoopback: Authenticate = (peer) => {
   }
   return { identity: "local", tenant: "default", roles: new Set<Role>(["user", "operator", "admin", "rank"]) };
 };
+
+/** As `trustLoopback`, and whoever presents the cluster's join token may be a rank from anywhere, and nothing else. */
+export function loopbackOrJoinToken(joinToken: string): Authenticate {
+  return (peer, metadata) => {
+    if (isLoopback(peer)) return trustLoopback(peer, metadata);
+    const presented = metadata.get(JOIN_TOKEN_KEY)[0];
+    if (typeof presented === "string" && isEqual(presented, joinToken)) {
+      return { identity: `rank at ${peer}`, tenant: "default", roles: new Set<Role>(["rank"]) };
+    }
+    const what =
+      presented === undefined ? "presents no join token" : "presents a join token that is not this cluster's";
+    throw new MoesaicError(
+      "failed_precondition",
+      `a caller from ${peer} is not on loopback and ${what}; give its worker and \`moesaic up\` the same MOESAIC_JOIN_TOKEN`,
+    );
+  };
+}
+
+/** In constant time, whatever the lengths. */
+function isEqual(a: string, b: string): boolean {
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
 
 export interface CallFacts {
   method: string;

@@ -7,7 +7,7 @@ import { fromGrpcStatus } from "../../proto/grpc-status.js";
 import { silentLogger } from "../../proto/log.js";
 import { v1 } from "../../proto/messages.js";
 import { createClient, type Client } from "../../proto/rpc.js";
-import { createRequestContext, trustLoopback, type RequestContext } from "./request-context.js";
+import { createRequestContext, loopbackOrJoinToken, trustLoopback, type RequestContext } from "./request-context.js";
 import { ApiServer } from "./server.js";
 
 /** A real server and a real client on loopback; the handlers are the test's. */
@@ -123,6 +123,22 @@ describe("createRequestContext", () => {
         code: "failed_precondition",
       });
     }
+  });
+
+  it("lets who presents the join token be a rank from anywhere, and nothing else", () => {
+    const authenticate = loopbackOrJoinToken("secret");
+    const create = (method: string, token?: string) => {
+      const facts = call({ method, peer: "10.0.0.7:1" });
+      if (token !== undefined) facts.metadata.set("moesaic-join-token", token);
+      return createRequestContext(facts, authenticate, systemClock);
+    };
+    const attach = "/moesaic.v1.Rank/Attach";
+    assert.deepEqual([...create(attach, "secret").roles], ["rank"]);
+    const refused = (message: RegExp) => ({ code: "failed_precondition", message });
+    assert.throws(() => create(attach), refused(/presents no join token/));
+    assert.throws(() => create(attach, "guess"), refused(/not this cluster's/));
+    assert.throws(() => create("/moesaic.v1.Inference/Generate", "secret"), refused(/does not have the role user/));
+    assert.ok(createRequestContext(call({}), authenticate, systemClock).roles.has("admin"));
   });
 
   it("knows no deadline as Infinity", () => {

@@ -1,8 +1,9 @@
 import type { v1 } from "../../proto/messages.js";
+import type { Replica } from "./replica.js";
 import type { Seat } from "./seat.js";
 
 /** A seat as `status` shows it. */
-export function rankStatus(seat: Seat): v1.RankStatus.$Properties {
+export function rankStatus(seat: Seat, { transport }: Pick<Replica, "transport">): v1.RankStatus.$Properties {
   const { connection, ready, sized, progress } = seat;
   const hello = connection?.hello;
   return {
@@ -19,12 +20,19 @@ export function rankStatus(seat: Seat): v1.RankStatus.$Properties {
     },
     load_bytes_planned: seat.loadBytesPlanned,
     load_bytes_done: seat.loadBytesDone,
-    load_bytes_read: ready?.load_bytes_read ?? 0,
+    load_bytes_read: ready?.load_bytes_read ?? progress?.bytes_read ?? 0,
     load_ms: ready?.load_ms ?? 0,
+    load_percent: loadPercent(seat),
     kv_block_bytes: sized?.kv_block_bytes ?? 0,
-    collectives: [],
+    collectives: progress?.collectives ?? [],
     progress_counter: progress?.counter ?? 0,
     last_op: progress?.op ?? "",
     rss_bytes: progress?.rss_bytes ?? 0,
+    transport,
   };
+}
+
+function loadPercent({ ready, loadBytesDone, loadBytesPlanned }: Seat): number {
+  if (ready !== null) return 100;
+  return loadBytesPlanned === 0 ? 0 : Math.min(100, (100 * loadBytesDone) / loadBytesPlanned);
 }

@@ -1,19 +1,26 @@
 import { MoesaicError } from "../../proto/errors.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
 import type { StepExecutor } from "../engine-loop.js";
+import type { PlacementPolicy } from "./placement.js";
 import type { Replica } from "./replica.js";
 
-/** A replica as the engine loop runs steps on it. */
+/** A replica as the engine loop runs steps on it: chooses each step's token placement and learns from its time. */
 export class ReplicaExecutor implements StepExecutor {
   readonly #replica: Replica;
+  readonly #placement: PlacementPolicy;
   #waiting: { resolve: (epoch: number) => void; reject: (error: MoesaicError) => void }[] = [];
 
-  constructor(replica: Replica) {
+  constructor(replica: Replica, placement: PlacementPolicy) {
     this.#replica = replica;
+    this.#placement = placement;
   }
 
-  step(plan: StepPlan): Promise<StepResult> {
-    return this.#replica.step(plan);
+  async step(plan: StepPlan): Promise<StepResult> {
+    const numTokens = plan.tokenIds.length;
+    plan.tokenPlacement = this.#placement.choose(numTokens);
+    const result = await this.#replica.step(plan);
+    this.#placement.measured(numTokens, plan.tokenPlacement, result.engineUs / 1_000);
+    return result;
   }
 
   whenReady(): Promise<number> {
@@ -21,6 +28,10 @@ export class ReplicaExecutor implements StepExecutor {
       this.#waiting.push({ resolve, reject });
       this.replicaChanged();
     });
+  }
+
+  get reason(): string {
+    return this.#replica.reason;
   }
 
   /** To be called on every change of the replica. */

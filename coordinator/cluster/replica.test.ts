@@ -4,39 +4,12 @@ import type { RankProgram } from "../../plans/rank-program.js";
 import { ManualClock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
-import { PROTOCOL_VERSION, type v1 } from "../../proto/messages.js";
+import { PROTOCOL_VERSION } from "../../proto/messages.js";
 import { encodeStepResult } from "../../proto/step-codec.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
-import type { FromRank, RankConnection, ToRank } from "./rank-connection.js";
+import { FakeRank } from "./fake-rank.js";
 import { Replica, type ReplicaConfig } from "./replica.js";
-
-/** A rank at the other end of an in-memory connection; it answers when the test says so. */
-class FakeRank implements RankConnection {
-  readonly received: ToRank[] = [];
-  onMessage: (message: FromRank) => void = () => {};
-  onLost: (reason: string) => void = () => {};
-  closedWith: MoesaicError | undefined | null = null;
-
-  constructor(readonly hello: v1.Hello.$Properties = { protocol_version: PROTOCOL_VERSION, host_id: "h", pid: 1 }) {}
-
-  send(message: ToRank): void {
-    this.received.push(message);
-  }
-
-  close(error?: MoesaicError): void {
-    this.closedWith = error;
-  }
-
-  /** Goes through sizing and loading of the epoch. */
-  becomeReady(epoch: number): void {
-    this.onMessage({ sized: { epoch, weights_bytes: 10, workspace_bytes: 5, kv_block_bytes: 2, memory_bytes: 100 } });
-    this.onMessage({ ready: { epoch, num_blocks: 8 } });
-  }
-
-  get last(): ToRank {
-    return this.received.at(-1)!;
-  }
-}
+import { Seating } from "./seating.js";
 
 function replicaWith(overrides: Partial<ReplicaConfig> = {}): { replica: Replica; clock: ManualClock } {
   const clock = new ManualClock();
@@ -55,6 +28,11 @@ function replicaWith(overrides: Partial<ReplicaConfig> = {}): { replica: Replica
   return { replica: new Replica(config, clock, silentLogger), clock };
 }
 
+/** Through the door, as ranks come in. */
+function attachTo(replica: Replica, rank: FakeRank): void {
+  new Seating([replica], 0, silentLogger).attach(rank);
+}
+
 const EMPTY = new Int32Array();
 const FLOATS = new Float32Array();
 
@@ -63,6 +41,7 @@ function plan(epoch: number, stepId: number): StepPlan {
     epoch,
     stepId,
     numGrantedSteps: 0,
+    tokenPlacement: "replicated",
     tokenIds: EMPTY,
     positions: EMPTY,
     seqRows: EMPTY,
@@ -95,7 +74,7 @@ describe("Replica", () => {
   it("takes a rank from Hello over Assignment and Load to ready", () => {
     const { replica } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     assert.equal(rank.received[0]?.assignment?.epoch, 1);
     rank.becomeReady(1);
     assert.deepEqual(rank.received[1]?.load, { epoch: 1, num_blocks: 8 });
@@ -105,9 +84,9 @@ describe("Replica", () => {
   it("starts an epoch only when every seat is taken", () => {
     const { replica } = replicaWith({ worldSize: 2 });
     const [first, second] = [new FakeRank(), new FakeRank()];
-    replica.attach(first);
+    attachTo(replica, first);
     assert.equal(first.received.length, 0);
-    replica.attach(second);
+    attachTo(replica, second);
     assert.deepEqual([first.last.assignment?.rank, second.last.assignment?.rank], [0, 1]);
   });
 
@@ -115,19 +94,19 @@ describe("Replica", () => {
     const { replica } = replicaWith();
     const rank = new FakeRank({ protocol_version: PROTOCOL_VERSION + 1, host_id: "h" });
     const message = new RegExp(`speaks version ${PROTOCOL_VERSION + 1}, this coordinator ${PROTOCOL_VERSION}`);
-    assert.throws(() => replica.attach(rank), { code: "failed_precondition", message, place: "rank of host h" });
+    assert.throws(() => attachTo(replica, rank), { code: "failed_precondition", message, place: "rank of host h" });
   });
 
   it("refuses one rank too many", () => {
     const { replica } = replicaWith();
-    replica.attach(new FakeRank());
-    assert.throws(() => replica.attach(new FakeRank()), { code: "failed_precondition", message: /no free seat/ });
+    attachTo(replica, new FakeRank());
+    assert.throws(() => attachTo(replica, new FakeRank()), { code: "failed_precondition", message: /no free seat/ });
   });
 
   it("gives a step's result to whoever waits for it", async () => {
     const { replica } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.becomeReady(1);
     const step = replica.step(plan(1, 5));
     assert.equal(rank.last.step_plan?.step_id, 5);
@@ -138,15 +117,18 @@ describe("Replica", () => {
   it("fails the running step when the rank is lost, says where it was, and is ready again with the next one", async () => {
     const { replica } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.becomeReady(1);
     const step = replica.step(plan(1, 1));
     rank.onMessage({ progress: { epoch: 1, counter: 3, step_id: 1, op: "attention" } });
     rank.onLost("gone");
-    await assert.rejects(step, { code: "unavailable", message: /rank 0 was lost in step 1 at op attention: gone/ });
+    await assert.rejects(step, {
+      code: "unavailable",
+      message: /rank 0 of h was lost in step 1 at op attention: gone/,
+    });
     assert.equal(replica.state, "waiting");
     const next = new FakeRank();
-    replica.attach(next);
+    attachTo(replica, next);
     next.becomeReady(2);
     assert.equal(replica.state, "ready");
     assert.equal(replica.epoch, 2);
@@ -155,7 +137,7 @@ describe("Replica", () => {
   it("drops what an ended epoch still says", async () => {
     const { replica } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.becomeReady(1);
     const step = replica.step(plan(1, 1));
     rank.onMessage({ step_result: encodeStepResult(result(0, 1)) });
@@ -166,7 +148,7 @@ describe("Replica", () => {
   it("calls a counter that stands still a stall, and a long step none", async () => {
     const { replica, clock } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.becomeReady(1);
     const step = replica.step(plan(1, 1));
     clock.advance(1900);
@@ -181,7 +163,7 @@ describe("Replica", () => {
   it("fails for good when the checkpoint is bad, and tells the rank's reason", () => {
     const { replica } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.onMessage({ failure: { epoch: 1, code: "invalid_argument", text: "wanted BF16", place: "model: tensor x" } });
     assert.equal(replica.state, "failed");
     assert.match(replica.reason, /model: tensor x: wanted BF16/);
@@ -193,7 +175,7 @@ describe("Replica", () => {
     };
     const { replica } = replicaWith({ chooseNumBlocks: refuse });
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.onMessage({ sized: { epoch: 1 } });
     assert.equal(replica.state, "failed");
     assert.match(replica.reason, /too small/);
@@ -202,7 +184,7 @@ describe("Replica", () => {
   it("treats a result that cannot be used as the loss of its rank", async () => {
     const { replica } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.becomeReady(1);
     const step = replica.step(plan(1, 1));
     rank.onMessage({ step_result: { epoch: 1, step_id: 1, token_ids: Uint8Array.of(1) } });
@@ -212,12 +194,142 @@ describe("Replica", () => {
   it("waits for drained ranks, and no longer than it was told", async () => {
     const { replica, clock } = replicaWith();
     const rank = new FakeRank();
-    replica.attach(rank);
+    attachTo(replica, rank);
     rank.becomeReady(1);
     const drained = replica.drain(500);
     assert.ok(rank.last.drain);
     clock.advance(500);
     await drained;
     assert.equal(rank.closedWith, undefined);
+  });
+
+  // ---- several ranks
+
+  function threeRanks(): { replica: Replica; clock: ManualClock; ranks: FakeRank[] } {
+    const { replica, clock } = replicaWith({ worldSize: 3 });
+    const ranks = [1, 2, 3].map((pid) => new FakeRank({ pid }));
+    for (const rank of ranks) attachTo(replica, rank);
+    return { replica, clock, ranks };
+  }
+
+  function ready(ranks: readonly FakeRank[], epoch: number): void {
+    for (const rank of ranks) rank.size(epoch);
+    for (const rank of ranks) rank.finishLoad(epoch);
+  }
+
+  it("tells every rank of the epoch the same key, which no other epoch has, and all peers", () => {
+    const { replica, ranks } = threeRanks();
+    const keysOf = () => ranks.map(({ last }) => Buffer.from(last.assignment!.data_plane_key!).toString("hex"));
+    const first = keysOf();
+    assert.equal(new Set(first).size, 1);
+    assert.equal(first[0]!.length, 64);
+    assert.deepEqual(
+      ranks[2]!.last.assignment?.peers?.map(({ rank }) => rank),
+      [0, 1, 2],
+    );
+    ranks[1]!.onLost("gone");
+    ranks[1] = new FakeRank({ pid: 9 });
+    attachTo(replica, ranks[1]);
+    assert.notEqual(keysOf()[0], first[0]);
+  });
+
+  it("asks what all ranks take, and loads with the number of blocks that was chosen for all", () => {
+    const seen: number[] = [];
+    const chooseNumBlocks: ReplicaConfig["chooseNumBlocks"] = (ranks) => {
+      seen.push(...ranks.map(({ sized }) => sized.memory_bytes ?? 0));
+      return 5;
+    };
+    const { replica } = replicaWith({ worldSize: 2, chooseNumBlocks });
+    const ranks = [new FakeRank(), new FakeRank()];
+    for (const rank of ranks) attachTo(replica, rank);
+    ranks[0]!.size(1, { memory_bytes: 70 });
+    assert.deepEqual(seen, []);
+    ranks[1]!.size(1, { memory_bytes: 30 });
+    assert.deepEqual(seen, [70, 30]);
+    for (const rank of ranks) assert.equal(rank.last.load?.num_blocks, 5);
+  });
+
+  it("ends the epoch on the others when a rank is lost, and drops what they still say of it", async () => {
+    const { replica, ranks } = threeRanks();
+    ready(ranks, 1);
+    const step = replica.step(plan(1, 1));
+    const rejected = assert.rejects(step, { code: "unavailable", message: /rank 2 of h was lost/ });
+    ranks[2]!.onLost("gone");
+    await rejected;
+    for (const rank of ranks.slice(0, 2)) assert.match(rank.last.end_epoch?.reason ?? "", /rank 2 of h was lost/);
+    ranks[0]!.onMessage({ step_result: encodeStepResult(result(1, 1)) });
+    ranks[0]!.onMessage({ failure: { epoch: 1, code: "internal", text: "late" } });
+    assert.match(replica.reason, /rank 2 of h was lost.*2 of 3 ranks attached, waiting for rank 2/);
+  });
+
+  it("keeps a rank that reports a peer's loss, and begins anew with all of them after a pause", () => {
+    const { replica, clock, ranks } = threeRanks();
+    ready(ranks, 1);
+    ranks[0]!.onMessage({ failure: { epoch: 1, code: "unavailable", text: "rank 1: all_reduce timed out" } });
+    assert.equal(replica.state, "waiting");
+    clock.advance(600);
+    assert.equal(replica.epoch, 2);
+    ready(ranks, 2);
+    assert.equal(replica.state, "ready");
+  });
+
+  it("gives up when epoch after epoch fails with every rank there", () => {
+    const { replica, clock, ranks } = threeRanks();
+    for (let epoch = 1; epoch <= 5; epoch += 1) {
+      for (const rank of ranks) rank.size(epoch);
+      ranks[1]!.onMessage({ failure: { epoch, code: "deadline_exceeded", text: "rank 0 cannot be reached" } });
+      clock.advance(4_900);
+      for (const rank of ranks) rank.onMessage({ progress: { epoch: 0 } });
+    }
+    assert.equal(replica.state, "failed");
+    assert.match(
+      replica.reason,
+      /5 epochs ended before a step was finished: rank 1 reported: rank 0 cannot be reached/,
+    );
+  });
+
+  it("blames the follower that is behind or silent for a step that stands still", async () => {
+    for (const isSilent of [true, false]) {
+      const { replica, clock, ranks } = threeRanks();
+      ready(ranks, 1);
+      const step = replica.step(plan(1, 1));
+      const rejected = assert.rejects(step, { message: /rank 1 of h was lost in step.*no progress for 2000 ms/ });
+      for (let ms = 0; ms < 3_000; ms += 250) {
+        for (const [index, rank] of ranks.entries()) {
+          const counter = index === 1 ? 3 : 7;
+          if (index !== 1 || !isSilent) rank.onMessage({ progress: { epoch: 1, counter, step_id: 1, op: "linear" } });
+        }
+        clock.advance(250);
+      }
+      await rejected;
+    }
+  });
+
+  it("loses a rank that says nothing, wherever it is in its life", () => {
+    const { replica, clock, ranks } = threeRanks();
+    for (let ms = 0; ms < 7_000; ms += 250) {
+      for (const rank of ranks.slice(1)) rank.onMessage({ progress: { epoch: 1 } });
+      clock.advance(250);
+    }
+    assert.match(replica.reason, /rank 0 of h was lost.*it said nothing for 6000 ms/);
+  });
+
+  it("lets one rank leave after the running step, and ends the epoch on the others", async () => {
+    const { replica, ranks } = threeRanks();
+    ready(ranks, 1);
+    const step = replica.step(plan(1, 1));
+    const drained = replica.drainRank(1, 1_000);
+    assert.equal(ranks[1]!.last.drain, undefined);
+    ranks[0]!.onMessage({ step_result: encodeStepResult(result(1, 1)) });
+    assert.equal((await step).stepId, 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(ranks[1]!.last.drain);
+    assert.ok(ranks[0]!.last.end_epoch);
+    ranks[1]!.onMessage({ drained: { epoch: 1 } });
+    await drained;
+    const next = new FakeRank({ pid: 7 });
+    attachTo(replica, next);
+    assert.equal(next.last.assignment?.rank, 1);
+    await assert.rejects(replica.drainRank(8, 1), { code: "not_found" });
   });
 });

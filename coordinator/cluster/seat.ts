@@ -4,6 +4,17 @@ import type { RankConnection } from "./rank-connection.js";
 
 export type SeatState = "waiting" | "attached" | "loading" | "ready" | "draining" | "lost";
 
+/** Who may sit here. */
+export interface SeatRequirement {
+  /** Host name or address, as the spec has it; null: any. */
+  host: string | null;
+  device: "cpu" | "cuda" | null;
+  /** Secret of the worker that is launched for this seat; null: none is. */
+  launchId: string | null;
+}
+
+export const ANYBODY: SeatRequirement = { host: null, device: null, launchId: null };
+
 /** The place of one rank in a replica and all that is known of whoever sits there. */
 export class Seat {
   state: SeatState = "waiting";
@@ -13,19 +24,59 @@ export class Seat {
   progress: v1.Progress.$Properties | null = null;
   loadBytesDone = 0;
   loadBytesPlanned = 0;
+  /** When the rank last said anything. */
+  heardMs = 0;
+  /** When what it says last showed work done. */
+  movedMs = 0;
+  #lastHello: v1.Hello.$Properties | null = null;
   #leftListeners: (() => void)[] = [];
 
-  constructor(readonly rank: number) {}
+  constructor(
+    readonly rank: number,
+    readonly requirement: SeatRequirement = ANYBODY,
+  ) {}
 
-  take(connection: RankConnection): void {
+  get hostId(): string {
+    return this.connection?.hello.host_id ?? "";
+  }
+
+  /**
+   * How well a worker fits this free seat: 0 not at all, then by what it has in common with the seat's last or intended
+   * worker, so that who comes back gets the rank it had.
+   */
+  fit(hello: v1.Hello.$Properties): number {
+    const { device, host, launchId } = this.requirement;
+    if (this.connection !== null) return 0;
+    if (launchId !== null && hello.launch_id === launchId) return 5;
+    if (device !== null && hello.device?.kind !== device) return 0;
+    if (host !== null && !isOfHost(hello, host)) return 0;
+    const last = this.#lastHello;
+    if (last === null || last.host_id !== hello.host_id) return host === null ? 1 : 2;
+    return last.pid === hello.pid ? 4 : 3;
+  }
+
+  take(connection: RankConnection, nowMs: number): void {
     assert(this.connection === null, `seat ${this.rank} is free`);
     this.connection = connection;
+    this.#lastHello = connection.hello;
+    this.heardMs = nowMs;
+    this.beginEpoch(nowMs);
+  }
+
+  /** Nothing of an epoch before counts any more. */
+  beginEpoch(nowMs: number): void {
     this.state = "attached";
     this.sized = null;
     this.ready = null;
     this.progress = null;
     this.loadBytesDone = 0;
     this.loadBytesPlanned = 0;
+    this.movedMs = nowMs;
+  }
+
+  progressed(progress: v1.Progress.$Properties, nowMs: number): void {
+    if (progress.counter !== this.progress?.counter) this.movedMs = nowMs;
+    this.progress = progress;
   }
 
   leave(): void {
@@ -46,4 +97,18 @@ export class Seat {
     if (this.state === "loading") return `while loading (${this.loadBytesDone} of ${this.loadBytesPlanned} bytes)`;
     return "before it was loaded";
   }
+
+  /** Who would be let in: "rank 2 (host gpu-1, device cuda)". */
+  describeWanted(): string {
+    const { host, device } = this.requirement;
+    const wanted = [...(host === null ? [] : [`host ${host}`]), ...(device === null ? [] : [`device ${device}`])];
+    return `rank ${this.rank}${wanted.length === 0 ? "" : ` (${wanted.join(", ")})`}`;
+  }
+}
+
+/** A host is named by its full name, the first part of that, or an address of its data plane. */
+function isOfHost(hello: v1.Hello.$Properties, host: string): boolean {
+  const name = (hello.host_id ?? "").split("/")[0]!;
+  if (name === host || name.split(".")[0] === host) return true;
+  return (hello.data_plane_addresses ?? []).some((address) => address.slice(0, address.lastIndexOf(":")) === host);
 }

@@ -8,31 +8,50 @@ export interface WorkerCommand {
   env: Record<string, string>;
 }
 
+/** One local worker that is to be there. */
+export interface LaunchedWorker {
+  /** Its secret, by which it is known when it attaches, also after a restart. */
+  launchId: string;
+  /** Of its engine. */
+  threads: number;
+}
+
 /** How often a worker may be started again before its seat is given up, and the pause before each time. */
 const RESTART_DELAYS_MS = [100, 1_000, 5_000];
 /** A worker that ran this long has its restarts counted from zero again. */
 const HEALTHY_AFTER_MS = 60_000;
+/** How long a worker whose rank was lost may take to end by itself, milliseconds. */
+const LOST_GRACE_MS = 1_000;
 
 /**
- * Keeps the local worker processes of a cluster running: starts one per rank, starts it again when it dies, and gives up
+ * Keeps the local worker processes of a cluster running: starts one per seat, starts it again when it ends, and gives up
  * (`onGiveUp`) when it keeps dying.
  */
 export class WorkerLauncher {
-  onGiveUp: (reason: string) => void = () => {};
-  readonly #command: () => WorkerCommand;
+  onGiveUp: (worker: LaunchedWorker, reason: string) => void = () => {};
+  readonly #command: (worker: LaunchedWorker) => WorkerCommand;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #children = new Set<ChildProcess>();
+  readonly #children = new Map<ChildProcess, LaunchedWorker>();
   #isStopping = false;
 
-  constructor(command: () => WorkerCommand, clock: Clock, log: Logger) {
+  constructor(command: (worker: LaunchedWorker) => WorkerCommand, clock: Clock, log: Logger) {
     this.#command = command;
     this.#clock = clock;
     this.#log = log;
   }
 
-  launch(numWorkers: number): void {
-    for (let worker = 0; worker < numWorkers; worker += 1) this.#start(0);
+  launch(workers: readonly LaunchedWorker[]): void {
+    for (const worker of workers) this.#start(worker, 0);
+  }
+
+  /** A rank of this launch was lost: a process that hangs, or was stopped, would never make room for its successor. */
+  rankLost(launchId: string): void {
+    for (const [child, worker] of this.#children) {
+      if (worker.launchId !== launchId) continue;
+      const cancel = this.#clock.setTimer(LOST_GRACE_MS, () => child.kill("SIGKILL"));
+      child.once("exit", cancel);
+    }
   }
 
   /** Workers that end from now on are not started again. */
@@ -44,40 +63,44 @@ export class WorkerLauncher {
   async stop(graceMs: number): Promise<void> {
     this.stopRestarting();
     await this.#exited(graceMs);
-    for (const child of this.#children) child.kill("SIGTERM");
+    for (const child of this.#children.keys()) child.kill("SIGTERM");
     await this.#exited(1_000);
-    for (const child of this.#children) child.kill("SIGKILL");
+    for (const child of this.#children.keys()) child.kill("SIGKILL");
     await this.#exited(1_000);
   }
 
-  #start(numRestarts: number): void {
-    const { command, args, env } = this.#command();
+  #start(worker: LaunchedWorker, numRestarts: number): void {
+    const { command, args, env } = this.#command(worker);
     const startedMs = this.#clock.nowMs();
     const child = spawn(command, args, { env, stdio: ["ignore", "ignore", "inherit"] });
-    this.#children.add(child);
+    this.#children.set(child, worker);
     this.#log.info({ pid: child.pid }, "worker started");
-    child.once("error", (error) => this.#ended(child, `cannot be started: ${error.message}`, startedMs, numRestarts));
-    child.once("exit", (code, signal) =>
-      this.#ended(child, `exited with ${signal ?? `code ${code}`}`, startedMs, numRestarts),
-    );
+    const ended = (how: string, wasDrained: boolean) => {
+      const ranMs = this.#clock.nowMs() - startedMs;
+      this.#ended(child, how, wasDrained || ranMs > HEALTHY_AFTER_MS ? 0 : numRestarts);
+    };
+    child.once("error", (error) => ended(`cannot be started: ${error.message}`, false));
+    child.once("exit", (code, signal) => ended(`exited with ${signal ?? `code ${code}`}`, code === 0));
   }
 
-  #ended(child: ChildProcess, how: string, startedMs: number, numRestarts: number): void {
-    if (!this.#children.delete(child) || this.#isStopping) return;
-    const counted = this.#clock.nowMs() - startedMs > HEALTHY_AFTER_MS ? 0 : numRestarts;
-    const delayMs = RESTART_DELAYS_MS[counted];
+  #ended(child: ChildProcess, how: string, numRestarts: number): void {
+    const worker = this.#children.get(child);
+    if (worker === undefined) return;
+    this.#children.delete(child);
+    if (this.#isStopping) return;
+    const delayMs = RESTART_DELAYS_MS[numRestarts];
     if (delayMs === undefined) {
-      this.onGiveUp(`the worker process ${how}; it was started ${counted + 1} times`);
+      this.onGiveUp(worker, `the worker process ${how}; it was started ${numRestarts + 1} times`);
       return;
     }
     this.#log.warn({ pid: child.pid, how, delayMs }, "worker ended and will be started again");
     this.#clock.setTimer(delayMs, () => {
-      if (!this.#isStopping) this.#start(counted + 1);
+      if (!this.#isStopping) this.#start(worker, numRestarts + 1);
     });
   }
 
   async #exited(withinMs: number): Promise<void> {
-    const exits = [...this.#children].map(
+    const exits = [...this.#children.keys()].map(
       (child) => new Promise<void>((resolve) => child.once("close", () => resolve())),
     );
     if (exits.length === 0) return;

@@ -42,11 +42,11 @@ function checkIds({ seqId, requestId, priority, deadlineMs }: SequenceSpec, { is
 }
 
 function checkLength(
-  { requestId, promptTokenIds, sampling, wantsLogits }: SequenceSpec,
+  { requestId, promptTokenIds, outputTokenIds = [], sampling, wantsLogits }: SequenceSpec,
   config: SchedulerConfig,
 ): void {
-  const numTokens = promptTokenIds.length;
-  if (numTokens === 0) throw invalid(requestId, "promptTokenIds", "wanted at least one token, got none");
+  const numTokens = promptTokenIds.length + outputTokenIds.length;
+  if (promptTokenIds.length === 0) throw invalid(requestId, "promptTokenIds", "wanted at least one token, got none");
   // Logits are asked of the prompt alone; everything else leaves room for one output.
   const numTokensMin = wantsLogits ? numTokens : numTokens + 1;
   if (numTokensMin > config.maxSeqLen) {
@@ -60,19 +60,26 @@ function checkLength(
   }
 }
 
-function checkTokenIds({ requestId, promptTokenIds }: SequenceSpec, vocabSize: number): void {
-  for (let i = 0; i < promptTokenIds.length; i++) {
-    const tokenId = promptTokenIds[i]!;
-    if (Number.isSafeInteger(tokenId) && tokenId >= 0 && tokenId < vocabSize) continue;
-    throw invalid(requestId, `token_ids[${i}]`, `wanted a token id from 0 to ${vocabSize - 1}, got ${tokenId}`);
+function checkTokenIds(spec: SequenceSpec, vocabSize: number): void {
+  for (const [name, tokenIds] of [
+    ["token_ids", spec.promptTokenIds],
+    ["output_token_ids", spec.outputTokenIds ?? []],
+  ] as const) {
+    for (let i = 0; i < tokenIds.length; i++) {
+      const tokenId = tokenIds[i]!;
+      if (Number.isSafeInteger(tokenId) && tokenId >= 0 && tokenId < vocabSize) continue;
+      const text = `wanted a token id from 0 to ${vocabSize - 1}, got ${tokenId}`;
+      throw invalid(spec.requestId, `${name}[${i}]`, text);
+    }
   }
 }
 
-function checkBlocks({ requestId, promptTokenIds }: SequenceSpec, { config, shape }: Door): void {
-  const needed = kvBlocksMin(shape, promptTokenIds.length);
+function checkBlocks({ requestId, promptTokenIds, outputTokenIds = [] }: SequenceSpec, { config, shape }: Door): void {
+  const numTokens = promptTokenIds.length + outputTokenIds.length;
+  const needed = kvBlocksMin(shape, numTokens);
   const total = config.numBlocks - 1;
   if (needed <= total) return;
-  const text = `KV blocks: a prompt of ${promptTokenIds.length} tokens needs ${needed}, the pool has ${total}; shorten it, or give the engine more blocks`;
+  const text = `KV blocks: a prompt of ${numTokens} tokens needs ${needed}, the pool has ${total}; shorten it, or give the engine more blocks`;
   throw new MoesaicError("resource_exhausted", text, { requestId });
 }
 

@@ -9,6 +9,8 @@ export interface SequenceSpec {
   requestId: string;
   /** At least one token; copied. */
   promptTokenIds: ArrayLike<number>;
+  /** Outputs that another scheduler produced already: the sequence goes on after them. */
+  outputTokenIds?: readonly number[];
   /** `sampling.maxSeqLen` bounds the outputs. */
   sampling: RowSampling;
   /** The smaller is served the earlier; 0 is the usual one. */
@@ -32,7 +34,7 @@ export class Sequence {
   readonly seqId: number;
   readonly requestId: string;
   readonly promptTokenIds: Int32Array;
-  readonly outputTokenIds: number[] = [];
+  readonly outputTokenIds: number[];
   readonly sampling: RowSampling;
   readonly priority: number;
   readonly arrivalMs: number;
@@ -62,6 +64,7 @@ export class Sequence {
     this.seqId = spec.seqId;
     this.requestId = spec.requestId;
     this.promptTokenIds = Int32Array.from(spec.promptTokenIds);
+    this.outputTokenIds = [...(spec.outputTokenIds ?? [])];
     this.sampling = spec.sampling;
     this.priority = spec.priority;
     this.deadlineMs = spec.deadlineMs;

@@ -67,7 +67,16 @@ export class StepDraft {
     }
     const { epoch, stepId, finishedRows } = ids;
     const blockDeltas = deltas.map((records) => Int32Array.from(records));
-    return { epoch, stepId, numGrantedSteps: 0, ...columns, newRows, blockDeltas, finishedRows };
+    return {
+      epoch,
+      stepId,
+      numGrantedSteps: 0,
+      tokenPlacement: "replicated",
+      ...columns,
+      newRows,
+      blockDeltas,
+      finishedRows,
+    };
   }
 }
 

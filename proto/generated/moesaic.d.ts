@@ -271,6 +271,12 @@ export namespace moesaic {
             /** StatusResponse replicas. */
             replicas: moesaic.v1.ReplicaStatus.$Properties[];
 
+            /** StatusResponse spares. */
+            spares: moesaic.v1.RankStatus.$Properties[];
+
+            /** StatusResponse bus. */
+            bus?: (moesaic.v1.BusStatus.$Properties|null);
+
             /**
              * Creates a new StatusResponse instance using the specified properties.
              * @param [properties] Properties to set
@@ -355,12 +361,117 @@ export namespace moesaic {
                 /** StatusResponse replicas */
                 replicas?: (moesaic.v1.ReplicaStatus.$Properties[]|null);
 
+                /** StatusResponse spares */
+                spares?: (moesaic.v1.RankStatus.$Properties[]|null);
+
+                /** StatusResponse bus */
+                bus?: (moesaic.v1.BusStatus.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a StatusResponse. */
             type $Shape = moesaic.v1.StatusResponse.$Properties;
+        }
+
+        /**
+         * Properties of a BusStatus.
+         * @deprecated Use moesaic.v1.BusStatus.$Properties instead.
+         */
+        interface IBusStatus extends moesaic.v1.BusStatus.$Properties {
+        }
+
+        /** Represents a BusStatus. */
+        class BusStatus {
+
+            /**
+             * Constructs a new BusStatus.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.BusStatus.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** BusStatus name. */
+            name: string;
+
+            /** BusStatus state. */
+            state: string;
+
+            /**
+             * Creates a new BusStatus instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns BusStatus instance
+             */
+            static create(properties: moesaic.v1.BusStatus.$Shape): moesaic.v1.BusStatus & moesaic.v1.BusStatus.$Shape;
+            static create(properties?: moesaic.v1.BusStatus.$Properties): moesaic.v1.BusStatus;
+
+            /**
+             * Encodes the specified BusStatus message. Does not implicitly {@link moesaic.v1.BusStatus.verify|verify} messages.
+             * @param message BusStatus message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.BusStatus.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a BusStatus message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.BusStatus & moesaic.v1.BusStatus.$Shape} BusStatus
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.BusStatus & moesaic.v1.BusStatus.$Shape;
+
+            /**
+             * Creates a BusStatus message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns BusStatus
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.BusStatus;
+
+            /**
+             * Creates a plain object from a BusStatus message. Also converts values to other types if specified.
+             * @param message BusStatus
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.BusStatus, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this BusStatus to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for BusStatus
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace BusStatus {
+
+            /** Properties of a BusStatus. */
+            interface $Properties {
+
+                /** BusStatus name */
+                name?: (string|null);
+
+                /** BusStatus state */
+                state?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a BusStatus. */
+            type $Shape = moesaic.v1.BusStatus.$Properties;
         }
 
         /**
@@ -396,6 +507,12 @@ export namespace moesaic {
 
             /** ReplicaStatus scheduler. */
             scheduler?: (moesaic.v1.SchedulerStatus.$Properties|null);
+
+            /** ReplicaStatus reason. */
+            reason: string;
+
+            /** ReplicaStatus placements. */
+            placements: moesaic.v1.PlacementStatus.$Properties[];
 
             /**
              * Creates a new ReplicaStatus instance using the specified properties.
@@ -472,12 +589,129 @@ export namespace moesaic {
                 /** ReplicaStatus scheduler */
                 scheduler?: (moesaic.v1.SchedulerStatus.$Properties|null);
 
+                /** ReplicaStatus reason */
+                reason?: (string|null);
+
+                /** ReplicaStatus placements */
+                placements?: (moesaic.v1.PlacementStatus.$Properties[]|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a ReplicaStatus. */
             type $Shape = moesaic.v1.ReplicaStatus.$Properties;
+        }
+
+        /**
+         * Properties of a PlacementStatus.
+         * @deprecated Use moesaic.v1.PlacementStatus.$Properties instead.
+         */
+        interface IPlacementStatus extends moesaic.v1.PlacementStatus.$Properties {
+        }
+
+        /** Represents a PlacementStatus. */
+        class PlacementStatus {
+
+            /**
+             * Constructs a new PlacementStatus.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.PlacementStatus.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** PlacementStatus num_tokens_max. */
+            num_tokens_max: number;
+
+            /** PlacementStatus placement. */
+            placement: string;
+
+            /** PlacementStatus replicated_ms. */
+            replicated_ms: number;
+
+            /** PlacementStatus sharded_ms. */
+            sharded_ms: number;
+
+            /**
+             * Creates a new PlacementStatus instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns PlacementStatus instance
+             */
+            static create(properties: moesaic.v1.PlacementStatus.$Shape): moesaic.v1.PlacementStatus & moesaic.v1.PlacementStatus.$Shape;
+            static create(properties?: moesaic.v1.PlacementStatus.$Properties): moesaic.v1.PlacementStatus;
+
+            /**
+             * Encodes the specified PlacementStatus message. Does not implicitly {@link moesaic.v1.PlacementStatus.verify|verify} messages.
+             * @param message PlacementStatus message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.PlacementStatus.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a PlacementStatus message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.PlacementStatus & moesaic.v1.PlacementStatus.$Shape} PlacementStatus
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.PlacementStatus & moesaic.v1.PlacementStatus.$Shape;
+
+            /**
+             * Creates a PlacementStatus message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns PlacementStatus
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.PlacementStatus;
+
+            /**
+             * Creates a plain object from a PlacementStatus message. Also converts values to other types if specified.
+             * @param message PlacementStatus
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.PlacementStatus, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this PlacementStatus to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for PlacementStatus
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace PlacementStatus {
+
+            /** Properties of a PlacementStatus. */
+            interface $Properties {
+
+                /** PlacementStatus num_tokens_max */
+                num_tokens_max?: (number|null);
+
+                /** PlacementStatus placement */
+                placement?: (string|null);
+
+                /** PlacementStatus replicated_ms */
+                replicated_ms?: (number|null);
+
+                /** PlacementStatus sharded_ms */
+                sharded_ms?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a PlacementStatus. */
+            type $Shape = moesaic.v1.PlacementStatus.$Properties;
         }
 
         /**
@@ -546,6 +780,12 @@ export namespace moesaic {
 
             /** RankStatus rss_bytes. */
             rss_bytes: number;
+
+            /** RankStatus transport. */
+            transport: string;
+
+            /** RankStatus load_percent. */
+            load_percent: number;
 
             /**
              * Creates a new RankStatus instance using the specified properties.
@@ -654,6 +894,12 @@ export namespace moesaic {
 
                 /** RankStatus rss_bytes */
                 rss_bytes?: (number|null);
+
+                /** RankStatus transport */
+                transport?: (string|null);
+
+                /** RankStatus load_percent */
+                load_percent?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1165,6 +1411,9 @@ export namespace moesaic {
             /** DrainRequest replica_id. */
             replica_id?: (number|null);
 
+            /** DrainRequest rank. */
+            rank?: (number|null);
+
             /**
              * Creates a new DrainRequest instance using the specified properties.
              * @param [properties] Properties to set
@@ -1227,6 +1476,9 @@ export namespace moesaic {
 
                 /** DrainRequest replica_id */
                 replica_id?: (number|null);
+
+                /** DrainRequest rank */
+                rank?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -6154,8 +6406,11 @@ export namespace moesaic {
             /** ToRank drain. */
             drain?: (moesaic.v1.Drain.$Properties|null);
 
+            /** ToRank end_epoch. */
+            end_epoch?: (moesaic.v1.EndEpoch.$Properties|null);
+
             /** ToRank message. */
-            message?: ("assignment"|"load"|"step_plan"|"drain");
+            message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch");
 
             /**
              * Creates a new ToRank instance using the specified properties.
@@ -6229,8 +6484,11 @@ export namespace moesaic {
                 /** ToRank drain */
                 drain?: (moesaic.v1.Drain.$Properties|null);
 
+                /** ToRank end_epoch */
+                end_epoch?: (moesaic.v1.EndEpoch.$Properties|null);
+
                 /** ToRank message */
-                message?: ("assignment"|"load"|"step_plan"|"drain");
+                message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -6242,9 +6500,10 @@ export namespace moesaic {
               load?: moesaic.v1.Load.$Shape|null;
               step_plan?: moesaic.v1.StepPlanColumns.$Shape|null;
               drain?: moesaic.v1.Drain.$Shape|null;
+              end_epoch?: moesaic.v1.EndEpoch.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape })
+              ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape })
             );
         }
 
@@ -6678,6 +6937,9 @@ export namespace moesaic {
             /** Assignment stall_ms. */
             stall_ms: number;
 
+            /** Assignment transport. */
+            transport: string;
+
             /**
              * Creates a new Assignment instance using the specified properties.
              * @param [properties] Properties to set
@@ -6773,6 +7035,9 @@ export namespace moesaic {
 
                 /** Assignment stall_ms */
                 stall_ms?: (number|null);
+
+                /** Assignment transport */
+                transport?: (string|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -7482,6 +7747,12 @@ export namespace moesaic {
             /** Progress rss_bytes. */
             rss_bytes: number;
 
+            /** Progress collectives. */
+            collectives: moesaic.v1.CollectiveStatus.$Properties[];
+
+            /** Progress bytes_read. */
+            bytes_read: number;
+
             /**
              * Creates a new Progress instance using the specified properties.
              * @param [properties] Properties to set
@@ -7556,6 +7827,12 @@ export namespace moesaic {
 
                 /** Progress rss_bytes */
                 rss_bytes?: (number|null);
+
+                /** Progress collectives */
+                collectives?: (moesaic.v1.CollectiveStatus.$Properties[]|null);
+
+                /** Progress bytes_read */
+                bytes_read?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -7872,6 +8149,105 @@ export namespace moesaic {
 
             /** Shape of a Drained. */
             type $Shape = moesaic.v1.Drained.$Properties;
+        }
+
+        /**
+         * Properties of an EndEpoch.
+         * @deprecated Use moesaic.v1.EndEpoch.$Properties instead.
+         */
+        interface IEndEpoch extends moesaic.v1.EndEpoch.$Properties {
+        }
+
+        /** Represents an EndEpoch. */
+        class EndEpoch {
+
+            /**
+             * Constructs a new EndEpoch.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.EndEpoch.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** EndEpoch epoch. */
+            epoch: number;
+
+            /** EndEpoch reason. */
+            reason: string;
+
+            /**
+             * Creates a new EndEpoch instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns EndEpoch instance
+             */
+            static create(properties: moesaic.v1.EndEpoch.$Shape): moesaic.v1.EndEpoch & moesaic.v1.EndEpoch.$Shape;
+            static create(properties?: moesaic.v1.EndEpoch.$Properties): moesaic.v1.EndEpoch;
+
+            /**
+             * Encodes the specified EndEpoch message. Does not implicitly {@link moesaic.v1.EndEpoch.verify|verify} messages.
+             * @param message EndEpoch message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.EndEpoch.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an EndEpoch message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.EndEpoch & moesaic.v1.EndEpoch.$Shape} EndEpoch
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.EndEpoch & moesaic.v1.EndEpoch.$Shape;
+
+            /**
+             * Creates an EndEpoch message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns EndEpoch
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.EndEpoch;
+
+            /**
+             * Creates a plain object from an EndEpoch message. Also converts values to other types if specified.
+             * @param message EndEpoch
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.EndEpoch, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this EndEpoch to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for EndEpoch
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace EndEpoch {
+
+            /** Properties of an EndEpoch. */
+            interface $Properties {
+
+                /** EndEpoch epoch */
+                epoch?: (number|null);
+
+                /** EndEpoch reason */
+                reason?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an EndEpoch. */
+            type $Shape = moesaic.v1.EndEpoch.$Properties;
         }
 
         /**

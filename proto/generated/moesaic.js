@@ -466,6 +466,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [reason] StatusResponse reason
              * @property {number|null} [uptime_ms] StatusResponse uptime_ms
              * @property {Array.<moesaic.v1.ReplicaStatus.$Properties>|null} [replicas] StatusResponse replicas
+             * @property {Array.<moesaic.v1.RankStatus.$Properties>|null} [spares] StatusResponse spares
+             * @property {moesaic.v1.BusStatus.$Properties|null} [bus] StatusResponse bus
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -492,6 +494,7 @@ export const moesaic = $root.moesaic = (() => {
              */
             const StatusResponse = function (properties) {
                 this.replicas = [];
+                this.spares = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -563,6 +566,22 @@ export const moesaic = $root.moesaic = (() => {
             StatusResponse.prototype.replicas = $util.emptyArray;
 
             /**
+             * StatusResponse spares.
+             * @member {Array.<moesaic.v1.RankStatus.$Properties>} spares
+             * @memberof moesaic.v1.StatusResponse
+             * @instance
+             */
+            StatusResponse.prototype.spares = $util.emptyArray;
+
+            /**
+             * StatusResponse bus.
+             * @member {moesaic.v1.BusStatus.$Properties|null|undefined} bus
+             * @memberof moesaic.v1.StatusResponse
+             * @instance
+             */
+            StatusResponse.prototype.bus = null;
+
+            /**
              * Creates a new StatusResponse instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.StatusResponse
@@ -611,6 +630,11 @@ export const moesaic = $root.moesaic = (() => {
                 if (message.replicas != null && message.replicas.length)
                     for (let i = 0; i < message.replicas.length; ++i)
                         $root.moesaic.v1.ReplicaStatus.encode(message.replicas[i], writer.uint32(/* id 8, wireType 2 =*/66).fork(), _depth + 1).ldelim();
+                if (message.spares != null && message.spares.length)
+                    for (let i = 0; i < message.spares.length; ++i)
+                        $root.moesaic.v1.RankStatus.encode(message.spares[i], writer.uint32(/* id 9, wireType 2 =*/74).fork(), _depth + 1).ldelim();
+                if (message.bus != null && $Object.hasOwnProperty.call(message, "bus"))
+                    $root.moesaic.v1.BusStatus.encode(message.bus, writer.uint32(/* id 10, wireType 2 =*/82).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -726,6 +750,20 @@ export const moesaic = $root.moesaic = (() => {
                             message.replicas.push($root.moesaic.v1.ReplicaStatus.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
+                    case 9: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.spares && message.spares.length))
+                                message.spares = [];
+                            message.spares.push($root.moesaic.v1.RankStatus.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 10: {
+                            if (wireType !== 2)
+                                break;
+                            message.bus = $root.moesaic.v1.BusStatus.decode(reader, reader.size(), $undefined, _depth + 1, message.bus);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -792,6 +830,21 @@ export const moesaic = $root.moesaic = (() => {
                         message.replicas[i] = $root.moesaic.v1.ReplicaStatus.fromObject(object.replicas[i], _depth + 1);
                     }
                 }
+                if (object.spares) {
+                    if (!$Array.isArray(object.spares))
+                        throw $TypeError(".moesaic.v1.StatusResponse.spares: array expected");
+                    message.spares = $Array(object.spares.length);
+                    for (let i = 0; i < object.spares.length; ++i) {
+                        if (!$util.isObject(object.spares[i]))
+                            throw $TypeError(".moesaic.v1.StatusResponse.spares: object expected");
+                        message.spares[i] = $root.moesaic.v1.RankStatus.fromObject(object.spares[i], _depth + 1);
+                    }
+                }
+                if (object.bus != null) {
+                    if (!$util.isObject(object.bus))
+                        throw $TypeError(".moesaic.v1.StatusResponse.bus: object expected");
+                    message.bus = $root.moesaic.v1.BusStatus.fromObject(object.bus, _depth + 1);
+                }
                 return message;
             };
 
@@ -812,8 +865,10 @@ export const moesaic = $root.moesaic = (() => {
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
                 let object = {};
-                if (options.arrays || options.defaults)
+                if (options.arrays || options.defaults) {
                     object.replicas = [];
+                    object.spares = [];
+                }
                 if (options.defaults) {
                     object.name = "";
                     object.model = "";
@@ -822,6 +877,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.state = "";
                     object.reason = "";
                     object.uptime_ms = 0;
+                    object.bus = null;
                 }
                 if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
                     object.name = message.name;
@@ -842,6 +898,13 @@ export const moesaic = $root.moesaic = (() => {
                     for (let j = 0; j < message.replicas.length; ++j)
                         object.replicas[j] = $root.moesaic.v1.ReplicaStatus.toObject(message.replicas[j], options, _depth + 1);
                 }
+                if (message.spares && message.spares.length) {
+                    object.spares = $Array(message.spares.length);
+                    for (let j = 0; j < message.spares.length; ++j)
+                        object.spares[j] = $root.moesaic.v1.RankStatus.toObject(message.spares[j], options, _depth + 1);
+                }
+                if (message.bus != null && $Object.hasOwnProperty.call(message, "bus"))
+                    object.bus = $root.moesaic.v1.BusStatus.toObject(message.bus, options, _depth + 1);
                 return object;
             };
 
@@ -873,6 +936,258 @@ export const moesaic = $root.moesaic = (() => {
             return StatusResponse;
         })();
 
+        v1.BusStatus = (function() {
+
+            /**
+             * Properties of a BusStatus.
+             * @typedef {Object} moesaic.v1.BusStatus.$Properties
+             * @property {string|null} [name] BusStatus name
+             * @property {string|null} [state] BusStatus state
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a BusStatus.
+             * @memberof moesaic.v1
+             * @interface IBusStatus
+             * @augments moesaic.v1.BusStatus.$Properties
+             * @deprecated Use moesaic.v1.BusStatus.$Properties instead.
+             */
+
+            /**
+             * Shape of a BusStatus.
+             * @typedef {moesaic.v1.BusStatus.$Properties} moesaic.v1.BusStatus.$Shape
+             */
+
+            /**
+             * Constructs a new BusStatus.
+             * @memberof moesaic.v1
+             * @classdesc Represents a BusStatus.
+             * @constructor
+             * @param {moesaic.v1.BusStatus.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const BusStatus = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * BusStatus name.
+             * @member {string} name
+             * @memberof moesaic.v1.BusStatus
+             * @instance
+             */
+            BusStatus.prototype.name = "";
+
+            /**
+             * BusStatus state.
+             * @member {string} state
+             * @memberof moesaic.v1.BusStatus
+             * @instance
+             */
+            BusStatus.prototype.state = "";
+
+            /**
+             * Creates a new BusStatus instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.BusStatus
+             * @static
+             * @param {moesaic.v1.BusStatus.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.BusStatus} BusStatus instance
+             * @type {{
+             *   (properties: moesaic.v1.BusStatus.$Shape): moesaic.v1.BusStatus & moesaic.v1.BusStatus.$Shape;
+             *   (properties?: moesaic.v1.BusStatus.$Properties): moesaic.v1.BusStatus;
+             * }}
+             */
+            BusStatus.create = function(properties) {
+                return new BusStatus(properties);
+            };
+
+            /**
+             * Encodes the specified BusStatus message. Does not implicitly {@link moesaic.v1.BusStatus.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.BusStatus
+             * @static
+             * @param {moesaic.v1.BusStatus.$Properties} message BusStatus message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            BusStatus.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.name);
+                if (message.state != null && $Object.hasOwnProperty.call(message, "state") && message.state !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.state);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a BusStatus message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.BusStatus
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.BusStatus & moesaic.v1.BusStatus.$Shape} BusStatus
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            BusStatus.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.BusStatus();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.name = value;
+                            else
+                                delete message.name;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.state = value;
+                            else
+                                delete message.state;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a BusStatus message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.BusStatus
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.BusStatus} BusStatus
+             */
+            BusStatus.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.BusStatus)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.BusStatus: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.BusStatus();
+                if (object.name != null)
+                    if (typeof object.name !== "string" || object.name.length)
+                        message.name = $String(object.name);
+                if (object.state != null)
+                    if (typeof object.state !== "string" || object.state.length)
+                        message.state = $String(object.state);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a BusStatus message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.BusStatus
+             * @static
+             * @param {moesaic.v1.BusStatus} message BusStatus
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            BusStatus.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.name = "";
+                    object.state = "";
+                }
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
+                    object.name = message.name;
+                if (message.state != null && $Object.hasOwnProperty.call(message, "state"))
+                    object.state = message.state;
+                return object;
+            };
+
+            /**
+             * Converts this BusStatus to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.BusStatus
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            BusStatus.prototype.toJSON = function() {
+                return BusStatus.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for BusStatus
+             * @function getTypeUrl
+             * @memberof moesaic.v1.BusStatus
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            BusStatus.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.BusStatus";
+            };
+
+            return BusStatus;
+        })();
+
         v1.ReplicaStatus = (function() {
 
             /**
@@ -883,6 +1198,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [state] ReplicaStatus state
              * @property {Array.<moesaic.v1.RankStatus.$Properties>|null} [ranks] ReplicaStatus ranks
              * @property {moesaic.v1.SchedulerStatus.$Properties|null} [scheduler] ReplicaStatus scheduler
+             * @property {string|null} [reason] ReplicaStatus reason
+             * @property {Array.<moesaic.v1.PlacementStatus.$Properties>|null} [placements] ReplicaStatus placements
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -909,6 +1226,7 @@ export const moesaic = $root.moesaic = (() => {
              */
             const ReplicaStatus = function (properties) {
                 this.ranks = [];
+                this.placements = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -956,6 +1274,22 @@ export const moesaic = $root.moesaic = (() => {
             ReplicaStatus.prototype.scheduler = null;
 
             /**
+             * ReplicaStatus reason.
+             * @member {string} reason
+             * @memberof moesaic.v1.ReplicaStatus
+             * @instance
+             */
+            ReplicaStatus.prototype.reason = "";
+
+            /**
+             * ReplicaStatus placements.
+             * @member {Array.<moesaic.v1.PlacementStatus.$Properties>} placements
+             * @memberof moesaic.v1.ReplicaStatus
+             * @instance
+             */
+            ReplicaStatus.prototype.placements = $util.emptyArray;
+
+            /**
              * Creates a new ReplicaStatus instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.ReplicaStatus
@@ -998,6 +1332,11 @@ export const moesaic = $root.moesaic = (() => {
                         $root.moesaic.v1.RankStatus.encode(message.ranks[i], writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
                 if (message.scheduler != null && $Object.hasOwnProperty.call(message, "scheduler"))
                     $root.moesaic.v1.SchedulerStatus.encode(message.scheduler, writer.uint32(/* id 5, wireType 2 =*/42).fork(), _depth + 1).ldelim();
+                if (message.reason != null && $Object.hasOwnProperty.call(message, "reason") && message.reason !== "")
+                    writer.uint32(/* id 6, wireType 2 =*/50).string(message.reason);
+                if (message.placements != null && message.placements.length)
+                    for (let i = 0; i < message.placements.length; ++i)
+                        $root.moesaic.v1.PlacementStatus.encode(message.placements[i], writer.uint32(/* id 7, wireType 2 =*/58).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1083,6 +1422,23 @@ export const moesaic = $root.moesaic = (() => {
                             message.scheduler = $root.moesaic.v1.SchedulerStatus.decode(reader, reader.size(), $undefined, _depth + 1, message.scheduler);
                             continue;
                         }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.reason = value;
+                            else
+                                delete message.reason;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.placements && message.placements.length))
+                                message.placements = [];
+                            message.placements.push($root.moesaic.v1.PlacementStatus.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -1142,6 +1498,19 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.ReplicaStatus.scheduler: object expected");
                     message.scheduler = $root.moesaic.v1.SchedulerStatus.fromObject(object.scheduler, _depth + 1);
                 }
+                if (object.reason != null)
+                    if (typeof object.reason !== "string" || object.reason.length)
+                        message.reason = $String(object.reason);
+                if (object.placements) {
+                    if (!$Array.isArray(object.placements))
+                        throw $TypeError(".moesaic.v1.ReplicaStatus.placements: array expected");
+                    message.placements = $Array(object.placements.length);
+                    for (let i = 0; i < object.placements.length; ++i) {
+                        if (!$util.isObject(object.placements[i]))
+                            throw $TypeError(".moesaic.v1.ReplicaStatus.placements: object expected");
+                        message.placements[i] = $root.moesaic.v1.PlacementStatus.fromObject(object.placements[i], _depth + 1);
+                    }
+                }
                 return message;
             };
 
@@ -1162,13 +1531,16 @@ export const moesaic = $root.moesaic = (() => {
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
                 let object = {};
-                if (options.arrays || options.defaults)
+                if (options.arrays || options.defaults) {
                     object.ranks = [];
+                    object.placements = [];
+                }
                 if (options.defaults) {
                     object.replica_id = 0;
                     object.epoch = 0;
                     object.state = "";
                     object.scheduler = null;
+                    object.reason = "";
                 }
                 if (message.replica_id != null && $Object.hasOwnProperty.call(message, "replica_id"))
                     object.replica_id = message.replica_id;
@@ -1183,6 +1555,13 @@ export const moesaic = $root.moesaic = (() => {
                 }
                 if (message.scheduler != null && $Object.hasOwnProperty.call(message, "scheduler"))
                     object.scheduler = $root.moesaic.v1.SchedulerStatus.toObject(message.scheduler, options, _depth + 1);
+                if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
+                    object.reason = message.reason;
+                if (message.placements && message.placements.length) {
+                    object.placements = $Array(message.placements.length);
+                    for (let j = 0; j < message.placements.length; ++j)
+                        object.placements[j] = $root.moesaic.v1.PlacementStatus.toObject(message.placements[j], options, _depth + 1);
+                }
                 return object;
             };
 
@@ -1214,6 +1593,310 @@ export const moesaic = $root.moesaic = (() => {
             return ReplicaStatus;
         })();
 
+        v1.PlacementStatus = (function() {
+
+            /**
+             * Properties of a PlacementStatus.
+             * @typedef {Object} moesaic.v1.PlacementStatus.$Properties
+             * @property {number|null} [num_tokens_max] PlacementStatus num_tokens_max
+             * @property {string|null} [placement] PlacementStatus placement
+             * @property {number|null} [replicated_ms] PlacementStatus replicated_ms
+             * @property {number|null} [sharded_ms] PlacementStatus sharded_ms
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a PlacementStatus.
+             * @memberof moesaic.v1
+             * @interface IPlacementStatus
+             * @augments moesaic.v1.PlacementStatus.$Properties
+             * @deprecated Use moesaic.v1.PlacementStatus.$Properties instead.
+             */
+
+            /**
+             * Shape of a PlacementStatus.
+             * @typedef {moesaic.v1.PlacementStatus.$Properties} moesaic.v1.PlacementStatus.$Shape
+             */
+
+            /**
+             * Constructs a new PlacementStatus.
+             * @memberof moesaic.v1
+             * @classdesc Represents a PlacementStatus.
+             * @constructor
+             * @param {moesaic.v1.PlacementStatus.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const PlacementStatus = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * PlacementStatus num_tokens_max.
+             * @member {number} num_tokens_max
+             * @memberof moesaic.v1.PlacementStatus
+             * @instance
+             */
+            PlacementStatus.prototype.num_tokens_max = 0;
+
+            /**
+             * PlacementStatus placement.
+             * @member {string} placement
+             * @memberof moesaic.v1.PlacementStatus
+             * @instance
+             */
+            PlacementStatus.prototype.placement = "";
+
+            /**
+             * PlacementStatus replicated_ms.
+             * @member {number} replicated_ms
+             * @memberof moesaic.v1.PlacementStatus
+             * @instance
+             */
+            PlacementStatus.prototype.replicated_ms = 0;
+
+            /**
+             * PlacementStatus sharded_ms.
+             * @member {number} sharded_ms
+             * @memberof moesaic.v1.PlacementStatus
+             * @instance
+             */
+            PlacementStatus.prototype.sharded_ms = 0;
+
+            /**
+             * Creates a new PlacementStatus instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.PlacementStatus
+             * @static
+             * @param {moesaic.v1.PlacementStatus.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.PlacementStatus} PlacementStatus instance
+             * @type {{
+             *   (properties: moesaic.v1.PlacementStatus.$Shape): moesaic.v1.PlacementStatus & moesaic.v1.PlacementStatus.$Shape;
+             *   (properties?: moesaic.v1.PlacementStatus.$Properties): moesaic.v1.PlacementStatus;
+             * }}
+             */
+            PlacementStatus.create = function(properties) {
+                return new PlacementStatus(properties);
+            };
+
+            /**
+             * Encodes the specified PlacementStatus message. Does not implicitly {@link moesaic.v1.PlacementStatus.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.PlacementStatus
+             * @static
+             * @param {moesaic.v1.PlacementStatus.$Properties} message PlacementStatus message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            PlacementStatus.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.num_tokens_max != null && $Object.hasOwnProperty.call(message, "num_tokens_max") && message.num_tokens_max !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).int32(message.num_tokens_max);
+                if (message.placement != null && $Object.hasOwnProperty.call(message, "placement") && message.placement !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.placement);
+                if (message.replicated_ms != null && $Object.hasOwnProperty.call(message, "replicated_ms") && !$Object.is(message.replicated_ms, 0))
+                    writer.uint32(/* id 3, wireType 1 =*/25).double(message.replicated_ms);
+                if (message.sharded_ms != null && $Object.hasOwnProperty.call(message, "sharded_ms") && !$Object.is(message.sharded_ms, 0))
+                    writer.uint32(/* id 4, wireType 1 =*/33).double(message.sharded_ms);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a PlacementStatus message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.PlacementStatus
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.PlacementStatus & moesaic.v1.PlacementStatus.$Shape} PlacementStatus
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            PlacementStatus.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.PlacementStatus();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.num_tokens_max = value;
+                            else
+                                delete message.num_tokens_max;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.placement = value;
+                            else
+                                delete message.placement;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.replicated_ms = value;
+                            else
+                                delete message.replicated_ms;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.sharded_ms = value;
+                            else
+                                delete message.sharded_ms;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a PlacementStatus message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.PlacementStatus
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.PlacementStatus} PlacementStatus
+             */
+            PlacementStatus.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.PlacementStatus)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.PlacementStatus: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.PlacementStatus();
+                if (object.num_tokens_max != null)
+                    if ($Number(object.num_tokens_max) !== 0)
+                        message.num_tokens_max = object.num_tokens_max | 0;
+                if (object.placement != null)
+                    if (typeof object.placement !== "string" || object.placement.length)
+                        message.placement = $String(object.placement);
+                if (object.replicated_ms != null)
+                    if (!$Object.is($Number(object.replicated_ms), 0))
+                        message.replicated_ms = $Number(object.replicated_ms);
+                if (object.sharded_ms != null)
+                    if (!$Object.is($Number(object.sharded_ms), 0))
+                        message.sharded_ms = $Number(object.sharded_ms);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a PlacementStatus message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.PlacementStatus
+             * @static
+             * @param {moesaic.v1.PlacementStatus} message PlacementStatus
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            PlacementStatus.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.num_tokens_max = 0;
+                    object.placement = "";
+                    object.replicated_ms = 0;
+                    object.sharded_ms = 0;
+                }
+                if (message.num_tokens_max != null && $Object.hasOwnProperty.call(message, "num_tokens_max"))
+                    object.num_tokens_max = message.num_tokens_max;
+                if (message.placement != null && $Object.hasOwnProperty.call(message, "placement"))
+                    object.placement = message.placement;
+                if (message.replicated_ms != null && $Object.hasOwnProperty.call(message, "replicated_ms"))
+                    object.replicated_ms = options.json && !$isFinite(message.replicated_ms) ? $String(message.replicated_ms) : message.replicated_ms;
+                if (message.sharded_ms != null && $Object.hasOwnProperty.call(message, "sharded_ms"))
+                    object.sharded_ms = options.json && !$isFinite(message.sharded_ms) ? $String(message.sharded_ms) : message.sharded_ms;
+                return object;
+            };
+
+            /**
+             * Converts this PlacementStatus to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.PlacementStatus
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            PlacementStatus.prototype.toJSON = function() {
+                return PlacementStatus.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for PlacementStatus
+             * @function getTypeUrl
+             * @memberof moesaic.v1.PlacementStatus
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            PlacementStatus.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.PlacementStatus";
+            };
+
+            return PlacementStatus;
+        })();
+
         v1.RankStatus = (function() {
 
             /**
@@ -1235,6 +1918,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [progress_counter] RankStatus progress_counter
              * @property {string|null} [last_op] RankStatus last_op
              * @property {number|null} [rss_bytes] RankStatus rss_bytes
+             * @property {string|null} [transport] RankStatus transport
+             * @property {number|null} [load_percent] RankStatus load_percent
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -1396,6 +2081,22 @@ export const moesaic = $root.moesaic = (() => {
             RankStatus.prototype.rss_bytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             /**
+             * RankStatus transport.
+             * @member {string} transport
+             * @memberof moesaic.v1.RankStatus
+             * @instance
+             */
+            RankStatus.prototype.transport = "";
+
+            /**
+             * RankStatus load_percent.
+             * @member {number} load_percent
+             * @memberof moesaic.v1.RankStatus
+             * @instance
+             */
+            RankStatus.prototype.load_percent = 0;
+
+            /**
              * Creates a new RankStatus instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.RankStatus
@@ -1460,6 +2161,10 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 15, wireType 2 =*/122).string(message.last_op);
                 if (message.rss_bytes != null && $Object.hasOwnProperty.call(message, "rss_bytes") && (typeof message.rss_bytes === "object" ? message.rss_bytes.low || message.rss_bytes.high : message.rss_bytes !== 0))
                     writer.uint32(/* id 16, wireType 0 =*/128).int64(message.rss_bytes);
+                if (message.transport != null && $Object.hasOwnProperty.call(message, "transport") && message.transport !== "")
+                    writer.uint32(/* id 17, wireType 2 =*/138).string(message.transport);
+                if (message.load_percent != null && $Object.hasOwnProperty.call(message, "load_percent") && !$Object.is(message.load_percent, 0))
+                    writer.uint32(/* id 18, wireType 1 =*/145).double(message.load_percent);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1644,6 +2349,24 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.rss_bytes;
                             continue;
                         }
+                    case 17: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.transport = value;
+                            else
+                                delete message.transport;
+                            continue;
+                        }
+                    case 18: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.load_percent = value;
+                            else
+                                delete message.load_percent;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -1785,6 +2508,12 @@ export const moesaic = $root.moesaic = (() => {
                             message.rss_bytes = object.rss_bytes;
                         else if (typeof object.rss_bytes === "object")
                             message.rss_bytes = new $util.LongBits(object.rss_bytes.low >>> 0, object.rss_bytes.high >>> 0).toNumber();
+                if (object.transport != null)
+                    if (typeof object.transport !== "string" || object.transport.length)
+                        message.transport = $String(object.transport);
+                if (object.load_percent != null)
+                    if (!$Object.is($Number(object.load_percent), 0))
+                        message.load_percent = $Number(object.load_percent);
                 return message;
             };
 
@@ -1851,6 +2580,8 @@ export const moesaic = $root.moesaic = (() => {
                         object.rss_bytes = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
                     } else
                         object.rss_bytes = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.transport = "";
+                    object.load_percent = 0;
                 }
                 if (message.rank != null && $Object.hasOwnProperty.call(message, "rank"))
                     object.rank = message.rank;
@@ -1922,6 +2653,10 @@ export const moesaic = $root.moesaic = (() => {
                         object.rss_bytes = options.longs === $String ? $String(message.rss_bytes) : message.rss_bytes;
                     else
                         object.rss_bytes = options.longs === $String ? $util.Long.prototype.toString.call(message.rss_bytes) : options.longs === $Number ? new $util.LongBits(message.rss_bytes.low >>> 0, message.rss_bytes.high >>> 0).toNumber() : message.rss_bytes;
+                if (message.transport != null && $Object.hasOwnProperty.call(message, "transport"))
+                    object.transport = message.transport;
+                if (message.load_percent != null && $Object.hasOwnProperty.call(message, "load_percent"))
+                    object.load_percent = options.json && !$isFinite(message.load_percent) ? $String(message.load_percent) : message.load_percent;
                 return object;
             };
 
@@ -3487,6 +4222,7 @@ export const moesaic = $root.moesaic = (() => {
              * Properties of a DrainRequest.
              * @typedef {Object} moesaic.v1.DrainRequest.$Properties
              * @property {number|null} [replica_id] DrainRequest replica_id
+             * @property {number|null} [rank] DrainRequest rank
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -3526,12 +4262,26 @@ export const moesaic = $root.moesaic = (() => {
              */
             DrainRequest.prototype.replica_id = null;
 
+            /**
+             * DrainRequest rank.
+             * @member {number|null|undefined} rank
+             * @memberof moesaic.v1.DrainRequest
+             * @instance
+             */
+            DrainRequest.prototype.rank = null;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
             // Virtual OneOf for proto3 optional field
             $Object.defineProperty(DrainRequest.prototype, "_replica_id", {
                 get: $util.oneOfGetter($oneOfFields = ["replica_id"]),
+                set: $util.oneOfSetter($oneOfFields)
+            });
+
+            // Virtual OneOf for proto3 optional field
+            $Object.defineProperty(DrainRequest.prototype, "_rank", {
+                get: $util.oneOfGetter($oneOfFields = ["rank"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -3569,6 +4319,8 @@ export const moesaic = $root.moesaic = (() => {
                     throw $Error("max depth exceeded");
                 if (message.replica_id != null && $Object.hasOwnProperty.call(message, "replica_id"))
                     writer.uint32(/* id 1, wireType 0 =*/8).int32(message.replica_id);
+                if (message.rank != null && $Object.hasOwnProperty.call(message, "rank"))
+                    writer.uint32(/* id 2, wireType 0 =*/16).int32(message.rank);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3620,6 +4372,13 @@ export const moesaic = $root.moesaic = (() => {
                             message._replica_id = "replica_id";
                             continue;
                         }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            message.rank = reader.int32();
+                            message._rank = "rank";
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -3657,6 +4416,8 @@ export const moesaic = $root.moesaic = (() => {
                 let message = new $root.moesaic.v1.DrainRequest();
                 if (object.replica_id != null)
                     message.replica_id = object.replica_id | 0;
+                if (object.rank != null)
+                    message.rank = object.rank | 0;
                 return message;
             };
 
@@ -3679,6 +4440,8 @@ export const moesaic = $root.moesaic = (() => {
                 let object = {};
                 if (message.replica_id != null && $Object.hasOwnProperty.call(message, "replica_id"))
                     object.replica_id = message.replica_id;
+                if (message.rank != null && $Object.hasOwnProperty.call(message, "rank"))
+                    object.rank = message.rank;
                 return object;
             };
 
@@ -16696,7 +17459,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {moesaic.v1.Load.$Properties|null} [load] ToRank load
              * @property {moesaic.v1.StepPlanColumns.$Properties|null} [step_plan] ToRank step_plan
              * @property {moesaic.v1.Drain.$Properties|null} [drain] ToRank drain
-             * @property {"assignment"|"load"|"step_plan"|"drain"} [message] ToRank message
+             * @property {moesaic.v1.EndEpoch.$Properties|null} [end_epoch] ToRank end_epoch
+             * @property {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"} [message] ToRank message
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -16715,9 +17479,10 @@ export const moesaic = $root.moesaic = (() => {
              *   load?: moesaic.v1.Load.$Shape|null;
              *   step_plan?: moesaic.v1.StepPlanColumns.$Shape|null;
              *   drain?: moesaic.v1.Drain.$Shape|null;
+             *   end_epoch?: moesaic.v1.EndEpoch.$Shape|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
-             *   ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape })
+             *   ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape })
              * )} moesaic.v1.ToRank.$Shape
              */
 
@@ -16768,17 +17533,25 @@ export const moesaic = $root.moesaic = (() => {
              */
             ToRank.prototype.drain = null;
 
+            /**
+             * ToRank end_epoch.
+             * @member {moesaic.v1.EndEpoch.$Properties|null|undefined} end_epoch
+             * @memberof moesaic.v1.ToRank
+             * @instance
+             */
+            ToRank.prototype.end_epoch = null;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
             /**
              * ToRank message.
-             * @member {"assignment"|"load"|"step_plan"|"drain"|undefined} message
+             * @member {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|undefined} message
              * @memberof moesaic.v1.ToRank
              * @instance
              */
             $Object.defineProperty(ToRank.prototype, "message", {
-                get: $util.oneOfGetter($oneOfFields = ["assignment", "load", "step_plan", "drain"]),
+                get: $util.oneOfGetter($oneOfFields = ["assignment", "load", "step_plan", "drain", "end_epoch"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -16822,6 +17595,8 @@ export const moesaic = $root.moesaic = (() => {
                     $root.moesaic.v1.StepPlanColumns.encode(message.step_plan, writer.uint32(/* id 3, wireType 2 =*/26).fork(), _depth + 1).ldelim();
                 if (message.drain != null && $Object.hasOwnProperty.call(message, "drain"))
                     $root.moesaic.v1.Drain.encode(message.drain, writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
+                if (message.end_epoch != null && $Object.hasOwnProperty.call(message, "end_epoch"))
+                    $root.moesaic.v1.EndEpoch.encode(message.end_epoch, writer.uint32(/* id 5, wireType 2 =*/42).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -16894,6 +17669,13 @@ export const moesaic = $root.moesaic = (() => {
                             message.message = "drain";
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            message.end_epoch = $root.moesaic.v1.EndEpoch.decode(reader, reader.size(), $undefined, _depth + 1, message.end_epoch);
+                            message.message = "end_epoch";
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -16949,6 +17731,11 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.ToRank.drain: object expected");
                     message.drain = $root.moesaic.v1.Drain.fromObject(object.drain, _depth + 1);
                 }
+                if (object.end_epoch != null) {
+                    if (!$util.isObject(object.end_epoch))
+                        throw $TypeError(".moesaic.v1.ToRank.end_epoch: object expected");
+                    message.end_epoch = $root.moesaic.v1.EndEpoch.fromObject(object.end_epoch, _depth + 1);
+                }
                 return message;
             };
 
@@ -16988,6 +17775,11 @@ export const moesaic = $root.moesaic = (() => {
                     object.drain = $root.moesaic.v1.Drain.toObject(message.drain, options, _depth + 1);
                     if (options.oneofs)
                         object.message = "drain";
+                }
+                if (message.end_epoch != null && $Object.hasOwnProperty.call(message, "end_epoch")) {
+                    object.end_epoch = $root.moesaic.v1.EndEpoch.toObject(message.end_epoch, options, _depth + 1);
+                    if (options.oneofs)
+                        object.message = "end_epoch";
                 }
                 return object;
             };
@@ -18188,6 +18980,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {Uint8Array|null} [data_plane_key] Assignment data_plane_key
              * @property {number|null} [lease_ms] Assignment lease_ms
              * @property {number|null} [stall_ms] Assignment stall_ms
+             * @property {string|null} [transport] Assignment transport
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -18317,6 +19110,14 @@ export const moesaic = $root.moesaic = (() => {
              */
             Assignment.prototype.stall_ms = 0;
 
+            /**
+             * Assignment transport.
+             * @member {string} transport
+             * @memberof moesaic.v1.Assignment
+             * @instance
+             */
+            Assignment.prototype.transport = "";
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -18384,6 +19185,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 11, wireType 0 =*/88).int32(message.lease_ms);
                 if (message.stall_ms != null && $Object.hasOwnProperty.call(message, "stall_ms") && message.stall_ms !== 0)
                     writer.uint32(/* id 12, wireType 0 =*/96).int32(message.stall_ms);
+                if (message.transport != null && $Object.hasOwnProperty.call(message, "transport") && message.transport !== "")
+                    writer.uint32(/* id 13, wireType 2 =*/106).string(message.transport);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -18532,6 +19335,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.stall_ms;
                             continue;
                         }
+                    case 13: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.transport = value;
+                            else
+                                delete message.transport;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -18623,6 +19435,9 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.stall_ms != null)
                     if ($Number(object.stall_ms) !== 0)
                         message.stall_ms = object.stall_ms | 0;
+                if (object.transport != null)
+                    if (typeof object.transport !== "string" || object.transport.length)
+                        message.transport = $String(object.transport);
                 return message;
             };
 
@@ -18663,6 +19478,7 @@ export const moesaic = $root.moesaic = (() => {
                     }
                     object.lease_ms = 0;
                     object.stall_ms = 0;
+                    object.transport = "";
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -18699,6 +19515,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.lease_ms = message.lease_ms;
                 if (message.stall_ms != null && $Object.hasOwnProperty.call(message, "stall_ms"))
                     object.stall_ms = message.stall_ms;
+                if (message.transport != null && $Object.hasOwnProperty.call(message, "transport"))
+                    object.transport = message.transport;
                 return object;
             };
 
@@ -20754,6 +21572,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [step_id] Progress step_id
              * @property {string|null} [op] Progress op
              * @property {number|null} [rss_bytes] Progress rss_bytes
+             * @property {Array.<moesaic.v1.CollectiveStatus.$Properties>|null} [collectives] Progress collectives
+             * @property {number|null} [bytes_read] Progress bytes_read
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -20779,6 +21599,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
             const Progress = function (properties) {
+                this.collectives = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -20826,6 +21647,22 @@ export const moesaic = $root.moesaic = (() => {
             Progress.prototype.rss_bytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             /**
+             * Progress collectives.
+             * @member {Array.<moesaic.v1.CollectiveStatus.$Properties>} collectives
+             * @memberof moesaic.v1.Progress
+             * @instance
+             */
+            Progress.prototype.collectives = $util.emptyArray;
+
+            /**
+             * Progress bytes_read.
+             * @member {number} bytes_read
+             * @memberof moesaic.v1.Progress
+             * @instance
+             */
+            Progress.prototype.bytes_read = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
              * Creates a new Progress instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.Progress
@@ -20867,6 +21704,11 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 4, wireType 2 =*/34).string(message.op);
                 if (message.rss_bytes != null && $Object.hasOwnProperty.call(message, "rss_bytes") && (typeof message.rss_bytes === "object" ? message.rss_bytes.low || message.rss_bytes.high : message.rss_bytes !== 0))
                     writer.uint32(/* id 5, wireType 0 =*/40).int64(message.rss_bytes);
+                if (message.collectives != null && message.collectives.length)
+                    for (let i = 0; i < message.collectives.length; ++i)
+                        $root.moesaic.v1.CollectiveStatus.encode(message.collectives[i], writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
+                if (message.bytes_read != null && $Object.hasOwnProperty.call(message, "bytes_read") && (typeof message.bytes_read === "object" ? message.bytes_read.low || message.bytes_read.high : message.bytes_read !== 0))
+                    writer.uint32(/* id 7, wireType 0 =*/56).int64(message.bytes_read);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -20956,6 +21798,23 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.rss_bytes;
                             continue;
                         }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.collectives && message.collectives.length))
+                                message.collectives = [];
+                            message.collectives.push($root.moesaic.v1.CollectiveStatus.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.bytes_read = value;
+                            else
+                                delete message.bytes_read;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -21027,6 +21886,26 @@ export const moesaic = $root.moesaic = (() => {
                             message.rss_bytes = object.rss_bytes;
                         else if (typeof object.rss_bytes === "object")
                             message.rss_bytes = new $util.LongBits(object.rss_bytes.low >>> 0, object.rss_bytes.high >>> 0).toNumber();
+                if (object.collectives) {
+                    if (!$Array.isArray(object.collectives))
+                        throw $TypeError(".moesaic.v1.Progress.collectives: array expected");
+                    message.collectives = $Array(object.collectives.length);
+                    for (let i = 0; i < object.collectives.length; ++i) {
+                        if (!$util.isObject(object.collectives[i]))
+                            throw $TypeError(".moesaic.v1.Progress.collectives: object expected");
+                        message.collectives[i] = $root.moesaic.v1.CollectiveStatus.fromObject(object.collectives[i], _depth + 1);
+                    }
+                }
+                if (object.bytes_read != null)
+                    if (typeof object.bytes_read === "object" ? object.bytes_read.low || object.bytes_read.high : $Number(object.bytes_read) !== 0)
+                        if ($util.Long)
+                            message.bytes_read = $util.Long.fromValue(object.bytes_read, false);
+                        else if (typeof object.bytes_read === "string")
+                            message.bytes_read = $parseInt(object.bytes_read, 10);
+                        else if (typeof object.bytes_read === "number")
+                            message.bytes_read = object.bytes_read;
+                        else if (typeof object.bytes_read === "object")
+                            message.bytes_read = new $util.LongBits(object.bytes_read.low >>> 0, object.bytes_read.high >>> 0).toNumber();
                 return message;
             };
 
@@ -21047,6 +21926,8 @@ export const moesaic = $root.moesaic = (() => {
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
                 let object = {};
+                if (options.arrays || options.defaults)
+                    object.collectives = [];
                 if (options.defaults) {
                     object.epoch = 0;
                     if ($util.Long) {
@@ -21065,6 +21946,11 @@ export const moesaic = $root.moesaic = (() => {
                         object.rss_bytes = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
                     } else
                         object.rss_bytes = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.bytes_read = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.bytes_read = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -21091,6 +21977,18 @@ export const moesaic = $root.moesaic = (() => {
                         object.rss_bytes = options.longs === $String ? $String(message.rss_bytes) : message.rss_bytes;
                     else
                         object.rss_bytes = options.longs === $String ? $util.Long.prototype.toString.call(message.rss_bytes) : options.longs === $Number ? new $util.LongBits(message.rss_bytes.low >>> 0, message.rss_bytes.high >>> 0).toNumber() : message.rss_bytes;
+                if (message.collectives && message.collectives.length) {
+                    object.collectives = $Array(message.collectives.length);
+                    for (let j = 0; j < message.collectives.length; ++j)
+                        object.collectives[j] = $root.moesaic.v1.CollectiveStatus.toObject(message.collectives[j], options, _depth + 1);
+                }
+                if (message.bytes_read != null && $Object.hasOwnProperty.call(message, "bytes_read"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.bytes_read = typeof message.bytes_read === "number" ? $BigInt(message.bytes_read) : $util.Long.fromBits(message.bytes_read.low >>> 0, message.bytes_read.high >>> 0, false).toBigInt();
+                    else if (typeof message.bytes_read === "number")
+                        object.bytes_read = options.longs === $String ? $String(message.bytes_read) : message.bytes_read;
+                    else
+                        object.bytes_read = options.longs === $String ? $util.Long.prototype.toString.call(message.bytes_read) : options.longs === $Number ? new $util.LongBits(message.bytes_read.low >>> 0, message.bytes_read.high >>> 0).toNumber() : message.bytes_read;
                 return object;
             };
 
@@ -21942,6 +22840,258 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return Drained;
+        })();
+
+        v1.EndEpoch = (function() {
+
+            /**
+             * Properties of an EndEpoch.
+             * @typedef {Object} moesaic.v1.EndEpoch.$Properties
+             * @property {number|null} [epoch] EndEpoch epoch
+             * @property {string|null} [reason] EndEpoch reason
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of an EndEpoch.
+             * @memberof moesaic.v1
+             * @interface IEndEpoch
+             * @augments moesaic.v1.EndEpoch.$Properties
+             * @deprecated Use moesaic.v1.EndEpoch.$Properties instead.
+             */
+
+            /**
+             * Shape of an EndEpoch.
+             * @typedef {moesaic.v1.EndEpoch.$Properties} moesaic.v1.EndEpoch.$Shape
+             */
+
+            /**
+             * Constructs a new EndEpoch.
+             * @memberof moesaic.v1
+             * @classdesc Represents an EndEpoch.
+             * @constructor
+             * @param {moesaic.v1.EndEpoch.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const EndEpoch = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * EndEpoch epoch.
+             * @member {number} epoch
+             * @memberof moesaic.v1.EndEpoch
+             * @instance
+             */
+            EndEpoch.prototype.epoch = 0;
+
+            /**
+             * EndEpoch reason.
+             * @member {string} reason
+             * @memberof moesaic.v1.EndEpoch
+             * @instance
+             */
+            EndEpoch.prototype.reason = "";
+
+            /**
+             * Creates a new EndEpoch instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.EndEpoch
+             * @static
+             * @param {moesaic.v1.EndEpoch.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.EndEpoch} EndEpoch instance
+             * @type {{
+             *   (properties: moesaic.v1.EndEpoch.$Shape): moesaic.v1.EndEpoch & moesaic.v1.EndEpoch.$Shape;
+             *   (properties?: moesaic.v1.EndEpoch.$Properties): moesaic.v1.EndEpoch;
+             * }}
+             */
+            EndEpoch.create = function(properties) {
+                return new EndEpoch(properties);
+            };
+
+            /**
+             * Encodes the specified EndEpoch message. Does not implicitly {@link moesaic.v1.EndEpoch.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.EndEpoch
+             * @static
+             * @param {moesaic.v1.EndEpoch.$Properties} message EndEpoch message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            EndEpoch.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && message.epoch !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).int32(message.epoch);
+                if (message.reason != null && $Object.hasOwnProperty.call(message, "reason") && message.reason !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.reason);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes an EndEpoch message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.EndEpoch
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.EndEpoch & moesaic.v1.EndEpoch.$Shape} EndEpoch
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            EndEpoch.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.EndEpoch();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.epoch = value;
+                            else
+                                delete message.epoch;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.reason = value;
+                            else
+                                delete message.reason;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates an EndEpoch message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.EndEpoch
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.EndEpoch} EndEpoch
+             */
+            EndEpoch.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.EndEpoch)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.EndEpoch: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.EndEpoch();
+                if (object.epoch != null)
+                    if ($Number(object.epoch) !== 0)
+                        message.epoch = object.epoch | 0;
+                if (object.reason != null)
+                    if (typeof object.reason !== "string" || object.reason.length)
+                        message.reason = $String(object.reason);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from an EndEpoch message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.EndEpoch
+             * @static
+             * @param {moesaic.v1.EndEpoch} message EndEpoch
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            EndEpoch.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.epoch = 0;
+                    object.reason = "";
+                }
+                if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
+                    object.epoch = message.epoch;
+                if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
+                    object.reason = message.reason;
+                return object;
+            };
+
+            /**
+             * Converts this EndEpoch to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.EndEpoch
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            EndEpoch.prototype.toJSON = function() {
+                return EndEpoch.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for EndEpoch
+             * @function getTypeUrl
+             * @memberof moesaic.v1.EndEpoch
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            EndEpoch.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.EndEpoch";
+            };
+
+            return EndEpoch;
         })();
 
         v1.StepPlanColumns = (function() {

@@ -1,0 +1,170 @@
+import { kvGroupsOf } from "../plans/kv-groups.js";
+import type { ChosenLimits } from "../plans/memory.js";
+import type { ModelDescription } from "../plans/model-description.js";
+import type { Clock } from "../proto/clock.js";
+import { assert, MoesaicError } from "../proto/errors.js";
+import type { Logger } from "../proto/log.js";
+import type { v1 } from "../proto/messages.js";
+import { PlacementPolicy, type PlacementOptions } from "./cluster/placement.js";
+import { rankStatus } from "./cluster/rank-status.js";
+import type { Replica } from "./cluster/replica.js";
+import { ReplicaExecutor } from "./cluster/replica-executor.js";
+import type { Lane } from "./cluster/router.js";
+import { EngineLoop, type LiveSequence, type OutputListener } from "./engine-loop.js";
+import type { ReplicaMetrics } from "./metrics.js";
+import { Scheduler, type SchedulerStats } from "./scheduler/scheduler.js";
+import type { FinishReason, SequenceSpec } from "./scheduler/sequence.js";
+
+export interface ServedReplicaOptions {
+  replica: Replica;
+  placement: PlacementOptions;
+  description: ModelDescription;
+  maxWaiting: number;
+  recoveryTimeoutMs: number;
+  metrics: ReplicaMetrics;
+  clock: Clock;
+  log: Logger;
+}
+
+interface Serving {
+  scheduler: Scheduler;
+  loop: EngineLoop;
+  limits: ChosenLimits;
+}
+
+/** A replica with what serves it, from its first world on: a scheduler and an engine loop of its own. */
+export class ServedReplica implements Lane {
+  readonly replica: Replica;
+  readonly replicaId: number;
+  readonly #options: ServedReplicaOptions;
+  readonly #placement: PlacementPolicy;
+  readonly #executor: ReplicaExecutor;
+  #serving: Serving | null = null;
+
+  constructor(options: ServedReplicaOptions) {
+    const { replica, placement, log } = options;
+    this.replica = replica;
+    this.replicaId = replica.replicaId;
+    this.#options = options;
+    this.#placement = new PlacementPolicy(placement, log.child({ replicaId: replica.replicaId }));
+    this.#executor = new ReplicaExecutor(replica, this.#placement);
+  }
+
+  get isServing(): boolean {
+    return this.#serving !== null;
+  }
+
+  get availability(): Lane["availability"] {
+    const { state, seats } = this.replica;
+    if (this.#serving === null || state === "failed" || state === "closed") return "away";
+    if (state === "ready") return "ready";
+    return seats.every(({ connection }) => connection !== null) ? "recovering" : "away";
+  }
+
+  get reason(): string {
+    return this.replica.reason;
+  }
+
+  get numLiveTokens(): number {
+    return this.#serving?.loop.numLiveTokens ?? 0;
+  }
+
+  /** To be called on every change of the replica. */
+  replicaChanged(): void {
+    this.#executor.replicaChanged();
+  }
+
+  /** Begins to serve. @param onFailed takes the sequences when the replica has failed for good */
+  serve(limits: ChosenLimits, onFailed: (orphans: LiveSequence[], error: MoesaicError) => void): void {
+    assert(this.#serving === null, "a replica begins to serve once");
+    const { clock, log, metrics, recoveryTimeoutMs } = this.#options;
+    const scheduler = new Scheduler(this.#schedulerConfig(limits), log);
+    const loop = new EngineLoop(scheduler, this.#executor, metrics, clock, log, recoveryTimeoutMs);
+    loop.onFailed = onFailed;
+    this.#serving = { scheduler, loop, limits };
+    void loop.run();
+  }
+
+  submit(spec: SequenceSpec, listener: OutputListener): void {
+    if (this.#serving === null) throw new MoesaicError("unavailable", `replica ${this.replicaId}: ${this.reason}`);
+    this.#serving.loop.submit(spec, (output) => {
+      if (output.finish !== undefined) this.#options.metrics.sequenceEnded(spec.promptTokenIds.length);
+      listener(output);
+    });
+  }
+
+  abort(seqId: number, finish?: FinishReason): void {
+    this.#serving?.loop.abort(seqId, finish);
+  }
+
+  /** Finishes what runs, in at most `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
+    await this.#serving?.loop.drain(graceMs);
+  }
+
+  stop(): void {
+    this.#serving?.loop.stop();
+  }
+
+  stats(): SchedulerStats | null {
+    return this.#serving?.scheduler.stats() ?? null;
+  }
+
+  status(): v1.ReplicaStatus.$Properties {
+    const { epoch, state, seats, reason } = this.replica;
+    return {
+      replica_id: this.replicaId,
+      epoch,
+      state,
+      reason,
+      ranks: seats.map((seat) => rankStatus(seat, this.replica)),
+      placements: this.#placement.records().map((record) => ({
+        num_tokens_max: record.numTokensMax,
+        placement: record.placement,
+        replicated_ms: record.replicatedMs,
+        sharded_ms: record.shardedMs,
+      })),
+      ...(this.#serving === null ? {} : { scheduler: this.#schedulerStatus(this.#serving) }),
+    };
+  }
+
+  #schedulerStatus({ scheduler, limits }: Serving): v1.SchedulerStatus.$Properties {
+    const stats = scheduler.stats();
+    const { totals } = this.#options.metrics;
+    const { maxBatchedTokens, maxSequences, maxSeqLen, blockSize, numBlocks } = limits.limits;
+    return {
+      num_running: stats.numRunning,
+      num_waiting: stats.numWaiting,
+      num_blocks: numBlocks,
+      num_free_blocks: stats.numBlocksFree,
+      kv_groups: kvGroupsOf(this.#options.description).map(({ kind, window }) => ({
+        group: kind,
+        num_used_blocks: stats.numBlocksUsed[kind],
+        window,
+      })),
+      num_steps: totals.numSteps,
+      num_preemptions: stats.numPreemptions,
+      num_prompt_tokens: totals.numPromptTokens,
+      num_output_tokens: totals.numOutputTokens,
+      max_batched_tokens: maxBatchedTokens,
+      max_sequences: maxSequences,
+      max_model_len: maxSeqLen,
+      block_size: blockSize,
+    };
+  }
+
+  #schedulerConfig({ limits }: ChosenLimits): ConstructorParameters<typeof Scheduler>[0] {
+    const { description, maxWaiting } = this.#options;
+    return {
+      vocabSize: description.vocabSize,
+      maxSeqLen: limits.maxSeqLen,
+      blockSize: limits.blockSize,
+      numBlocks: limits.numBlocks,
+      kvGroups: kvGroupsOf(description),
+      maxBatchedTokens: limits.maxBatchedTokens,
+      maxSequences: limits.maxSequences,
+      maxLogitRows: Math.min(limits.maxSequences, limits.maxBatchedTokens),
+      maxWaiting,
+    };
+  }
+}

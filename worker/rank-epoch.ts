@@ -1,0 +1,177 @@
+import type { RankProgram } from "../plans/rank-program.js";
+import type { Clock } from "../proto/clock.js";
+import { MoesaicError } from "../proto/errors.js";
+import type { v1 } from "../proto/messages.js";
+import type { StepPlan, StepResult } from "../proto/step.js";
+import type { Engine, EngineFactory, EngineSetup, World } from "./engine.js";
+
+/** How long the ranks of an epoch that ends in order may take to tell each other, milliseconds. */
+const FAREWELL_MS = 1_000;
+
+/**
+ * One epoch of this rank: sized, loaded, stepped, ended. It may end at any moment, by `abort` from outside or by the loss
+ * of a peer; what is under way then fails, and `close` waits for it.
+ */
+export class RankEpoch {
+  readonly epoch: number;
+  readonly rank: number;
+  readonly #program: RankProgram;
+  readonly #setup: EngineSetup;
+  readonly #world: World | null;
+  readonly #engines: EngineFactory;
+  readonly #aborter = new AbortController();
+  #engine: Engine | null = null;
+  #following: Promise<void> = Promise.resolve();
+  #bytesRead = 0;
+
+  constructor(assignment: v1.Assignment.$Properties, engines: EngineFactory) {
+    this.epoch = assignment.epoch ?? 0;
+    this.rank = assignment.rank ?? 0;
+    this.#program = JSON.parse(assignment.program_json ?? "null") as RankProgram;
+    this.#setup = {
+      modelDir: assignment.model_dir ?? "",
+      dummySeed: assignment.dummy_seed ?? null,
+      kernelPackages: assignment.kernel_packages ?? [],
+    };
+    this.#world = worldOf(assignment);
+    this.#engines = engines;
+  }
+
+  /** Nothing that this epoch still says is of interest. */
+  get isEnded(): boolean {
+    return this.#aborter.signal.aborted;
+  }
+
+  /** Whether an error may be another rank's fault: this one is then well, and takes part in the next epoch. */
+  mayBePeers(error: MoesaicError): boolean {
+    return this.#world !== null && ["unavailable", "deadline_exceeded", "cancelled"].includes(error.code);
+  }
+
+  sized(): v1.Sized.$Properties {
+    const description = this.#engines.describe(this.#program, this.#setup);
+    return {
+      epoch: this.epoch,
+      weights_bytes: description.weightsBytes,
+      workspace_bytes: description.workspaceBytes,
+      kv_block_bytes: description.kvBlockBytes,
+      memory_bytes: this.#engines.device().memory_bytes ?? 0,
+      kernels: description.kernels,
+    };
+  }
+
+  /** @param onPeerLost called when this rank followed the lead and cannot any more */
+  async load(
+    numBlocks: number,
+    onProgress: (progress: v1.LoadProgress.$Properties) => void,
+    onPeerLost: (error: unknown) => void,
+  ): Promise<v1.Ready.$Properties> {
+    const program: RankProgram = { ...this.#program, limits: { ...this.#program.limits, numBlocks } };
+    const { weightsBytes, kvBytes, workspaceBytes } = this.#engines.describe(program, this.#setup);
+    const { epoch } = this;
+    const observer = {
+      opened: (engine: Engine) => (this.#engine = engine),
+      progressed: (done: number, planned: number) => onProgress({ epoch, bytes_done: done, bytes_planned: planned }),
+    };
+    const outcome = await this.#loadEngine(program, observer);
+    this.#engine = outcome.engine;
+    this.#bytesRead = outcome.bytesRead;
+    // Before Ready: the lead may have plans as soon as every rank is ready.
+    if (this.rank !== 0) this.#following = this.#engine.followLead().catch(onPeerLost);
+    return {
+      epoch,
+      num_blocks: numBlocks,
+      weights_bytes: weightsBytes,
+      kv_bytes: kvBytes,
+      workspace_bytes: workspaceBytes,
+      load_bytes_read: outcome.bytesRead,
+      load_ms: outcome.loadMs,
+    };
+  }
+
+  async #loadEngine(program: RankProgram, observer: Parameters<EngineFactory["load"]>[3]) {
+    try {
+      this.#aborter.signal.throwIfAborted();
+      return await this.#engines.load(program, this.#setup, this.#world, observer, this.#aborter.signal);
+    } catch (error) {
+      this.#engine = null;
+      throw error;
+    }
+  }
+
+  /** @throws MoesaicError failed_precondition before the weights are loaded, or what the engine says */
+  step(plan: StepPlan): Promise<StepResult> {
+    if (this.#engine === null) {
+      throw new MoesaicError("failed_precondition", "a step plan came before the weights were loaded");
+    }
+    return this.#engine.step(plan);
+  }
+
+  progress(): v1.Progress.$Properties {
+    const engine = this.isEnded ? null : this.#engine;
+    const progress = engine?.progress() ?? { counter: 0, stepId: 0, op: "" };
+    return {
+      epoch: this.epoch,
+      counter: progress.counter,
+      step_id: progress.stepId,
+      op: progress.op,
+      collectives: this.#world === null ? [] : (engine?.collectives() ?? []),
+      bytes_read: this.#bytesRead,
+    };
+  }
+
+  /** Ends the epoch now, whatever it is doing; the peers hear of it too. */
+  abort(reason: string): void {
+    if (this.isEnded) return;
+    const engine = this.#engine;
+    this.#aborter.abort(new MoesaicError("cancelled", reason));
+    // A load that was cancelled closes its engine itself, and then there is nothing to abort.
+    if (engine !== null && this.#engine === engine) abortIfOpen(engine, reason);
+  }
+
+  /** Ends the epoch in order: the lead tells its followers, which wait for that, but not for long. */
+  async leave(clock: Clock): Promise<void> {
+    let cancelTimer = () => {};
+    const timeout = new Promise<void>((resolve) => {
+      cancelTimer = clock.setTimer(FAREWELL_MS, resolve);
+    });
+    // A peer that left first makes this fail, and is then no loss.
+    if (this.#world !== null) await Promise.race([this.#farewell().catch(() => {}), timeout]);
+    cancelTimer();
+    this.abort("the rank leaves");
+  }
+
+  async #farewell(): Promise<void> {
+    if (this.rank === 0) await this.#engine?.endEpoch();
+    else await this.#following;
+  }
+
+  /** After `abort` or `leave`. */
+  async close(): Promise<void> {
+    await this.#following;
+    this.#engine?.close();
+    this.#engine = null;
+  }
+}
+
+function abortIfOpen(engine: Engine, reason: string): void {
+  try {
+    engine.abort(reason);
+  } catch (caught) {
+    if (MoesaicError.from(caught).code !== "failed_precondition") throw caught;
+  }
+}
+
+function worldOf(assignment: v1.Assignment.$Properties): World | null {
+  if ((assignment.world_size ?? 1) <= 1) return null;
+  const { transport } = assignment;
+  return {
+    epoch: assignment.epoch ?? 0,
+    peers: (assignment.peers ?? []).map((peer) => ({
+      rank: peer.rank ?? 0,
+      hostId: peer.host_id ?? "",
+      addresses: peer.data_plane_addresses ?? [],
+    })),
+    key: assignment.data_plane_key ?? new Uint8Array(),
+    transport: transport === "shm" || transport === "tcp" ? transport : "auto",
+  };
+}
