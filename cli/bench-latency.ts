@@ -100,7 +100,7 @@ async function measure(
 /** Time inside the engine since the start, from the coordinator's own metrics. */
 async function engineSeconds(coordinator: Coordinator, signal: AbortSignal): Promise<number> {
   const response = await fetch(`http://${coordinator.httpAddress}/metrics`, { signal });
-  const line = /^moesaic_engine_step_seconds_sum (\S+)$/m.exec(await response.text());
+  const line = /^moesaic_engine_step_seconds_sum(?:\{[^}]*\})? (\S+)$/m.exec(await response.text());
   return Number(line?.[1] ?? NaN);
 }
 

@@ -2,20 +2,26 @@ import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js
 import { native, packagePath } from "../native/index.js";
 import { defaultsInUse } from "../plans/cluster-spec-defaults.js";
 import { checkSupported, kernelPackagesOf, type ClusterSpec } from "../plans/cluster-spec.js";
+import { TYPICAL_RANK, USUAL_SEQ_LEN } from "../plans/cost.js";
 import { explainPlan, type Explanation } from "../plans/explain.js";
+import { explainReplica, type ReplicaExplanation } from "../plans/explain-replica.js";
 import { lower } from "../plans/lower.js";
 import { chooseLimits, limitsRequestOf, provisionalLimits } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
 
+/** Of the first rank, and of all together where there are several. */
+export type ClusterExplanation = Explanation & { replica?: ReplicaExplanation };
+
 /**
- * What the first rank of a cluster would run on this machine, without loading anything.
- * @param readBytesPerSecond of this machine's memory, for the bound on speed; null when unknown
+ * What the first rank of a cluster would run on this machine, and how a replica's ranks share the work, without loading
+ * anything.
+ * @param readBytesPerSecond that a rank reads from this machine's memory, for its speed; null when unknown
  */
 export async function explainCluster(
   cluster: ClusterSpec,
   baseDir: string,
   readBytesPerSecond: number | null,
-): Promise<{ json: Explanation; text: string }> {
+): Promise<{ json: ClusterExplanation; text: string }> {
   checkSupported(cluster);
   const { engine, servedModelName } = cluster.spec;
   const { description: model } = await openModelSource(cluster, baseDir);
@@ -30,7 +36,7 @@ export async function explainCluster(
   const { memoryBytes } = native.deviceProperties();
   const chosen = chooseLimits(provisional, request, model, { memoryBytes, ...describe(programOf(engine.dequantize)) });
   const program = programOf(engine.dequantize, chosen.limits);
-  return explainPlan({
+  const rank = explainPlan({
     modelName: servedModelName,
     program,
     sizes: describe(program),
@@ -40,6 +46,16 @@ export async function explainCluster(
     defaults: defaultsInUse(cluster),
     readBytesPerSecond,
   });
+  if (plan.worldSize === 1) return rank;
+  const replica = explainReplica({
+    modelName: servedModelName,
+    model,
+    plan,
+    profile: { ...TYPICAL_RANK, ...(readBytesPerSecond === null ? {} : { readBytesPerSecond }) },
+    dequantize: engine.dequantize,
+    seqLen: USUAL_SEQ_LEN,
+  });
+  return { json: { ...rank.json, replica: replica.json }, text: `${rank.text}\n${replica.text}` };
 }
 
 /** Threads of each rank of this machine: as written, or every core. */

@@ -7,7 +7,7 @@ import { MoesaicError } from "../proto/errors.js";
 import { packageVersion, type CommandContext } from "./context.js";
 import { inTermsOfFlags, type Target } from "./layout-flags.js";
 import { LoadProgress } from "./load-progress.js";
-import { workerCommandOf } from "./worker-command.js";
+import { JOIN_TOKEN_VARIABLE, workerCommandOf } from "./worker-command.js";
 
 /** Weights of models without a checkpoint are made from this seed, the same for every run. */
 export const DUMMY_SEED = 1;
@@ -24,12 +24,19 @@ export async function startCoordinator(
   return Coordinator.start({
     spec,
     baseDir,
-    workerCommand: workerCommandOf(spec, context),
+    workerCommand: workerCommandOf(context),
+    ...joinTokenOf(context),
     dummySeed: DUMMY_SEED,
     build: packageVersion(),
     clock: systemClock,
     log: context.log.child({ process: "coordinator" }),
   });
+}
+
+/** Ranks of other machines are given the same one by hand; where none was given one is drawn that nobody else knows. */
+function joinTokenOf({ env }: CommandContext): { joinToken?: string } {
+  const joinToken = env[JOIN_TOKEN_VARIABLE];
+  return joinToken === undefined ? {} : { joinToken };
 }
 
 /** Starts a cluster, lends it out, and always takes it down again: its workers are gone when this returns or throws. */

@@ -1,13 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js";
-import { checkSupported, parseClusterSpec } from "../plans/cluster-spec.js";
+import { native } from "../native/index.js";
+import { checkSupported, parseClusterSpec, type ClusterSpec } from "../plans/cluster-spec.js";
+import type { ModelDescription } from "../plans/model-description.js";
+import { diffPlans } from "../plans/plan-diff.js";
+import { resolvePlan, type ResolvedPlan } from "../plans/resolved-plan.js";
 import { parseShardingPlan } from "../plans/sharding-plan.js";
 import { MoesaicError } from "../proto/errors.js";
 import { defineCommand, defineGroup } from "./command.js";
 import { explainCluster, threadsOf } from "./explained-plan.js";
 import { clusterOfFlags, DUMMY_OPTION, inTermsOfFlags, LAYOUT_OPTIONS } from "./layout-flags.js";
-import { JSON_OPTION } from "./options.js";
+import { JSON_OPTION, text } from "./options.js";
 import { readBandwidth } from "./read-bandwidth.js";
 
 const explainCommand = defineCommand({
@@ -26,7 +30,7 @@ const explainCommand = defineCommand({
   },
   async run(source, { out, json }) {
     const cluster = source.spec ?? parseClusterSpec(await readFile(source.file, "utf8"), source.file);
-    const bandwidth = await readBandwidth(threadsOf(cluster));
+    const bandwidth = await rankBandwidth(cluster);
     const baseDir = source.file === undefined ? "." : dirname(source.file);
     const explained = await explainCluster(cluster, baseDir, bandwidth).catch((error: unknown) => {
       throw inTermsOfFlags(error);
@@ -56,17 +60,58 @@ const checkCommand = defineCommand({
   },
 });
 
-export const planCommand = defineGroup("plan", "look at plans without running them", [explainCommand, checkCommand]);
+const diffCommand = defineCommand({
+  usage: "diff <before> <after>",
+  describe: "what each rank must load and may drop when one sharding plan takes another's place",
+  positionals: { before: { describe: "sharding plan" }, after: { describe: "sharding plan for the same model" } },
+  options: { model: text("folder of the checkpoint that both plans are for"), ...DUMMY_OPTION, ...JSON_OPTION },
+  examples: [["plan diff two.yaml four.yaml --dummy gpt-oss-20b", "from two ranks to four"]],
+  parse: ({ model, dummy }, { before, after }) => {
+    if ((model === undefined) === (dummy === undefined)) {
+      throw new MoesaicError("invalid_argument", "expected one of --model and --dummy");
+    }
+    return { spec: clusterOfFlags({ model, dummy }), before: String(before), after: String(after) };
+  },
+  async run({ spec, before, after }, { out, json }) {
+    const { description } = await openModelSource(spec, ".").catch((error: unknown) => {
+      throw inTermsOfFlags(error);
+    });
+    const plans = [await readPlan(before, description), await readPlan(after, description)] as const;
+    const diff = diffPlans(...plans, description);
+    await (json ? out.json(diff.json) : out.write(diff.text));
+    return 0;
+  },
+});
+
+export const planCommand = defineGroup("plan", "look at plans without running them", [
+  explainCommand,
+  checkCommand,
+  diffCommand,
+]);
+
+/** Bytes per second that a rank of the first worker reads while its neighbours on the same machine read too. */
+async function rankBandwidth(cluster: ClusterSpec): Promise<number> {
+  const { workers } = cluster.spec;
+  const numRanks = workers.filter(({ host }) => host === workers[0]?.host).reduce((sum, { ranks }) => sum + ranks, 0);
+  const numThreads = Math.min(native.deviceProperties().numCores, threadsOf(cluster) * numRanks);
+  return (await readBandwidth(numThreads)) / numRanks;
+}
+
+/** A plan of a file, for as many ranks as it says. */
+async function readPlan(file: string, model: ModelDescription): Promise<ResolvedPlan> {
+  const plan = parseShardingPlan(await readFile(file, "utf8"), file);
+  return resolvePlan(plan, model, plan.worldSize);
+}
 
 /** A file is a sharding plan when it says so, else it should be a cluster. */
 async function problemOf(file: string): Promise<MoesaicError | null> {
   try {
-    const text = await readFile(file, "utf8");
-    if (/^\s*kind\s*:\s*["']?ShardingPlan\b/m.test(text) && !/^\s*kind\s*:\s*["']?Cluster\b/m.test(text)) {
-      parseShardingPlan(text, file);
+    const yaml = await readFile(file, "utf8");
+    if (/^\s*kind\s*:\s*["']?ShardingPlan\b/m.test(yaml) && !/^\s*kind\s*:\s*["']?Cluster\b/m.test(yaml)) {
+      parseShardingPlan(yaml, file);
       return null;
     }
-    const cluster = parseClusterSpec(text, file);
+    const cluster = parseClusterSpec(yaml, file);
     checkSupported(cluster);
     const { description } = await openModelSource(cluster, dirname(file));
     await resolveSpecPlan(cluster, dirname(file), description);

@@ -1,21 +1,17 @@
-import { randomUUID } from "node:crypto";
-import type { WorkerCommand } from "../coordinator/cluster/worker-launcher.js";
-import type { ClusterSpec } from "../plans/cluster-spec.js";
+import type { CoordinatorOptions } from "../coordinator/coordinator.js";
 import { MAIN_FILE, type CommandContext } from "./context.js";
 
 /** Set for workers that a coordinator launched: it decides when they leave, not a Ctrl-C that reaches the whole terminal. */
 export const LAUNCH_ID_VARIABLE = "MOESAIC_LAUNCH_ID";
+/** What a rank of another machine has to present; in the environment, where other users do not see it. */
+export const JOIN_TOKEN_VARIABLE = "MOESAIC_JOIN_TOKEN";
 
 /** How the local workers of a cluster are started: this program again, as `moesaic worker`. */
-export function workerCommandOf({ spec }: ClusterSpec, context: CommandContext): (join: string) => WorkerCommand {
-  const threads = spec.workers[0]?.threads ?? "auto";
-  return (join) => ({
+export function workerCommandOf(context: CommandContext): CoordinatorOptions["workerCommand"] {
+  return (join, { launchId, threads, joinToken }) => ({
     command: process.execPath,
-    args: [
-      ...[MAIN_FILE, "worker", "--join", join, "--log-level", context.logLevel],
-      ...(threads === "auto" ? [] : ["--threads", String(threads)]),
-    ],
-    env: { ...definedOnly(context.env), [LAUNCH_ID_VARIABLE]: randomUUID() },
+    args: [MAIN_FILE, "worker", "--join", join, "--threads", String(threads), "--log-level", context.logLevel],
+    env: { ...definedOnly(context.env), [LAUNCH_ID_VARIABLE]: launchId, [JOIN_TOKEN_VARIABLE]: joinToken },
   });
 }
 

@@ -1,40 +1,94 @@
 import { native } from "../native/index.js";
 import { MAX_MESSAGE_BYTES } from "../coordinator/coordinator.js";
+import type { Bus } from "../proto/bus/bus.js";
+import { openBus } from "../proto/bus/open-bus.js";
 import { systemClock } from "../proto/clock.js";
+import { MoesaicError } from "../proto/errors.js";
 import { NativeEngineFactory } from "../worker/native-engine.js";
-import { runWorker } from "../worker/worker.js";
+import type { Logger } from "../proto/log.js";
+import { runWorker, type WorkerOptions } from "../worker/worker.js";
 import { defineCommand } from "./command.js";
 import { packageVersion, type CommandContext } from "./context.js";
 import { text, wholeNumber } from "./options.js";
-import { LAUNCH_ID_VARIABLE } from "./worker-command.js";
+import { JOIN_TOKEN_VARIABLE, LAUNCH_ID_VARIABLE } from "./worker-command.js";
 
-/** Longest wait for a coordinator to be reachable: it may be starting at the same time. */
-const JOIN_TIMEOUT_MS = 30_000;
+/** Where a worker finds its coordinator. */
+type Meeting = { join: string; bus?: undefined } | { bus: string; clusterName: string };
 
 export const workerCommand = defineCommand({
   usage: "worker",
   describe: "run one rank that joins a coordinator",
   options: {
-    join: { ...text("address HOST:PORT of the coordinator's gRPC API"), demandOption: true },
+    join: text("address HOST:PORT of the coordinator's gRPC API"),
+    bus: text("NATS server nats://HOST:PORT or tls://HOST:PORT on which the coordinator is announced"),
+    cluster: text("name of the cluster to join, with --bus"),
     threads: wholeNumber("threads", "threads of the engine (default: the cores of this machine)", 1, 1_024),
   },
-  examples: [["worker --join 127.0.0.1:50051", "join a coordinator of this machine with all cores"]],
+  examples: [
+    ["worker --join 127.0.0.1:50051", "join a coordinator of this machine with all cores"],
+    ["worker --bus nats://10.0.0.5:4222 --cluster chat", "join the cluster chat, wherever its coordinator runs"],
+  ],
   logLevel: "info",
-  parse: ({ join, threads }) => ({ join, threads }),
-  async run({ join, threads }, context) {
-    await runWorker({
-      join,
-      joinTimeoutMs: JOIN_TIMEOUT_MS,
-      engines: new NativeEngineFactory(threads ?? native.deviceProperties().numCores),
-      build: packageVersion(),
-      maxMessageBytes: MAX_MESSAGE_BYTES,
-      clock: systemClock,
-      log: context.log.child({ process: "worker" }),
-      signal: leaveSignal(context),
-    });
+  parse: (args) => ({ meeting: meetingOf(args), threads: args.threads }),
+  async run({ meeting, threads }, context) {
+    const log = context.log.child({ process: "worker" });
+    const { join, bus } = await openMeeting(meeting, log);
+    try {
+      await runWorker({
+        join,
+        ...secretsOf(context),
+        engines: new NativeEngineFactory(threads ?? native.deviceProperties().numCores),
+        build: packageVersion(),
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+        clock: systemClock,
+        log,
+        signal: leaveSignal(context),
+      });
+    } finally {
+      await bus?.close();
+    }
     return 0;
   },
 });
+
+/** @throws MoesaicError invalid_argument unless one way to find a coordinator is given, with what it needs */
+function meetingOf(args: {
+  join?: string | undefined;
+  bus?: string | undefined;
+  cluster?: string | undefined;
+}): Meeting {
+  const { join, bus, cluster } = args;
+  if ((join === undefined) === (bus === undefined)) {
+    throw new MoesaicError("invalid_argument", "expected one of --join HOST:PORT and --bus nats://HOST:PORT");
+  }
+  if ((bus === undefined) !== (cluster === undefined)) {
+    const message = "expected --bus and --cluster together: the bus says where the coordinator of that cluster is";
+    throw new MoesaicError("invalid_argument", message);
+  }
+  if (join !== undefined) return { join };
+  return { bus: busUrlOf(bus ?? ""), clusterName: cluster ?? "" };
+}
+
+/** The embedded bus ends with its process: a worker could find nobody on it. */
+function busUrlOf(url: string): string {
+  if (/^(nats|tls):\/\/\S+$/.test(url)) return url;
+  throw new MoesaicError(
+    "invalid_argument",
+    `--bus: expected nats://HOST:PORT or tls://HOST:PORT, got ${url.slice(0, 80)}`,
+  );
+}
+
+async function openMeeting(meeting: Meeting, log: Logger): Promise<{ join: WorkerOptions["join"]; bus: Bus | null }> {
+  if (meeting.bus === undefined) return { join: meeting.join, bus: null };
+  const bus = await openBus({ url: meeting.bus, credentialsFile: null, clientName: "worker" }, log);
+  return { join: { bus, clusterName: meeting.clusterName }, bus };
+}
+
+/** What the coordinator that launched this worker, or the operator, put into the environment. */
+function secretsOf({ env }: CommandContext): { launchId?: string; joinToken?: string } {
+  const [launchId, joinToken] = [env[LAUNCH_ID_VARIABLE], env[JOIN_TOKEN_VARIABLE]];
+  return { ...(launchId === undefined ? {} : { launchId }), ...(joinToken === undefined ? {} : { joinToken }) };
+}
 
 /** A launched worker outlives the terminal's Ctrl-C: it has to finish what runs and leaves when its coordinator says so. */
 function leaveSignal({ signal, env }: CommandContext): AbortSignal {

@@ -29,6 +29,12 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
+/** What a drain empties; the whole cluster where no rank is named. */
+export interface DrainOptions extends CallOptions {
+  /** Of the first replica, that is to leave alone; its seat goes to a spare or to who comes next. */
+  rank?: number;
+}
+
 /** Logits of successive positions. */
 export interface LogitsRows {
   firstPosition: number;
@@ -133,11 +139,14 @@ export class MoesaicClient {
   }
 
   /**
-   * Lets the cluster finish what runs, refuse what is new, and leave. Resolves when all is finished.
-   * @returns number of requests that were finished
+   * Lets the cluster finish what runs, refuse what is new, and leave; or lets one rank leave between two steps. Resolves
+   * when all is finished, or the rank is gone.
+   * @returns number of requests that were finished, 0 for a rank
+   * @throws MoesaicError not_found when there is no such rank
    */
-  async drain(options: CallOptions = {}): Promise<number> {
-    const response = await this.#attempt((callOptions) => this.#cluster.drain({}, callOptions), options);
+  async drain(options: DrainOptions = {}): Promise<number> {
+    const message = options.rank === undefined ? {} : { rank: options.rank };
+    const response = await this.#attempt((callOptions) => this.#cluster.drain(message, callOptions), options);
     return response.num_finished;
   }
 

@@ -67,10 +67,10 @@ const WRONG_USAGE: readonly [name: string, args: string[], code: number, message
   ],
   ["a dummy shape that is unknown", ["bench", "latency", "--dummy", "gpt-oss-21b"], 1, /did you mean gpt-oss-20b\?/],
   [
-    "more ranks than there can be yet",
-    ["generate", ...MODEL, "--tokens", "1", "--tp", "2"],
+    "a layout that the model does not have",
+    ["generate", ...MODEL, "--tokens", "1", "--ep", "17"],
     1,
-    /a replica has one rank yet/,
+    /expected at most 16, the experts there are, got 17/,
   ],
   [
     "an endpoint where nobody listens",
@@ -78,7 +78,7 @@ const WRONG_USAGE: readonly [name: string, args: string[], code: number, message
     1,
     /no coordinator answers at 127\.0\.0\.1:1/,
   ],
-  ["a worker without a coordinator", ["worker"], 2, /Missing required argument: join/],
+  ["a worker without a coordinator", ["worker"], 2, /expected one of --join HOST:PORT and --bus/],
   ["a cluster file that is absent", ["up", "absent.yaml"], 1, /absent\.yaml/],
 ];
 
@@ -129,8 +129,8 @@ describe("moesaic up with a bad cluster file", () => {
     ],
     [
       "what is not there yet",
-      `${head}spec:\n  model: ${DEMO_MODEL}\n  bus: nats://127.0.0.1:4222\n`,
-      /cluster\.yaml:6:8: spec\.bus: the NATS bus is not there yet/,
+      `${head}spec:\n  model: ${DEMO_MODEL}\n  engine: { precision: fast }\n`,
+      /cluster\.yaml:6:24: spec\.engine\.precision: fast has no kernels yet/,
     ],
   ];
   for (const [name, yaml, message] of cases) {

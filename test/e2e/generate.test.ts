@@ -10,8 +10,6 @@ import { jsonLines, MAIN_FILE, moesaic, RunningCluster, temporaryFolder } from "
 
 /** All of them, or so many spread over the families. */
 const SOME = IS_LONG ? GOLDEN : GOLDEN.filter((_, index) => index % 9 === 0);
-/** Prompts with a response format cannot be asked for as messages. */
-const CONVERSATIONS = GOLDEN.filter(({ template_args: args }) => args["response_format"] === undefined);
 
 describe("moesaic generate", () => {
   it("gives the golden tokens of each prompt alone", async (test) => {
@@ -24,10 +22,16 @@ describe("moesaic generate", () => {
     checkGolden(results, GOLDEN);
   });
 
+  for (const layout of ["--ep 2", "--ep 4 --tokens-placement sharded", "--tp 2 --ep 2"]) {
+    it(`gives the golden tokens on several ranks: ${layout}`, async (test) => {
+      checkGolden(await generate(test, SOME, "tokens", layout.split(" ")), SOME);
+    });
+  }
+
   it("renders conversations to the golden prompts and reads answers, reasoning and calls out of the tokens", async (test) => {
-    const results = await generate(test, CONVERSATIONS, "messages", []);
-    checkGolden(results, CONVERSATIONS);
-    for (const [index, { parsed, prompt_tokens: promptTokens }] of CONVERSATIONS.entries()) {
+    const results = await generate(test, GOLDEN, "messages", []);
+    checkGolden(results, GOLDEN);
+    for (const [index, { parsed, prompt_tokens: promptTokens }] of GOLDEN.entries()) {
       const result = results[index]!;
       assert.deepEqual(result.prompt_token_ids, promptTokens, `prompt of ${result.id}`);
       assert.equal(result.reasoning ?? null, parsed.analysis, `reasoning of ${result.id}`);

@@ -284,6 +284,11 @@ function programOf(test: Case): RankProgram {
       numExperts: 6,
       expertsPerToken: 2,
       intermediateSize: 352,
+      numGlobalExperts: 6,
+      localExperts: [0, 1, 2, 3, 4, 5],
+      expertRanks: Array.from({ length: 6 }, () => [0]),
+      globalVocabSize: 16,
+      vocabBegin: 0,
     },
     limits: { maxBatchedTokens: 80, maxSequences: 1, maxSeqLen: 80, blockSize: 16, numBlocks: 11, ...test.limits },
     rope: test.rope ?? { invFreq: Array.from({ length: 32 }, () => 1), attentionScaling: 1 },
@@ -291,6 +296,9 @@ function programOf(test: Case): RankProgram {
     weights: test.weights ?? [],
     buffers: Object.entries(test.buffers).map(([name, spec]) => ({ name, ...spec })),
     ops: test.ops,
+    shardedOps: null,
+    groups: [[0]],
+    tokenOwners: [0],
   };
 }
 
@@ -311,7 +319,7 @@ function matrix(name: string, rows: number, cols: number, numExperts = 1): Weigh
     tensor: name,
     scales: null,
     shape: [numExperts, rows, cols],
-    experts: [0, numExperts] as [number, number],
+    experts: Array.from({ length: numExperts }, (_, expert) => expert),
     rows: [0, rows] as [number, number],
     cols: [0, cols] as [number, number],
     dstRow: 0,
@@ -368,6 +376,7 @@ function emptyPlan(stepId: number): StepPlan {
     epoch: 1,
     stepId,
     numGrantedSteps: 0,
+    tokenPlacement: "replicated",
     tokenIds: none,
     positions: none,
     seqRows: none,
@@ -448,7 +457,12 @@ class Vectors {
   loadPlan(places: WeightPlace[]): LoadPlan {
     const reads = places.flatMap((place, weightIndex) => this.reads(place, weightIndex));
     const files = [{ path: this.path, bytes: this.bytes.length }];
-    return { files, reads, bytesPlanned: reads.reduce((sum, read) => sum + read.bytes + read.scaleBytes, 0) };
+    return {
+      files,
+      reads,
+      sharedReads: [],
+      bytesPlanned: reads.reduce((sum, read) => sum + read.bytes + read.scaleBytes, 0),
+    };
   }
 
   /** Sinks are float32 in the file but exact in bf16, which is what checkpoints and the loader have. */
@@ -461,8 +475,9 @@ class Vectors {
       new Float32Array(Uint32Array.from(sinks, (value) => toBf16(value) * 2 ** 16).buffer),
     );
     const bytes = 2 * sinks.length;
-    const read = { weightIndex: 0, expert: 0, rowBegin: 0, rowEnd: sinks.length, fileIndex: 0, fileOffset: 0, bytes };
-    return { files: [{ path, bytes }], reads: [{ ...read, ...NO_SCALES }], bytesPlanned: bytes };
+    const rows = { rowBegin: 0, rowEnd: sinks.length, rowStride: 2, colBegin: 0, colEnd: 2 };
+    const read = { weightIndex: 0, expert: 0, ...rows, fileIndex: 0, fileOffset: 0, bytes, ...NO_SCALES };
+    return { files: [{ path, bytes }], reads: [read], sharedReads: [], bytesPlanned: bytes };
   }
 
   private reads({ rows, values, scales, numExperts = 1 }: WeightPlace, weightIndex: number): WeightRead[] {
@@ -473,10 +488,13 @@ class Vectors {
     };
     return Array.from({ length: numExperts }, (_, expert) => {
       const { offset, bytes } = part(values, expert);
-      const read = { weightIndex, expert, rowBegin: 0, rowEnd: rows, fileIndex: 0, fileOffset: offset, bytes };
+      const whole = { rowBegin: 0, rowEnd: rows, rowStride: bytes / rows, colBegin: 0, colEnd: bytes / rows };
+      const read = { weightIndex, expert, ...whole, fileIndex: 0, fileOffset: offset, bytes };
       if (scales === undefined) return { ...read, ...NO_SCALES };
       const place = part(scales, expert);
-      return { ...read, scaleFileIndex: 0, scaleFileOffset: place.offset, scaleBytes: place.bytes };
+      const stride = place.bytes / rows;
+      const scaleRows = { scaleRowStride: stride, scaleColBegin: 0, scaleColEnd: stride };
+      return { ...read, scaleFileIndex: 0, scaleFileOffset: place.offset, ...scaleRows, scaleBytes: place.bytes };
     });
   }
 
@@ -492,7 +510,14 @@ class Vectors {
   }
 }
 
-const NO_SCALES = { scaleFileIndex: -1, scaleFileOffset: 0, scaleBytes: 0 };
+const NO_SCALES = {
+  scaleFileIndex: -1,
+  scaleFileOffset: 0,
+  scaleRowStride: 0,
+  scaleColBegin: 0,
+  scaleColEnd: 0,
+  scaleBytes: 0,
+};
 
 /** cos and sin of the vectors side by side, as rope_table lays them out. */
 function table(vectors: Vectors): Float32Array {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { FIXTURES, skipWithout } from "../paths.js";
+import { FIXTURES, IS_LONG, skipWithout } from "../paths.js";
 import { jsonLines, moesaic, temporaryFolder } from "../e2e/moesaic.js";
 import { SafetensorsFile } from "./safetensors-file.js";
 
@@ -43,6 +43,36 @@ for (const model of ["tiny-a", "tiny-b"]) {
       });
     });
   }
+}
+
+/** Every rank a process of its own. In the short run the layouts that cut most unevenly; the rest with the long tests. */
+const LAYOUTS = ["--tp 2", "--tp 4", "--ep 2", "--ep 3", "--tp 2 --ep 2"];
+const SHORT_LAYOUTS = ["--tp 4", "--ep 3"];
+
+for (const model of ["tiny-a", "tiny-b"]) {
+  describe(`${model} on several ranks`, { skip: skipWithout(model) }, () => {
+    for (const layout of IS_LONG ? LAYOUTS : SHORT_LAYOUTS) {
+      for (const placement of ["replicated", "sharded"]) {
+        it(`computes the golden logits with ${layout}, tokens ${placement}`, async (test) => {
+          const golden = new GoldenModel(model);
+          const file = join(temporaryFolder(test), "logits.safetensors");
+          const lines = golden.prompts.map(({ name }) => ({ tokens: golden.forced(name) }));
+          const args = [
+            "logits",
+            "--model",
+            join(FIXTURES, model),
+            ...layout.split(" "),
+            "--tokens-placement",
+            placement,
+          ];
+          const result = await moesaic([...args, "--out", file, "--input", inputFile(test, lines)]);
+          assert.equal(result.code, 0, result.stderr);
+          const logits = new SafetensorsFile(file);
+          for (const [index, prompt] of golden.prompts.entries()) golden.check(prompt, logits, `logits.${index}`);
+        });
+      }
+    }
+  });
 }
 
 interface GoldenPrompt {
