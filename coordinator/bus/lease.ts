@@ -56,6 +56,11 @@ export class CoordinatorLease {
     this.#log = log;
   }
 
+  /** The highest fencing token that this process was given; 0 before the first. */
+  get lastToken(): number {
+    return this.#lastToken;
+  }
+
   /** The fencing token while the lease is held, by the clock, else null. Ask right before acting as the coordinator. */
   get token(): number | null {
     const term = this.#term;
@@ -71,7 +76,7 @@ export class CoordinatorLease {
   /**
    * Takes the lease if nobody else holds it.
    * @returns the fencing token, null when another holds it
-   * @throws MoesaicError unavailable, deadline_exceeded; failed_precondition when the server forgot the tokens it gave
+   * @throws MoesaicError unavailable, deadline_exceeded (perhaps it was ours); failed_precondition when the server forgot the tokens it gave
    */
   async tryAcquire(): Promise<number | null> {
     assert(this.#term === null, "a lease is acquired once at a time");
@@ -82,7 +87,7 @@ export class CoordinatorLease {
     this.#checkRises(revision);
     const heldUntilMs = this.#heldUntilMs(sentAtMs);
     // So slow an answer is worth nothing; what was written is our own and is written over the next time.
-    if (this.#clock.nowMs() >= heldUntilMs) return null;
+    if (this.#clock.nowMs() >= heldUntilMs) throw this.#tooSlow();
     this.#begin({ token: revision, revision, value, heldUntilMs });
     return revision;
   }
@@ -196,16 +201,19 @@ export class CoordinatorLease {
     }
   }
 
-  /** Sooner when the bus comes back. */
+  /** Anew when the bus comes back: who held the lease before the outage takes it again at once, and goes first. */
   #pause(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
-        cancel();
         stopListening();
         resolve();
       };
-      const cancel = this.#clock.setTimer(delayMs, wake);
-      const stopListening = this.#bus.onState(wake);
+      let cancel = this.#clock.setTimer(delayMs, wake);
+      const stopListening = this.#bus.onState((state) => {
+        cancel();
+        if (state === "closed") wake();
+        else cancel = this.#clock.setTimer(delayMs, wake);
+      });
     });
   }
 
@@ -226,6 +234,11 @@ export class CoordinatorLease {
       `the bus ${this.#bus.name} gave fencing token ${token} after ${this.#lastToken}: its server lost its JetStream ` +
         "directory; give it one that outlives it (nats-server -js -sd DIR) and restart all coordinators of the cluster",
     );
+  }
+
+  #tooSlow(): MoesaicError {
+    const text = `the bus ${this.#bus.name} took longer to answer than a lease of ${this.#ttlMs} ms is held`;
+    return new MoesaicError("deadline_exceeded", text);
   }
 
   #notAcquired(timeoutMs: number): MoesaicError {

@@ -1,6 +1,6 @@
 /**
  * The seam between us and a message bus: NATS with JetStream, or the embedded bus inside one process. The bus tells
- * where a coordinator is, which spares there are and what has happened; it never carries a step, a prompt or an
+ * where a coordinator is, which one holds the lease and what has happened; it never carries a step, a prompt or an
  * output, and who belongs to a replica is decided by the ranks' streams alone.
  *
  * Both implementations promise the same. Delivery is at most once: what is published while nobody listens, or is on

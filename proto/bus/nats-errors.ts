@@ -18,6 +18,17 @@ export function isOtherRevision(caught: unknown): boolean {
   return (caught as Partial<NatsError>).api_error?.err_code === WRONG_LAST_SEQUENCE;
 }
 
+/** Whether a bucket could not be made because another client was making it. */
+export function isMadeByAnother(caught: unknown): boolean {
+  return MADE_BY_ANOTHER.has((caught as Partial<NatsError>).api_error?.err_code ?? 0);
+}
+
+/** Whether a request reached nobody, and so did nothing. */
+export function isUnheard(caught: unknown): boolean {
+  const { code, api_error } = caught as Partial<NatsError>;
+  return code === NO_RESPONDERS && api_error === undefined;
+}
+
 interface Meaning {
   code: ErrorCode;
   advice: string;
@@ -85,6 +96,9 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: TLS,
 };
 
+const NO_RESPONDERS = "503";
 const WRONG_LAST_SEQUENCE = 10071;
+/** The name is in use with another configuration, or the subjects belong to a stream: both said of one that is not whole yet. */
+const MADE_BY_ANOTHER: ReadonlySet<number> = new Set([10058, 10065]);
 /** Insufficient resources, storage or memory resources exceeded, maximum bytes. */
 const OUT_OF_SPACE: ReadonlySet<number> = new Set([10023, 10028, 10047, 10052, 10054, 10077]);

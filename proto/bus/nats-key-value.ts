@@ -1,10 +1,10 @@
-import type { KV, NatsConnection } from "nats";
+import type { JetStreamClient, KV, NatsConnection } from "nats";
 import { systemClock } from "../clock.js";
 import { MoesaicError } from "../errors.js";
 import { MAX_KEYS, MAX_VALUE_BYTES, type KeyValue, type KvEntry, type KvWatch } from "./bus.js";
 import { otherTtl } from "./bus-errors.js";
 import { within } from "./deadline.js";
-import { fromNats, isOtherRevision } from "./nats-errors.js";
+import { fromNats, isMadeByAnother, isOtherRevision, isUnheard } from "./nats-errors.js";
 import type { NatsLink } from "./nats-link.js";
 import { watchNats } from "./nats-watch.js";
 import { checkPattern, checkPayload, checkRevision, checkSubject } from "./subject.js";
@@ -80,10 +80,24 @@ export class NatsKeyValue implements KeyValue {
     this.#link.state.checkConnected();
     const where = `${what} in bucket ${this.#bucket}`;
     try {
-      return await within(systemClock, KV_TIMEOUT_MS, where, this.#open().then(operation));
+      return await within(systemClock, KV_TIMEOUT_MS, where, this.#whileUnheard(operation));
     } catch (caught) {
       this.#opened = null;
       throw fromNats(caught, where);
+    }
+  }
+
+  /** A bucket that is being made this very moment is announced before it listens: what nobody heard has not happened. */
+  async #whileUnheard<T>(operation: (kv: KV) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const kv = await this.#open();
+      try {
+        return await operation(kv);
+      } catch (caught) {
+        if (!isUnheard(caught) || attempt >= NUM_ATTEMPTS) throw caught;
+        this.#opened = null;
+      }
+      await pause(attempt);
     }
   }
 
@@ -100,10 +114,28 @@ export class NatsKeyValue implements KeyValue {
 
 async function openBucket(connection: NatsConnection, bucket: string, ttlMs: number): Promise<KV> {
   const jetstream = connection.jetstream({ timeout: API_TIMEOUT_MS });
-  const kv = await jetstream.views.kv(bucket, { ttl: ttlMs, history: 1, timeout: API_TIMEOUT_MS });
+  const kv = await findOrMake(jetstream, bucket, ttlMs);
   const { ttl } = await kv.status();
   if (ttl !== ttlMs) throw otherTtl(bucket, ttlMs, ttl);
   return kv;
+}
+
+/** Of several that make the same bucket at once the server may refuse all but one: the others then find that one's. */
+async function findOrMake(jetstream: JetStreamClient, bucket: string, ttlMs: number): Promise<KV> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await jetstream.views.kv(bucket, { ttl: ttlMs, history: 1, timeout: API_TIMEOUT_MS });
+    } catch (caught) {
+      if (!isMadeByAnother(caught) || attempt >= NUM_ATTEMPTS) throw caught;
+    }
+    await pause(attempt);
+  }
+}
+
+function pause(attempt: number): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.setTimer(FIRST_PAUSE_MS * 2 ** (attempt - 1), resolve);
+  });
 }
 
 /** One reading of all entries of a pattern: a watch that ends when what was there has been told. */
@@ -155,4 +187,7 @@ function tooMuch(pattern: string): MoesaicError {
 /** One call to JetStream's API; an operation that also opens the bucket makes four of them. */
 const API_TIMEOUT_MS = 2000;
 const KV_TIMEOUT_MS = 5000;
+/** 10, 20, 40 and 80 ms apart: another client needs a few to make a bucket. */
+const NUM_ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 10;
 const MAX_LISTED_BYTES = 64 * 1024 * 1024;

@@ -188,6 +188,20 @@ export function describeBus(name: string, start: () => Promise<BusFixture>): voi
         assert.equal(next.filter((one) => one !== null).length, 1);
       });
 
+      // A server refuses all makers but one, or answers before the new bucket listens: the more buckets, the likelier.
+      it("may be made by many at once", async () => {
+        const clients = await Promise.all(Array.from({ length: 8 }, () => buses.open()));
+        for (let round = 0; round < 60; round += 1) {
+          const bucket = freshName("b");
+          const kvs = clients.map((client) => client.kv(bucket, { ttlMs: 60_000 }));
+          const writes = kvs.map((kv, index) =>
+            index % 2 === 0 ? kv.put(`k${index}`, bytes("x")) : kv.create("a", bytes("x")),
+          );
+          const revisions = await Promise.all(writes);
+          assert.equal(new Set(revisions.filter((revision) => revision !== null)).size, 5, bucket);
+        }
+      });
+
       it("forget an entry when its time is over, and not the revisions that were given", async () => {
         const kv = (await buses.open()).kv(freshName("b"), { ttlMs: 300 });
         const first = await kv.put("a", bytes("1"));

@@ -2,10 +2,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { EventPublisher, subscribeEvents } from "../../coordinator/bus/events.js";
 import { CoordinatorLease } from "../../coordinator/bus/lease.js";
-import { claimSpare, listSpares } from "../../coordinator/bus/spares.js";
-import type { Bus } from "../../proto/bus/bus.js";
 import { announceCoordinator, discoverCoordinator } from "../../proto/bus/discovery.js";
-import { offerSpare, type OfferedSpare } from "../../proto/bus/spare.js";
 import { silentLogger } from "../../proto/log.js";
 import { bytes, freshName, OpenBuses, take, until, type BusFixture } from "./bus-fixture.js";
 
@@ -79,65 +76,6 @@ export function describeCluster(name: string, start: () => Promise<BusFixture>):
           code: "invalid_argument",
           message: /announcement\.grpcAddress: expected HOST:PORT/,
         });
-      });
-    });
-
-    describe("spares", () => {
-      it("go to exactly one of the coordinators that want them", async () => {
-        const clusterName = freshName("c");
-        const worker = await buses.open();
-        const offered = offer(worker, clusterName, "w1", 8);
-        const coordinators = await Promise.all(Array.from({ length: 6 }, () => buses.open()));
-        await until("the offer is there", async () => (await listSpares(worker, clusterName)).length === 1);
-        const claims = coordinators.map((bus, index) =>
-          claimSpare(bus, clusterName, { coordinatorId: `c${index}`, grpcAddress: `h${index}:1` }, () => true),
-        );
-        const won = (await Promise.all(claims)).map((spare) => spare?.workerId ?? null);
-        assert.equal(won.filter((workerId) => workerId === "w1").length, 1, won.join());
-        const winner = won.indexOf("w1");
-        assert.deepEqual(await offered.claimed, { coordinatorId: `c${winner}`, grpcAddress: `h${winner}:1` });
-        await until(
-          "the key is gone",
-          async () => (await worker.kv("moesaic_spares", { ttlMs: 15_000 }).list(`${clusterName}.*`)).length === 0,
-        );
-      });
-
-      it("are chosen by what they offer, the smallest that fits first", async () => {
-        const clusterName = freshName("c");
-        const [worker, coordinator] = [await buses.open(), await buses.open()];
-        const offers = [32, 4, 16].map((gib) => offer(worker, clusterName, `w${gib}`, gib));
-        await until("all are there", async () => (await listSpares(coordinator, clusterName)).length === 3);
-        const claim = { coordinatorId: "c", grpcAddress: "h:1" };
-        const atLeast = (gib: number) =>
-          claimSpare(coordinator, clusterName, claim, ({ memoryBytesFree }) => memoryBytesFree >= gib * GIB);
-        assert.equal((await atLeast(8))?.workerId, "w16");
-        assert.equal((await atLeast(8))?.workerId, "w32");
-        assert.equal(await atLeast(8), null);
-        assert.deepEqual(
-          (await listSpares(coordinator, clusterName)).map(({ workerId }) => workerId),
-          ["w4"],
-        );
-        await Promise.all(offers.map((one) => one.withdraw()));
-      });
-
-      it("can be withdrawn", async () => {
-        const clusterName = freshName("c");
-        const bus = await buses.open();
-        const offered = offer(bus, clusterName, "w1", 8);
-        await until("the offer is there", async () => (await listSpares(bus, clusterName)).length === 1);
-        await offered.withdraw();
-        assert.equal(await offered.claimed, null);
-        assert.deepEqual(await listSpares(bus, clusterName), []);
-      });
-
-      it("that are none are passed over", async () => {
-        const clusterName = freshName("c");
-        const bus = await buses.open();
-        const kv = bus.kv("moesaic_spares", { ttlMs: 15_000 });
-        await kv.put(`${clusterName}.w1`, bytes("{}"));
-        await kv.put(`${clusterName}.w2`, bytes(`{"cluster_name":"${clusterName}","worker_id":"w9"}`));
-        const claim = { coordinatorId: "c", grpcAddress: "h:1" };
-        assert.equal(await claimSpare(bus, clusterName, claim, () => true), null);
       });
     });
 
@@ -243,11 +181,3 @@ export function describeCluster(name: string, start: () => Promise<BusFixture>):
 function announcement(clusterName: string) {
   return { clusterName, coordinatorId: "first", grpcAddress: "10.0.0.1:50051", version: "0.1.0" };
 }
-
-function offer(bus: Bus, clusterName: string, workerId: string, gib: number): OfferedSpare {
-  const memoryBytesFree = gib * GIB;
-  const spare = { clusterName, workerId, hostId: "box", device: "cpu", memoryBytesFree, version: "0.1.0" } as const;
-  return offerSpare(bus, spare, { log });
-}
-
-const GIB = 2 ** 30;

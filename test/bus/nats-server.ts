@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -44,17 +45,22 @@ export class NatsServer implements BusFixture {
   }
 
   static async start(program: string, options: NatsServerOptions = {}): Promise<NatsServer> {
-    const server = new NatsServer(program, await freePort(), options);
+    const server = await NatsServer.prepare(program, options);
     await server.bringBack();
     return server;
+  }
+
+  /** One with an address, that `bringBack` starts for the first time. */
+  static async prepare(program: string, options: NatsServerOptions = {}): Promise<NatsServer> {
+    return new NatsServer(program, await freePort(), options);
   }
 
   connect(): Promise<Bus> {
     return connectNatsBus({ url: this.url, credentialsFile: null, clientName: "test" }, silentLogger);
   }
 
-  async takeAway(): Promise<void> {
-    await this.#signalAndWait("SIGKILL");
+  async takeAway(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    await this.#signalAndWait(signal);
   }
 
   async bringBack(): Promise<void> {
@@ -124,13 +130,23 @@ async function untilReady(started: ChildProcess): Promise<void> {
   });
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
+/**
+ * Below those that the kernel gives to whoever dials: a process that is to come back to its port must find it free, and
+ * one that dials a port where nobody listens yet must not meet itself.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const probe = createServer().listen(port, "127.0.0.1");
+    const isFree = await once(probe, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    probe.close();
+    await once(probe, "close");
+    return port;
+  }
 }
 
 /** Of proc(5): T is stopped. The name before it, in parentheses, may hold anything. */
