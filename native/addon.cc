@@ -3,11 +3,14 @@
 #include <napi.h>
 
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "binder.h"
+#include "comm_bench.h"
 #include "convert.h"
 #include "device.h"
 #include "engine.h"
@@ -29,37 +32,70 @@ T value_or_throw(Napi::Env env, StatusOr<T> result) {
 
 Napi::Value device_properties(const Napi::CallbackInfo& info) { return from_device(info.Env(), probe_device()); }
 
-class BandwidthWorker final : public Napi::AsyncWorker {
+// Blocking work on a thread of its own; a value of T becomes the promise's by `convert`.
+template <typename T>
+class Measurement final : public Napi::AsyncWorker {
  public:
-  BandwidthWorker(Napi::Env env, int32_t num_threads, int64_t bytes, int32_t repeats)
-      : AsyncWorker(env), deferred_(env), num_threads_(num_threads), bytes_(bytes), repeats_(repeats) {}
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  using Work = std::function<StatusOr<T>()>;
+  using Convert = std::function<Napi::Value(Napi::Env, const T&)>;
+
+  static Napi::Value start(Napi::Env env, Work work, Convert convert) {
+    auto* worker = new Measurement(env, std::move(work), std::move(convert));
+    const Napi::Promise promise = worker->deferred_.Promise();
+    worker->Queue();
+    return promise;
+  }
 
  protected:
-  void Execute() override { bandwidth_ = measure_read_bandwidth(num_threads_, bytes_, repeats_); }
+  void Execute() override { result_ = work_(); }
   void OnOK() override {
-    if (bandwidth_ > 0) return deferred_.Resolve(Napi::Number::New(Env(), bandwidth_));
-    const Status status(Code::kResourceExhausted, text("cannot allocate ", bytes_, " bytes to measure reads"));
-    deferred_.Reject(to_error(Env(), status).Value());
+    if (result_.ok()) return deferred_.Resolve(convert_(Env(), result_.value()));
+    deferred_.Reject(to_error(Env(), result_.status()).Value());
   }
   void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
  private:
+  Measurement(Napi::Env env, Work work, Convert convert)
+      : AsyncWorker(env), deferred_(env), work_(std::move(work)), convert_(std::move(convert)) {}
+
   Napi::Promise::Deferred deferred_;
-  const int32_t num_threads_;
-  const int64_t bytes_;
-  const int32_t repeats_;
-  double bandwidth_ = 0;
+  const Work work_;
+  const Convert convert_;
+  StatusOr<T> result_ = Status(Code::kInternal, "nothing was measured");
 };
 
-Napi::Value measure_bandwidth(const Napi::CallbackInfo& info) {
+Napi::Value measure_read(const Napi::CallbackInfo& info) {
   const auto num_threads = static_cast<int32_t>(to_integer(info[0], "numThreads", 1, 1024));
   const int64_t bytes = to_integer(info[1], "bytes", 1 << 20, kMaxSafeInteger);
   const auto repeats = static_cast<int32_t>(to_integer(info[2], "repeats", 1, 1000));
-  auto* worker = new BandwidthWorker(info.Env(), num_threads, bytes, repeats);
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  return promise;
+  const auto work = [=]() -> StatusOr<double> {
+    const double bandwidth = measure_read_bandwidth(num_threads, bytes, repeats);
+    if (bandwidth > 0) return bandwidth;
+    return Status(Code::kResourceExhausted, text("cannot allocate ", bytes, " bytes to measure reads"));
+  };
+  return Measurement<double>::start(info.Env(), work, [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
+}
+
+Napi::Value measure_one_copy(const Napi::CallbackInfo& info) {
+  const int64_t bytes = to_integer(info[0], "bytes", 1, int64_t{1} << 30);
+  const auto calls = static_cast<int32_t>(to_integer(info[1], "calls", 1, 1'000'000));
+  const auto work = [=]() -> StatusOr<std::vector<double>> { return measure_copy(bytes, calls); };
+  return Measurement<std::vector<double>>::start(info.Env(), work, from_doubles);
+}
+
+Napi::Value measure_one_socket(const Napi::CallbackInfo& info) {
+  const int64_t bytes = to_integer(info[0], "bytes", 1, int64_t{1} << 30);
+  const auto calls = static_cast<int32_t>(to_integer(info[1], "calls", 1, 1'000'000));
+  return Measurement<std::vector<double>>::start(info.Env(), [=] { return measure_socket(bytes, calls); }, from_doubles);
+}
+
+Napi::Value measure_ranks(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<DataPlaneListener> listener = DataPlaneHandle::unwrap(info[0]).listener(info.Env());
+  const auto rank = static_cast<int32_t>(to_integer(info[1], "rank", 0, 1023));
+  const ConnectOptions options = to_connect_options(info[2]);
+  const std::vector<CollectiveRun> runs = to_collective_runs(info[3]);
+  return Measurement<std::vector<CollectiveTimes>>::start(
+      info.Env(), [=] { return measure_collectives(rank, options, *listener, runs); }, from_collective_times);
 }
 
 // ---- kernels --------------------------------------------------------------------------------------------------------------
@@ -176,7 +212,10 @@ Napi::Value read_buffer(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
   add("deviceProperties", device_properties);
-  add("measureReadBandwidth", measure_bandwidth);
+  add("measureReadBandwidth", measure_read);
+  add("measureCopy", measure_one_copy);
+  add("measureSocket", measure_one_socket);
+  add("measureCollectives", measure_ranks);
   add("openPackage", open_kernel_package);
   add("describeProgram", describe_program);
   add("openEngine", open_engine);

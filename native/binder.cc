@@ -203,6 +203,7 @@ class Binder {
       return too_large();
     Storage sizes_only;
     bound_.workspace_bytes = lay_out_workspace(program_, bound_.kernel_memory, nullptr, sizes_only);
+    bound_.exchange_bytes = staging_bytes(program_);
     if (bound_.workspace_bytes < 0 || bound_.workspace_bytes > kMaxArenaBytes || bound_.kv_bytes > kMaxArenaBytes)
       return too_large();
     return {};

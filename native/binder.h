@@ -46,6 +46,7 @@ struct BoundProgram {
   int64_t kv_block_bytes = 0;
   int64_t kv_bytes = 0;
   int64_t workspace_bytes = 0;
+  int64_t exchange_bytes = 0;  // of workspace_bytes: what collectives pack and unpack
 };
 
 // Checks the program, opens the packages, binds and sizes. Allocates no arena. Errors: as check_program and open_package, and

@@ -12,6 +12,20 @@ export interface Binding {
   deviceProperties(): DeviceProperties;
   /** Read bandwidth in bytes/s of `numThreads` threads over `bytes` of memory touched before: the best of `repeats`. */
   measureReadBandwidth(numThreads: number, bytes: number, repeats: number): Promise<number>;
+  /** Microseconds that one thread takes to copy `bytes` from memory to memory, of each of `calls`. */
+  measureCopy(bytes: number, calls: number): Promise<Float64Array>;
+  /** Microseconds that `bytes` take through one plain tcp connection of the loopback interface, of each of `calls`. */
+  measureSocket(bytes: number, calls: number): Promise<Float64Array>;
+  /**
+   * Joins the ranks of `options` as `rank`, does the runs, which must be the same on all of them, and leaves.
+   * @throws internal when a collective gave a wrong result; unavailable naming the peer that did not come
+   */
+  measureCollectives(
+    dataPlane: DataPlaneHandle,
+    rank: number,
+    options: ConnectOptions,
+    runs: readonly CollectiveRun[],
+  ): Promise<CollectiveTimes[]>;
 
   // ---- kernels -----------------------------------------------------------------------------------------------------
   /** Loads a kernel package (a shared library) and describes it. @throws failed_precondition on another ABI version */
@@ -60,7 +74,7 @@ export interface Binding {
    * among these by what the bytes are (exchange_slots, dispatch, dispatch_ids, collect). Empty before connectEngine.
    */
   collectiveStats(engine: EngineHandle): CollectiveStats[];
-  /** Ticks once per op, from any thread: the stall detector reads it. */
+  /** Ticks at least once per op, and within long ones, from any thread: the stall detector reads it. */
   progress(engine: EngineHandle): EngineProgress;
   /** Waits for the running step, stops the thread, frees the arenas. Idempotent; later calls throw failed_precondition. */
   closeEngine(engine: EngineHandle): void;
@@ -93,6 +107,26 @@ export interface ConnectOptions {
   deadlineMs: number;
   /** auto: shared memory when all ranks are on one host, else tcp. */
   transport: "auto" | "shm" | "tcp";
+}
+
+export type BenchCollective = "all_reduce" | "reduce_scatter" | "all_gather" | "all_to_all" | "broadcast";
+
+/** `calls` of a collective on float32 rows: what is summed, is gathered, goes to all others, or is spread by rank 0. */
+export interface CollectiveRun {
+  collective: BenchCollective;
+  rows: number;
+  cols: number;
+  calls: number;
+  /** How much later than the others rank 0 begins: they sleep by then and must be woken. */
+  lateUs: number;
+}
+
+/** Of each call, by the machine's monotonic clock: times of several processes can be compared. */
+export interface CollectiveTimes {
+  beganUs: Float64Array;
+  endedUs: Float64Array;
+  /** By this rank to others, of one call. */
+  sentBytes: number;
 }
 
 export interface CollectiveStats {
@@ -137,6 +171,8 @@ export interface ProgramDescription {
   /** Bytes of kvBytes that one KV block accounts for: kvBytes = numBlocks * kvBlockBytes. */
   kvBlockBytes: number;
   workspaceBytes: number;
+  /** Of workspaceBytes: what collectives of this rank pack and unpack; 0 for a rank that is alone. */
+  exchangeBytes: number;
   /** Packed bytes and row granule of each weight, in the program's order. */
   weights: { name: string; bytes: number; layoutId: string; rowGranule: number }[];
   /** The kernel of each op (fused kernels span several), in the program's order. */

@@ -8,6 +8,7 @@
 // Determinism: sums run in rank order, whatever arrives first, so that all ranks hold the same bits.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -24,6 +25,10 @@ struct CollectiveStats {
   uint64_t calls = 0;
   uint64_t bytes = 0;
 };
+
+// How long those who want a root's bytes wait for it: until the deadline, or as long as it lives, when it may have nothing to
+// say for long.
+enum class Patience { kDeadline, kWhileItLives };
 
 // Ranks of a collective, ascending; contains the own rank. Groups are made once, before the first call.
 using GroupId = int32_t;
@@ -57,9 +62,9 @@ class Communicator {
   virtual Status all_to_all(GroupId group, std::span<const std::byte> send, std::span<const int64_t> send_begins,
                             std::span<std::byte> recv, std::span<int64_t> recv_begins) = 0;
 
-  // The root's bytes reach every member; only the root's size matters and it is returned in *bytes (at most data.size()). The
-  // others wait for the root as long as it lives, whatever the deadline is: it may have nothing to say for long.
-  virtual Status broadcast(GroupId group, int32_t root, std::span<std::byte> data, int64_t* bytes) = 0;
+  // The root's bytes reach every member; only the root's size matters and it is returned in *bytes (at most data.size(); bytes
+  // may be null).
+  virtual Status broadcast(GroupId group, int32_t root, std::span<std::byte> data, int64_t* bytes, Patience patience) = 0;
 
   // From any thread: makes the running call and all later ones fail with kCancelled on this rank, and soon on its peers.
   virtual void abort(const std::string& reason) = 0;
@@ -70,7 +75,7 @@ class Communicator {
 struct PeerAddress {
   int32_t rank = 0;
   std::string host_id;                 // equal for ranks of one host
-  std::vector<std::string> addresses;  // "host:port" of the rank's tcp listener
+  std::vector<std::string> addresses;  // "host:port" of the rank's tcp listener; hosts are numbers
 };
 
 struct CommunicatorOptions {
@@ -79,6 +84,7 @@ struct CommunicatorOptions {
   uint64_t epoch = 0;              // peers of another epoch are refused
   std::vector<std::byte> key;      // 32 bytes, the same on all ranks: proves that a peer belongs to the epoch
   int32_t deadline_ms = 10'000;    // longest wait for a peer inside one call, and for all to connect
+  const std::atomic<bool>* cancelled = nullptr;  // connecting ends with kCancelled soon after it becomes true; null: never
 };
 
 // The listening end of a rank's data plane: exists before any epoch, so that its address can be told to the coordinator.

@@ -58,10 +58,11 @@ Status check_vocabularies(const std::vector<Greeting>& greetings) {
   const bool is_cut = greetings.front().vocab_size != greetings.front().global_vocab_size;
   for (size_t rank = 0; rank < greetings.size(); ++rank) {
     const Greeting& greeting = greetings[rank];
-    if (greeting.vocab_begin != (is_cut ? end : 0)) return differ(static_cast<int32_t>(rank), "has other rows of the vocabulary");
-    end = greeting.vocab_begin + greeting.vocab_size;
-    if (!is_cut && end != greeting.global_vocab_size)
+    const int32_t begin = is_cut ? end : 0;
+    const bool fits = greeting.vocab_size >= 0 && greeting.vocab_size <= greeting.global_vocab_size - begin;
+    if (greeting.vocab_begin != begin || !fits || (!is_cut && greeting.vocab_size != greeting.global_vocab_size))
       return differ(static_cast<int32_t>(rank), "has other rows of the vocabulary");
+    end = begin + greeting.vocab_size;
   }
   if (end != greetings.front().global_vocab_size)
     return differ(static_cast<int32_t>(greetings.size()) - 1, "does not end the vocabulary");
@@ -105,16 +106,17 @@ std::vector<int32_t> on_own_host(const std::vector<int32_t>& ranks, const RankPr
 }
 
 // Whoever holds columns of the same rows: members of a group of the program, or ranks between which an expert is cut.
-Status add_host_groups(const RankProgram& program, const std::vector<PeerAddress>& peers, ConnectedRanks& connected) {
+Status add_host_groups(const RankProgram& program, const std::vector<PeerAddress>& peers, Communicator& communicator,
+                       RankLayout& layout) {
   std::vector<std::vector<int32_t>> candidates = program.groups;
   candidates.insert(candidates.end(), program.dims.expert_ranks.begin(), program.dims.expert_ranks.end());
   std::set<std::vector<int32_t>> seen;
   for (const std::vector<int32_t>& ranks : candidates) {
     const std::vector<int32_t> here = on_own_host(ranks, program, peers);
     if (here.size() < 2 || index_of(here, program.rank) < 0 || !seen.insert(here).second) continue;
-    StatusOr<GroupId> id = connected.communicator->add_group(here);
+    StatusOr<GroupId> id = communicator.add_group(here);
     if (!id.ok()) return id.status();
-    connected.host_groups.emplace_back(here, id.value());
+    layout.host_groups.emplace_back(here, id.value());
   }
   return {};
 }
@@ -126,24 +128,26 @@ bool is_one_host(const std::vector<PeerAddress>& peers) {
 
 }  // namespace
 
-StatusOr<ConnectedRanks> connect_ranks(const RankProgram& program, const ConnectOptions& options,
-                                                      DataPlaneListener& listener) {
+StatusOr<std::unique_ptr<Communicator>> connect_ranks(const RankProgram& program, const ConnectOptions& options,
+                                                      DataPlaneListener& listener, const std::atomic<bool>& cancelled) {
   if (options.peers.size() != static_cast<size_t>(program.world_size))
     return Status(Code::kInvalidArgument,
                   text("options.peers: expected the ", program.world_size, " ranks of the program's world, got ",
                        options.peers.size()));
-  const CommunicatorOptions communicator_options{program.rank, options.peers, options.epoch, options.key, options.deadline_ms};
+  const CommunicatorOptions communicator_options{program.rank, options.peers,       options.epoch,
+                                                 options.key,  options.deadline_ms, &cancelled};
   const bool uses_shm =
       options.transport == Transport::kShm || (options.transport == Transport::kAuto && is_one_host(options.peers));
-  StatusOr<std::unique_ptr<Communicator>> communicator =
-      uses_shm ? connect_shm(communicator_options) : connect_tcp(communicator_options, listener);
-  if (!communicator.ok()) return communicator.status();
-  ConnectedRanks ranks{std::move(communicator.value()), {}, {}, {}};
-  Status status = add_groups(program, *ranks.communicator, ranks.group_ids);
-  if (status.ok()) status = add_host_groups(program, options.peers, ranks);
-  if (status.ok()) status = greet(program, *ranks.communicator, ranks.vocab_sizes);
-  if (status.ok()) return ranks;
-  ranks.communicator->abort(status.message());
+  return uses_shm ? connect_shm(communicator_options) : connect_tcp(communicator_options, listener);
+}
+
+StatusOr<RankLayout> meet_ranks(const RankProgram& program, const std::vector<PeerAddress>& peers, Communicator& communicator) {
+  RankLayout layout;
+  Status status = add_groups(program, communicator, layout.group_ids);
+  if (status.ok()) status = add_host_groups(program, peers, communicator, layout);
+  if (status.ok()) status = greet(program, communicator, layout.vocab_sizes);
+  if (status.ok()) return layout;
+  communicator.abort(status.message());
   return status;
 }
 

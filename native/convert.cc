@@ -462,6 +462,7 @@ Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const
   object.Set("kvBytes", to_double(bound.kv_bytes));
   object.Set("kvBlockBytes", to_double(bound.kv_block_bytes));
   object.Set("workspaceBytes", to_double(bound.workspace_bytes));
+  object.Set("exchangeBytes", to_double(bound.exchange_bytes));
   size_t weight_index = 0;
   object.Set("weights", array_of(env, bound.weights, [&](const BoundWeight& weight) {
                Napi::Object item = Napi::Object::New(env);
@@ -525,6 +526,40 @@ ConnectOptions to_connect_options(Napi::Value value) {
   options.deadline_ms = root.field("deadlineMs").int32(1, kMaxDeadlineMs);
   options.transport = static_cast<Transport>(root.field("transport").one_of({"auto", "shm", "tcp"}));
   return options;
+}
+
+std::vector<CollectiveRun> to_collective_runs(Napi::Value value) {
+  constexpr uint32_t kMaxRuns = 1 << 10;
+  constexpr int64_t kMaxValues = int64_t{1} << 28;
+  std::vector<CollectiveRun> runs;
+  Reader(value, "runs").each(kMaxRuns, [&](const Reader& item) {
+    CollectiveRun run;
+    run.collective = static_cast<BenchCollective>(
+        item.field("collective").one_of({"all_reduce", "reduce_scatter", "all_gather", "all_to_all", "broadcast"}));
+    run.rows = item.field("rows").int32(1, 1 << 20);
+    run.cols = item.field("cols").int32(1, 1 << 20);
+    run.calls = item.field("calls").int32(1, 1'000'000);
+    run.late_us = item.field("lateUs").int32(0, 1'000'000);
+    if (int64_t{run.rows} * run.cols > kMaxValues) item.fail(text("expected at most ", kMaxValues, " values"));
+    runs.push_back(run);
+  });
+  return runs;
+}
+
+Napi::Array from_collective_times(Napi::Env env, const std::vector<CollectiveTimes>& all) {
+  return array_of(env, all, [&](const CollectiveTimes& times) {
+    Napi::Object item = Napi::Object::New(env);
+    item.Set("beganUs", from_doubles(env, times.began_us));
+    item.Set("endedUs", from_doubles(env, times.ended_us));
+    item.Set("sentBytes", times.sent_bytes);
+    return item;
+  });
+}
+
+Napi::Float64Array from_doubles(Napi::Env env, const std::vector<double>& values) {
+  Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
 }
 
 Napi::Array from_collective_stats(Napi::Env env, const std::vector<CollectiveStats>& stats) {

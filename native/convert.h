@@ -6,8 +6,10 @@
 #include <napi.h>
 
 #include <string>
+#include <vector>
 
 #include "binder.h"
+#include "comm_bench.h"
 #include "connect.h"
 #include "device.h"
 #include "executor.h"
@@ -40,6 +42,7 @@ struct PlanLimits {
 void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan);
 
 ConnectOptions to_connect_options(Napi::Value value);
+std::vector<CollectiveRun> to_collective_runs(Napi::Value value);
 
 // An argument that is a string, or an integer in [min, max].
 std::string to_string(Napi::Value value, const char* name);
@@ -51,6 +54,8 @@ Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const
 Napi::Object from_load_report(Napi::Env env, const LoadReport& report);
 Napi::Object from_step_result(Napi::Env env, const StepResult& result);
 Napi::Array from_collective_stats(Napi::Env env, const std::vector<CollectiveStats>& stats);
+Napi::Array from_collective_times(Napi::Env env, const std::vector<CollectiveTimes>& all);
+Napi::Float64Array from_doubles(Napi::Env env, const std::vector<double>& values);
 Napi::Array from_strings(Napi::Env env, const std::vector<std::string>& strings);
 Napi::Object from_progress(Napi::Env env, const EngineProgress& progress);
 

@@ -16,25 +16,31 @@ std::byte* put(std::byte* to, const void* from, size_t bytes) {
   return to + bytes;
 }
 
-// Memory that is about to be filled.
-std::byte* room(std::vector<std::byte>& memory, int64_t bytes) {
-  if (memory.size() < static_cast<size_t>(bytes)) memory.resize(static_cast<size_t>(bytes));
-  return memory.data();
-}
-
 }  // namespace
 
-void Exchange::attach(ConnectedRanks ranks) {
+void Exchange::attach(Communicator& communicator, RankLayout layout) {
   const ProgramDims& dims = program_.dims;
   holds_.assign(static_cast<size_t>(program_.world_size) * dims.num_global_experts, 0);
   for (int32_t expert = 0; expert < dims.num_global_experts; ++expert)
     for (const int32_t rank : dims.expert_ranks[expert])
       holds_[static_cast<size_t>(rank) * dims.num_global_experts + expert] = 1;
   vocab_begins_.assign(1, 0);
-  for (const int32_t size : ranks.vocab_sizes) vocab_begins_.push_back(vocab_begins_.back() + size * int64_t{sizeof(float)});
-  host_groups_ = std::move(ranks.host_groups);
-  group_ids_ = std::move(ranks.group_ids);
-  communicator_ = std::move(ranks.communicator);
+  for (const int32_t size : layout.vocab_sizes) vocab_begins_.push_back(vocab_begins_.back() + size * int64_t{sizeof(float)});
+  host_groups_ = std::move(layout.host_groups);
+  group_ids_ = std::move(layout.group_ids);
+  reserve();
+  communicator_ = &communicator;
+}
+
+// A step allocates nothing.
+void Exchange::reserve() {
+  const auto num_begins = static_cast<size_t>(program_.world_size) + 1;
+  for (std::vector<int64_t>* begins : {&send_begins_, &recv_begins_, &expected_begins_, &received_begins_})
+    begins->reserve(num_begins);
+  row_begins_.reserve(num_begins);
+  cursors_.reserve(num_begins);
+  wanted_.reserve(static_cast<size_t>(program_.dims.experts_per_token));
+  row_members_.reserve(static_cast<size_t>(max_logits_rows(program_.limits)));
 }
 
 int32_t Exchange::own_begin(int32_t num_tokens) const {
@@ -64,12 +70,12 @@ Status Exchange::perform(const AllReduceOp& op) {
 Status Exchange::perform(const ReduceScatterOp& op) {
   const std::vector<int32_t>& ranks = ranks_of(op.group);
   const int32_t first = index_of(program_.token_owners, ranks.front());
-  std::vector<int32_t> begins;
+  row_begins_.clear();
   for (size_t i = 0; i <= ranks.size(); ++i)
-    begins.push_back(owner_begin(rows(op.x), first + i, program_.token_owners.size()));
+    row_begins_.push_back(owner_begin(rows(op.x), first + i, program_.token_owners.size()));
   const size_t count = static_cast<size_t>(rows(op.x)) * cols(op.x);
   const size_t own = static_cast<size_t>(rows(op.out)) * cols(op.x);
-  return communicator_->reduce_scatter(id_of(op.group), {floats(op.x), count}, begins, cols(op.x), {floats(op.out), own});
+  return communicator_->reduce_scatter(id_of(op.group), {floats(op.x), count}, row_begins_, cols(op.x), {floats(op.out), own});
 }
 
 Status Exchange::perform(const AllGatherOp& op) {
@@ -107,13 +113,12 @@ Status Exchange::perform(const ExchangeSlotsOp& op) {
   }
   const int32_t own = index_of(ranks, program_.rank);
   const int64_t own_bytes = send_begins_[own + 1] - send_begins_[own];
-  std::byte* out = room(recv_, send_begins_.back());
-  std::byte* packed = out + send_begins_[own];
+  const std::span<std::byte> all(staging().recv, static_cast<size_t>(send_begins_.back()));
+  const std::span<std::byte> part = all.subspan(static_cast<size_t>(send_begins_[own]), static_cast<size_t>(own_bytes));
+  std::byte* packed = part.data();
   for (size_t slot = 0; slot < ids.size(); ++slot)
     if (holds(program_.rank, ids[slot])) packed = put(packed, floats(op.y) + slot * hidden, slot_bytes);
-  const std::span<std::byte> all(out, static_cast<size_t>(send_begins_.back()));
-  Status status = communicator_->all_gather(id_of(op.group), all.subspan(static_cast<size_t>(send_begins_[own]), static_cast<size_t>(own_bytes)), send_begins_, all);
-  if (!status.ok()) return status;
+  if (Status status = communicator_->all_gather(id_of(op.group), part, send_begins_, all); !status.ok()) return status;
   count_payload(kSlots, own_bytes * static_cast<int64_t>(ranks.size() - 1));
   recv_begins_ = send_begins_;
   fill_slots(ids, ranks, floats(op.y));
@@ -130,36 +135,31 @@ Status Exchange::perform(const DispatchOp& op) {
   const int32_t* ids = ints(op.expert_ids);
   if (Status status = check_ids({ids, static_cast<size_t>(num_own) * slots}); !status.ok()) return status;
 
-  room(send_, int64_t{num_own} * row_bytes * static_cast<int64_t>(ranks.size()));
-  std::byte* packed = send_.data();
+  std::byte* packed = staging().send;
   send_begins_.assign(1, 0);
   int64_t remote_rows = 0;
-  std::vector<int32_t> wanted(static_cast<size_t>(slots));
+  wanted_.resize(static_cast<size_t>(slots));
   for (const int32_t rank : ranks) {
     for (int32_t row = 0; row < num_own; ++row) {
       const int32_t* row_ids = ids + int64_t{row} * slots;
       bool is_wanted = false;
       for (int32_t s = 0; s < slots; ++s) {
-        wanted[s] = holds(rank, row_ids[s]) ? row_ids[s] : -1;
-        is_wanted |= wanted[s] >= 0;
+        wanted_[s] = holds(rank, row_ids[s]) ? row_ids[s] : -1;
+        is_wanted |= wanted_[s] >= 0;
       }
       if (!is_wanted) continue;
-      packed = put(packed, wanted.data(), static_cast<size_t>(slots) * 4);
+      packed = put(packed, wanted_.data(), static_cast<size_t>(slots) * 4);
       packed = put(packed, floats(op.x) + int64_t{row} * hidden, static_cast<size_t>(hidden) * 4);
       if (rank != program_.rank) ++remote_rows;
     }
-    send_begins_.push_back(packed - send_.data());
+    send_begins_.push_back(packed - staging().send);
   }
   count_payload(kDispatch, remote_rows * hidden * 4);
   count_payload(kDispatchIds, remote_rows * slots * 4);
 
   // A token is owned once, so at most every token of the step comes.
   const int64_t max_bytes = int64_t{*storage_.step_arrays.num_tokens} * row_bytes;
-  room(recv_, max_bytes);
-  recv_begins_.assign(ranks.size() + 1, 0);
-  Status status = communicator_->all_to_all(id_of(op.group), {send_.data(), static_cast<size_t>(send_begins_.back())},
-                                            send_begins_, {recv_.data(), static_cast<size_t>(max_bytes)}, recv_begins_);
-  if (!status.ok()) return status;
+  if (Status status = trade(op.group, max_bytes); !status.ok()) return status;
 
   received_begins_.clear();
   for (size_t m = 0; m <= ranks.size(); ++m) {
@@ -169,14 +169,14 @@ Status Exchange::perform(const DispatchOp& op) {
   }
   const auto num_received = static_cast<int32_t>(received_begins_.back());
   *storage_.step_arrays.num_received = num_received;
-  const std::byte* next = recv_.data();
+  const std::byte* next = staging().recv;
   for (int32_t row = 0; row < num_received; ++row) {
     std::memcpy(ints(op.out_ids) + int64_t{row} * slots, next, static_cast<size_t>(slots) * 4);
     std::memcpy(floats(op.out) + int64_t{row} * hidden, next + int64_t{slots} * 4, static_cast<size_t>(hidden) * 4);
     next += row_bytes;
   }
-  received_ids_.assign(ints(op.out_ids), ints(op.out_ids) + int64_t{num_received} * slots);
-  for (const int32_t id : received_ids_)
+  std::copy_n(ints(op.out_ids), int64_t{num_received} * slots, staging().received_ids);
+  for (const int32_t id : std::span(staging().received_ids, static_cast<size_t>(num_received) * slots))
     if (id < -1 || id >= program_.dims.num_global_experts || (id >= 0 && !holds(program_.rank, id)))
       return Status(Code::kInternal, text("a rank sent a row for expert ", id, ", which rank ", program_.rank, " does not hold"));
   return {};
@@ -192,39 +192,40 @@ Status Exchange::perform(const CollectOp& op) {
   const std::span<const int32_t> ids(ints(op.expert_ids), static_cast<size_t>(rows(op.out)) * slots);
   if (Status status = check_ids(ids); !status.ok()) return status;
 
-  const auto computed = std::count_if(received_ids_.begin(), received_ids_.end(), [](int32_t id) { return id >= 0; });
-  room(send_, computed * static_cast<int64_t>(slot_bytes));
-  std::byte* packed = send_.data();
+  std::byte* packed = staging().send;
   send_begins_.assign(1, 0);
   for (size_t m = 0; m < ranks.size(); ++m) {
     for (int64_t slot = received_begins_[m] * slots; slot < received_begins_[m + 1] * slots; ++slot)
-      if (received_ids_[slot] >= 0) packed = put(packed, floats(op.x) + slot * hidden, slot_bytes);
-    send_begins_.push_back(packed - send_.data());
+      if (staging().received_ids[slot] >= 0) packed = put(packed, floats(op.x) + slot * hidden, slot_bytes);
+    send_begins_.push_back(packed - staging().send);
   }
   const int32_t own = index_of(ranks, program_.rank);
   count_payload(kCollect, send_begins_.back() - (send_begins_[own + 1] - send_begins_[own]));
 
-  std::vector<int64_t> expected(1, 0);
+  expected_begins_.assign(1, 0);
   for (const int32_t rank : ranks) {
     const auto count = std::count_if(ids.begin(), ids.end(), [&](int32_t id) { return holds(rank, id); });
-    expected.push_back(expected.back() + count * static_cast<int64_t>(slot_bytes));
+    expected_begins_.push_back(expected_begins_.back() + count * static_cast<int64_t>(slot_bytes));
   }
-  room(recv_, expected.back());
-  recv_begins_.assign(ranks.size() + 1, 0);
-  Status status = communicator_->all_to_all(id_of(op.group), {send_.data(), static_cast<size_t>(send_begins_.back())},
-                                            send_begins_, {recv_.data(), static_cast<size_t>(expected.back())}, recv_begins_);
-  if (!status.ok()) return status;
-  if (recv_begins_ != expected) return Status(Code::kInternal, "the ranks disagree about who computes what");
+  if (Status status = trade(op.group, expected_begins_.back()); !status.ok()) return status;
+  if (recv_begins_ != expected_begins_) return Status(Code::kInternal, "the ranks disagree about who computes what");
   fill_slots(ids, ranks, floats(op.out));
   return {};
 }
 
-// Each slot's output from where recv_ has it: the sum over its expert's ranks.
+// What was packed goes to the group's members, at most `max_bytes` come back.
+Status Exchange::trade(int32_t group, int64_t max_bytes) {
+  recv_begins_.assign(ranks_of(group).size() + 1, 0);
+  return communicator_->all_to_all(id_of(group), {staging().send, static_cast<size_t>(send_begins_.back())}, send_begins_,
+                                   {staging().recv, static_cast<size_t>(max_bytes)}, recv_begins_);
+}
+
+// Each slot's output from where it was received: the sum over its expert's ranks.
 void Exchange::fill_slots(std::span<const int32_t> ids, const std::vector<int32_t>& ranks, float* y) {
   const int32_t hidden = program_.dims.hidden_size;
   cursors_.clear();
   for (size_t m = 0; m < ranks.size(); ++m)
-    cursors_.push_back(reinterpret_cast<const float*>(recv_.data() + recv_begins_[m]));
+    cursors_.push_back(reinterpret_cast<const float*>(staging().recv + recv_begins_[m]));
   for (size_t slot = 0; slot < ids.size(); ++slot) {
     float* out = y + slot * hidden;
     bool is_first = true;
@@ -244,31 +245,32 @@ Status Exchange::perform(const GatherLogitsRowsOp& op) {
   const std::vector<int32_t>& ranks = ranks_of(op.group);
   const StepArrays& step = storage_.step_arrays;
   const int32_t num_rows = rows(op.out);
-  std::vector<int32_t> members(static_cast<size_t>(num_rows));  // who owns each row
-  std::vector<int64_t> counts(ranks.size(), 0);
+  row_members_.resize(static_cast<size_t>(num_rows));
+  recv_begins_.assign(ranks.size(), 0);  // first how many rows each has, then where its next one is
   const size_t num_owners = program_.token_owners.size();
   for (int32_t i = 0; i < num_rows; ++i) {
     size_t owner = 0;
     while (owner_begin(*step.num_tokens, owner + 1, num_owners) <= step.logits_tokens[i]) ++owner;
-    members[i] = index_of(ranks, program_.token_owners[owner]);
-    ++counts[members[i]];
+    row_members_[i] = index_of(ranks, program_.token_owners[owner]);
+    ++recv_begins_[row_members_[i]];
   }
   send_begins_.assign(1, 0);
-  for (const int64_t count : counts) send_begins_.push_back(send_begins_.back() + count * static_cast<int64_t>(row_bytes));
+  for (const int64_t count : recv_begins_) send_begins_.push_back(send_begins_.back() + count * static_cast<int64_t>(row_bytes));
 
   const int32_t own = index_of(ranks, program_.rank);
   const int32_t first = own_begin(*step.num_tokens);
-  const std::span<std::byte> all(room(recv_, send_begins_.back()), static_cast<size_t>(send_begins_.back()));
-  const std::span<std::byte> part = all.subspan(static_cast<size_t>(send_begins_[own]), counts[own] * row_bytes);
+  const std::span<std::byte> all(staging().recv, static_cast<size_t>(send_begins_.back()));
+  const std::span<std::byte> part = all.subspan(static_cast<size_t>(send_begins_[own]), recv_begins_[own] * row_bytes);
   std::byte* packed = part.data();
   for (int32_t i = 0; i < num_rows; ++i)
-    if (members[i] == own)
+    if (row_members_[i] == own)
       packed = put(packed, floats(op.x) + int64_t{step.logits_tokens[i] - first} * hidden, row_bytes);
   if (Status status = communicator_->all_gather(id_of(op.group), part, send_begins_, all); !status.ok()) return status;
-  std::vector<int64_t> next = send_begins_;
+  recv_begins_ = send_begins_;
   for (int32_t i = 0; i < num_rows; ++i) {
-    std::memcpy(floats(op.out) + int64_t{i} * hidden, all.data() + next[members[i]], row_bytes);
-    next[members[i]] += static_cast<int64_t>(row_bytes);
+    int64_t& next = recv_begins_[row_members_[i]];
+    std::memcpy(floats(op.out) + int64_t{i} * hidden, all.data() + next, row_bytes);
+    next += static_cast<int64_t>(row_bytes);
   }
   return {};
 }
@@ -287,13 +289,23 @@ Status Exchange::gather_logits(const float* own, float* out) {
                                    std::as_writable_bytes(std::span(out, whole)));
 }
 
+// A broadcast of each rank in turn: who has got past the last one knows that all have come.
+Status Exchange::await_all() {
+  std::byte here{};
+  Status status;
+  for (int32_t rank = 0; rank < program_.world_size && status.ok(); ++rank)
+    status = communicator_->broadcast(0, rank, {&here, 1}, nullptr, Patience::kWhileItLives);
+  return status;
+}
+
 StatusOr<int64_t> Exchange::broadcast(std::span<const int32_t> ranks, int32_t root_rank, std::span<std::byte> data) {
   const auto found = std::find_if(host_groups_.begin(), host_groups_.end(),
                                   [&](const auto& group) { return std::equal(group.first.begin(), group.first.end(), ranks.begin(), ranks.end()); });
   if (found == host_groups_.end())
     return Status(Code::kInvalidArgument, "plan.sharedReads: the ranks of a read are no group of this host's");
   int64_t bytes = 0;
-  if (Status status = communicator_->broadcast(found->second, root_rank, data, &bytes); !status.ok()) return status;
+  if (Status status = communicator_->broadcast(found->second, root_rank, data, &bytes, Patience::kDeadline); !status.ok())
+    return status;
   return bytes;
 }
 

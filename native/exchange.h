@@ -24,13 +24,12 @@ namespace moesaic {
 
 class Exchange final : public SharedReadExchange {
  public:
-  // `storage` is laid out before the first op.
+  // `storage` is laid out before attach.
   Exchange(const RankProgram& program, const Storage& storage) : program_(program), storage_(storage) {}
 
-  // Once, before the first op.
-  void attach(ConnectedRanks ranks);
+  // Once, before the first op. Borrows the communicator.
+  void attach(Communicator& communicator, RankLayout layout);
   bool is_attached() const { return communicator_ != nullptr; }
-  Communicator& communicator() { return *communicator_; }
 
   // Rows that this rank owns in a step of `num_tokens`.
   int32_t own_begin(int32_t num_tokens) const;
@@ -43,6 +42,7 @@ class Exchange final : public SharedReadExchange {
   Status gather_logits(const float* own, float* out);
 
   int32_t rank() const override { return program_.rank; }
+  Status await_all() override;
   StatusOr<int64_t> broadcast(std::span<const int32_t> ranks, int32_t root_rank, std::span<std::byte> data) override;
 
   // Any thread, once attached.
@@ -60,12 +60,15 @@ class Exchange final : public SharedReadExchange {
   template <typename KernelOp>
   Status perform(const KernelOp&);
 
+  void reserve();
+  Status trade(int32_t group, int64_t max_bytes);
   Status check_ids(std::span<const int32_t> ids) const;
   void fill_slots(std::span<const int32_t> ids, const std::vector<int32_t>& ranks, float* y);
   void count_payload(size_t payload, int64_t bytes);
   bool holds(int32_t rank, int32_t expert) const { return holds_[static_cast<size_t>(rank) * program_.dims.num_global_experts + expert]; }
   const std::vector<int32_t>& ranks_of(int32_t group) const { return program_.groups[group]; }
   GroupId id_of(int32_t group) const { return group_ids_[group]; }
+  const ExchangeStaging& staging() const { return storage_.staging; }
   float* floats(int32_t buffer) const { return static_cast<float*>(storage_.buffers[buffer].data); }
   int32_t* ints(int32_t buffer) const { return static_cast<int32_t*>(storage_.buffers[buffer].data); }
   int32_t rows(int32_t buffer) const { return *storage_.buffers[buffer].num_rows; }
@@ -73,17 +76,19 @@ class Exchange final : public SharedReadExchange {
 
   const RankProgram& program_;
   const Storage& storage_;
-  std::unique_ptr<Communicator> communicator_;
+  Communicator* communicator_ = nullptr;
   std::vector<GroupId> group_ids_;  // by index in the program
   std::vector<std::pair<std::vector<int32_t>, GroupId>> host_groups_;
   std::vector<int64_t> vocab_begins_;  // bytes of a row of logits before each rank's
   std::vector<uint8_t> holds_;         // (ranks, experts)
 
-  std::vector<std::byte> send_, recv_;
-  std::vector<int64_t> send_begins_, recv_begins_;
-  std::vector<const float*> cursors_;      // by member: the next output that came from it
-  std::vector<int32_t> received_ids_;      // of the last dispatch
-  std::vector<int64_t> received_begins_;   // by member of its group: its first row
+  // Bytes of the staging memory before each member's, of the running op.
+  std::vector<int64_t> send_begins_, recv_begins_, expected_begins_;
+  std::vector<int32_t> row_begins_;
+  std::vector<int32_t> wanted_;           // by slot of a row: its expert, or -1 when the rank at hand does not hold it
+  std::vector<int32_t> row_members_;      // by logits row: whose it is
+  std::vector<const float*> cursors_;     // by member: the next output that came from it
+  std::vector<int64_t> received_begins_;  // by member: its first row of the last dispatch
 
   struct Payload {
     std::atomic<uint64_t> calls{0};

@@ -65,7 +65,7 @@ Executor::Executor(RankProgram program, BoundProgram bound, int32_t num_threads,
       kv_(std::move(kv)),
       workspace_(std::move(workspace)),
       rows_(program_, storage_),
-      pool_(num_threads),
+      pool_(num_threads, &counter_),
       exchange_(program_, storage_),
       samples_(program_, storage_) {
   lay_out_workspace(program_, bound_.kernel_memory, workspace_.data(), storage_);
@@ -86,24 +86,34 @@ Executor::Executor(RankProgram program, BoundProgram bound, int32_t num_threads,
     }
   }
   if (program_.weights.empty()) weights_state_ = Weights::kLoaded;
+  if (program_.world_size > 1) message_.reserve(kFirstBytes);
 }
 
 Status Executor::connect(const ConnectOptions& options, std::shared_ptr<DataPlaneListener> listener) {
-  if (exchange_.is_attached()) return Status(Code::kFailedPrecondition, "the engine is connected already; open another");
+  if (communicator_ != nullptr) return Status(Code::kFailedPrecondition, "the engine was connected before; open another");
   op_.store("connect", std::memory_order_relaxed);
-  StatusOr<ConnectedRanks> ranks = connect_ranks(program_, options, *listener);
-  if (!ranks.ok()) return ranks.status();
-  std::string reason;
+  StatusOr<std::unique_ptr<Communicator>> communicator = connect_ranks(program_, options, *listener, is_aborted_);
+  if (Status status = aborted(); !status.ok()) return status;
+  if (!communicator.ok()) return communicator.status();
   {
     const std::lock_guard lock(connection_mutex_);
     listener_ = std::move(listener);
-    exchange_.attach(std::move(ranks.value()));
-    is_connected_ = true;
-    reason = abort_reason_;
+    communicator_ = std::move(communicator.value());
+    has_communicator_ = true;
   }
-  if (reason.empty()) return {};
-  exchange_.communicator().abort(reason);
-  return Status(Code::kCancelled, "aborted: " + reason);
+  // From here on abort() ends calls; who came before it was seen is seen now.
+  if (Status status = aborted(); !status.ok()) return give_up(std::move(status));
+  StatusOr<RankLayout> layout = meet_ranks(program_, options.peers, *communicator_);
+  if (!layout.ok()) return layout.status();
+  exchange_.attach(*communicator_, std::move(layout.value()));
+  const std::lock_guard lock(connection_mutex_);
+  is_connected_ = true;
+  return {};
+}
+
+Status Executor::aborted() const {
+  const std::lock_guard lock(connection_mutex_);
+  return abort_reason_.empty() ? Status() : Status(Code::kCancelled, "aborted: " + abort_reason_);
 }
 
 void Executor::abort(const std::string& reason) {
@@ -111,9 +121,10 @@ void Executor::abort(const std::string& reason) {
     const std::lock_guard lock(connection_mutex_);
     if (has_ended_ || !abort_reason_.empty()) return;
     abort_reason_ = reason.empty() ? "no reason was given" : reason;
-    if (!is_connected_) return;
+    is_aborted_ = true;
+    if (!has_communicator_) return;
   }
-  exchange_.communicator().abort(abort_reason_);
+  communicator_->abort(abort_reason_);
 }
 
 std::vector<CollectiveStats> Executor::collective_stats() const {
@@ -161,6 +172,8 @@ Status Executor::follow() {
   if (program_.rank == 0) return Status(Code::kFailedPrecondition, "rank 0 is the lead; call step");
   StepPlan plan;
   StepResult result;
+  reserve_plan(program_, plan);
+  reserve_result(result);
   for (;;) {
     op_.store("await_plan", std::memory_order_relaxed);
     StatusOr<LeadHeader> header = receive_message();
@@ -193,16 +206,17 @@ Status Executor::end_epoch() {
 Status Executor::send_message() {
   const size_t first = std::min(message_.size(), kFirstBytes);
   const std::span<std::byte> all(message_);
-  int64_t bytes = 0;
-  Status status = exchange_.communicator().broadcast(0, 0, all.first(first), &bytes);
+  Status status = communicator_->broadcast(0, 0, all.first(first), nullptr, Patience::kWhileItLives);
   if (!status.ok() || first == all.size()) return status;
-  return exchange_.communicator().broadcast(0, 0, all.subspan(first), &bytes);
+  return communicator_->broadcast(0, 0, all.subspan(first), nullptr, Patience::kDeadline);
 }
 
 StatusOr<LeadHeader> Executor::receive_message() {
   int64_t bytes = 0;
   message_.resize(kFirstBytes);
-  if (Status status = exchange_.communicator().broadcast(0, 0, message_, &bytes); !status.ok()) return status;
+  // The lead may have nothing to do for long.
+  Status status = communicator_->broadcast(0, 0, message_, &bytes, Patience::kWhileItLives);
+  if (!status.ok()) return status;
   StatusOr<LeadHeader> header = decode_header(std::span(message_).first(static_cast<size_t>(bytes)), program_);
   if (!header.ok()) return header;
   const int64_t expected = std::min(header.value().bytes, static_cast<int64_t>(kFirstBytes));
@@ -211,7 +225,8 @@ StatusOr<LeadHeader> Executor::receive_message() {
   message_.resize(static_cast<size_t>(header.value().bytes));
   if (header.value().bytes == expected) return header;
   const std::span<std::byte> rest = std::span(message_).subspan(kFirstBytes);
-  if (Status status = exchange_.communicator().broadcast(0, 0, rest, &bytes); !status.ok()) return status;
+  status = communicator_->broadcast(0, 0, rest, &bytes, Patience::kDeadline);
+  if (!status.ok()) return status;
   if (bytes != static_cast<int64_t>(rest.size()))
     return Status(Code::kInternal, text("the plan from rank 0: expected ", rest.size(), " more bytes, got ", bytes));
   return header;
@@ -219,7 +234,7 @@ StatusOr<LeadHeader> Executor::receive_message() {
 
 // The peers are in this step too and must not wait for a rank that has left it.
 Status Executor::give_up(Status status) {
-  if (program_.world_size > 1) exchange_.communicator().abort(status.message());
+  if (program_.world_size > 1) communicator_->abort(status.message());
   return status;
 }
 
@@ -340,6 +355,14 @@ Status Executor::sample_whole_row(const mk_buffer& logits, int32_t index) {
   if (status == MK_OK) return {};
   error.message[sizeof(error.message) - 1] = '\0';
   return Status(code_of(status), text("sample of the whole vocabulary: kernel ", bound.kernel->name, " failed: ", error.message));
+}
+
+void Executor::reserve_result(StepResult& result) const {
+  const auto num_rows = static_cast<size_t>(max_logits_rows(program_.limits));
+  for (std::vector<int32_t>* column : {&result.seq_rows, &result.token_ids, &result.finishes}) column->reserve(num_rows);
+  result.logprobs.reserve(num_rows);
+  result.top_token_ids.reserve(num_rows * kMaxTopLogprobs);
+  result.top_logprobs.reserve(num_rows * kMaxTopLogprobs);
 }
 
 Status Executor::collect(const StepPlan& plan, StepResult& result) {

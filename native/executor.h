@@ -42,7 +42,8 @@ class Executor {
 
   const RankProgram& program() const { return program_; }
 
-  // Joins the ranks of an epoch; before the first step. Errors: as connect_ranks; failed_precondition when it has joined.
+  // Joins the ranks of an epoch; before the first step. Errors: as connect_ranks and meet_ranks; failed_precondition when the
+  // engine has met ranks before, whatever came of it.
   Status connect(const ConnectOptions& options, std::shared_ptr<DataPlaneListener> listener);
 
   // Fills `result`. On invalid_argument nothing was run and no row has changed; any other failure ends the epoch on all ranks.
@@ -71,6 +72,7 @@ class Executor {
   void fill_logits_rows(const StepPlan& plan);
   Status check_step(const StepPlan& plan) const;
   Status check_connected() const;
+  Status aborted() const;
   Status run_step(const StepPlan& plan, StepResult& result);
   Status run_ops(Placement placement, bool wants_logits);
   Status run_collective(Placement placement, const BoundKernel& bound);
@@ -80,6 +82,7 @@ class Executor {
   Status send_message();
   StatusOr<LeadHeader> receive_message();
   Status give_up(Status status);
+  void reserve_result(StepResult& result) const;
   Status collect(const StepPlan& plan, StepResult& result);
   int32_t logits_buffer(Placement placement) const { return find_logits(program_, placement); }
   Status collect_sampled(StepResult& result);
@@ -104,14 +107,17 @@ class Executor {
   Weights weights_state_ = Weights::kAbsent;
 
   std::shared_ptr<DataPlaneListener> listener_;  // outlives the communicator
+  std::unique_ptr<Communicator> communicator_;
   Exchange exchange_;
   SampleMerge samples_;
-  std::vector<std::byte> message_;  // between lead and followers
-  // What abort() and collective_stats() see of the exchange.
+  std::vector<std::byte> message_;  // between lead and followers; grows with the largest plan, up to max_message_bytes
+  // What abort() and collective_stats() see of the communicator and the exchange.
   mutable std::mutex connection_mutex_;
+  bool has_communicator_ = false;
   bool is_connected_ = false;
   bool has_ended_ = false;  // in order: nothing is left to abort
   std::string abort_reason_;
+  std::atomic<bool> is_aborted_{false};  // there is a reason: connecting stops
 
   std::atomic<uint64_t> counter_{0};
   std::atomic<int64_t> step_id_{0};

@@ -13,6 +13,9 @@ import type { Binding } from "./binding.js";
 export const native: Binding = {
   deviceProperties: wrapped("deviceProperties"),
   measureReadBandwidth: wrappedAsync("measureReadBandwidth"),
+  measureCopy: wrappedAsync("measureCopy"),
+  measureSocket: wrappedAsync("measureSocket"),
+  measureCollectives: wrappedAsync("measureCollectives"),
   openPackage: wrapped("openPackage"),
   describeProgram: wrapped("describeProgram"),
   openEngine: wrapped("openEngine"),

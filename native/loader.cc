@@ -21,6 +21,9 @@ StatusOr<LoadReport> load_weights(const std::vector<WeightTarget>& targets, cons
   const LoadWatch watch{cancelled, ticks, progress};
   const StatusOr<std::vector<PlannedFile>> files = open_files(plan);
   StatusOr<LoadReport> own = load_own(targets, plan, num_threads, files, watch);
+  // Whoever shares reads may count on the others from here on, and on their keeping the deadline.
+  if (exchange != nullptr)
+    if (Status status = exchange->await_all(); !status.ok()) return own.ok() ? status : own;
   if (plan.shared_reads.empty()) return own;
   // The other ranks wait for what this one was to read: after a failure it still has to tell them.
   return load_shared(SharedLoad{targets, plan, files, watch, exchange}, std::move(own));

@@ -70,6 +70,8 @@ class SharedReadExchange {
  public:
   virtual ~SharedReadExchange() = default;
   virtual int32_t rank() const = 0;
+  // Returns once every rank of the world has called it. Waits for the others as long as they live: they may have more to read.
+  virtual Status await_all() = 0;
   // The root's bytes reach every one of `ranks` (ascending, at least two, own one included); only the root's size counts.
   // Returns it: at most data.size(), or an error.
   virtual StatusOr<int64_t> broadcast(std::span<const int32_t> ranks, int32_t root_rank, std::span<std::byte> data) = 0;

@@ -165,6 +165,8 @@ int64_t max_deltas(const RankProgram& program) {
   return int64_t{program.limits.max_sequences} * (3 + max_blocks_per_row(program.limits));
 }
 
+}  // namespace
+
 int64_t max_message_bytes(const RankProgram& program) {
   const ProgramLimits& limits = program.limits;
   const int64_t row_bytes = static_cast<int64_t>(kRowBytes) + kMaxStopIds * 4 + kMaxBiases * 8;
@@ -173,7 +175,20 @@ int64_t max_message_bytes(const RankProgram& program) {
          groups * (4 + 4 * max_deltas(program));
 }
 
-}  // namespace
+void reserve_plan(const RankProgram& program, StepPlan& plan) {
+  const auto num_tokens = static_cast<size_t>(program.limits.max_batched_tokens);
+  const auto num_seqs = static_cast<size_t>(max_step_seqs(program.limits));
+  const auto num_rows = static_cast<size_t>(program.limits.max_sequences);
+  plan.token_ids.reserve(num_tokens);
+  plan.positions.reserve(num_tokens);
+  plan.seq_rows.reserve(num_seqs);
+  plan.query_starts.reserve(num_seqs + 1);
+  plan.seq_lens.reserve(num_seqs);
+  plan.outputs.reserve(num_seqs);
+  plan.new_rows.reserve(num_rows);
+  plan.finished_rows.reserve(num_rows);
+  plan.block_deltas.resize(program.kv_groups.size());
+}
 
 void encode_plan(const StepPlan& plan, std::vector<std::byte>& to) {
   Writer writer(to);

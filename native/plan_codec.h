@@ -19,6 +19,13 @@ enum class LeadWord : uint32_t { kPlan = 1, kEnd = 2 };
 constexpr size_t kFirstBytes = 64 * 1024;
 constexpr size_t kHeaderBytes = 16;
 
+// The most bytes that a message of this program may have: what the largest plan needs.
+int64_t max_message_bytes(const RankProgram& program);
+
+// Makes room for the columns of any plan, so that decoding one allocates nothing but for what few plans have: stop ids and
+// biases of new rows, and more block deltas than any plan before had.
+void reserve_plan(const RankProgram& program, StepPlan& plan);
+
 // A whole message: header and, for a plan, its body.
 void encode_plan(const StepPlan& plan, std::vector<std::byte>& to);
 void encode_end(std::vector<std::byte>& to);

@@ -58,6 +58,19 @@ Summary summary_at(const std::byte* at) {
 
 }  // namespace
 
+int64_t max_sample_bytes(const RankProgram& program) {
+  constexpr int64_t kRowBytes = sizeof(Summary) + kMaxCandidates * sizeof(WireCandidate);
+  return max_logits_rows(program.limits) * kRowBytes;
+}
+
+// A step allocates nothing.
+SampleMerge::SampleMerge(const RankProgram& program, Storage& storage) : program_(program), storage_(storage) {
+  const auto max_rows = static_cast<size_t>(max_logits_rows(program.limits));
+  undecided_.reserve(max_rows);
+  rows_.reserve(max_rows);
+  candidates_.reserve(static_cast<size_t>(program.world_size) * kMaxCandidates);
+}
+
 size_t SampleMerge::Row::bytes() const {
   return is_decidable ? sizeof(Summary) + static_cast<size_t>(num_candidates) * sizeof(WireCandidate) : 0;
 }
@@ -70,12 +83,13 @@ Status SampleMerge::merge(Exchange& exchange, const mk_buffer& logits) {
     rows_.push_back(describe(i));
     rank_bytes_ += rows_.back().bytes();
   }
-  own_.resize(rank_bytes_);
-  all_.resize(rank_bytes_ * static_cast<size_t>(program_.world_size));
-  std::byte* packed = own_.data();
+  const ExchangeStaging& staging = storage_.staging;
+  std::byte* packed = staging.own_samples;
   for (const Row& row : rows_) pack(row, logits, packed);
-  if (rank_bytes_ > 0)
-    if (Status status = exchange.gather_equal(own_, all_); !status.ok()) return status;
+  if (rank_bytes_ > 0) {
+    const std::span<std::byte> all(staging.all_samples, rank_bytes_ * static_cast<size_t>(program_.world_size));
+    if (Status status = exchange.gather_equal({staging.own_samples, rank_bytes_}, all); !status.ok()) return status;
+  }
   size_t offset = 0;
   for (const Row& row : rows_) {
     if (!row.is_decidable || !decide(row, offset)) undecided_.push_back(row.index);
@@ -140,7 +154,7 @@ int32_t SampleMerge::best_of_all(size_t offset) const {
   int32_t best_id = kUndecided;
   float best_score = kNegativeInfinity;
   for (int32_t rank = 0; rank < program_.world_size; ++rank) {
-    const Summary summary = summary_at(all_.data() + rank * rank_bytes_ + offset);
+    const Summary summary = summary_at(storage_.staging.all_samples + rank * rank_bytes_ + offset);
     if (summary.best_score > best_score || (summary.best_score == best_score && best_id >= 0 && summary.best_id < best_id)) {
       best_score = summary.best_score;
       best_id = summary.best_id;
@@ -152,7 +166,7 @@ int32_t SampleMerge::best_of_all(size_t offset) const {
 void SampleMerge::merge_candidates(const Row& row, size_t offset) {
   candidates_.clear();
   for (int32_t rank = 0; rank < program_.world_size; ++rank) {
-    const std::byte* at = all_.data() + rank * rank_bytes_ + offset + sizeof(Summary);
+    const std::byte* at = storage_.staging.all_samples + rank * rank_bytes_ + offset + sizeof(Summary);
     for (int32_t n = 0; n < row.num_candidates; ++n, at += sizeof(WireCandidate)) {
       WireCandidate candidate;
       std::memcpy(&candidate, at, sizeof(candidate));
@@ -184,7 +198,7 @@ int32_t SampleMerge::best_of_candidates(const Row& row, size_t offset) {
     for (Candidate& candidate : candidates_) candidate.is_last = false;  // the best top_k are all here
   } else {
     for (int32_t rank = 0; rank < program_.world_size; ++rank) {
-      const Summary summary = summary_at(all_.data() + rank * rank_bytes_ + offset);
+      const Summary summary = summary_at(storage_.staging.all_samples + rank * rank_bytes_ + offset);
       if (summary.processed_max != kNegativeInfinity) total += summary.processed_sum * std::exp(z(summary.processed_max));
     }
   }
@@ -222,7 +236,7 @@ bool SampleMerge::report_logprobs(const Row& row, size_t offset, int32_t token_i
   float largest = kNegativeInfinity;
   float raw = kNan;
   for (int32_t rank = 0; rank < program_.world_size; ++rank) {
-    const Summary summary = summary_at(all_.data() + rank * rank_bytes_ + offset);
+    const Summary summary = summary_at(storage_.staging.all_samples + rank * rank_bytes_ + offset);
     largest = std::max(largest, summary.raw_max);
     if (summary.best_id == token_id) raw = summary.best_raw;
   }
@@ -231,7 +245,7 @@ bool SampleMerge::report_logprobs(const Row& row, size_t offset, int32_t token_i
   if (std::isnan(raw) || largest == kNegativeInfinity) return false;
   double sum = 0;
   for (int32_t rank = 0; rank < program_.world_size; ++rank) {
-    const Summary summary = summary_at(all_.data() + rank * rank_bytes_ + offset);
+    const Summary summary = summary_at(storage_.staging.all_samples + rank * rank_bytes_ + offset);
     if (summary.raw_max != kNegativeInfinity)
       sum += summary.raw_sum * std::exp(static_cast<double>(summary.raw_max) - static_cast<double>(largest));
   }

@@ -14,9 +14,13 @@
 
 namespace moesaic {
 
+// The most that one rank says about the samples of a step.
+int64_t max_sample_bytes(const RankProgram& program);
+
 class SampleMerge {
  public:
-  SampleMerge(const RankProgram& program, Storage& storage) : program_(program), storage_(storage) {}
+  // `storage` is laid out before the first merge.
+  SampleMerge(const RankProgram& program, Storage& storage);
 
   // After sample_shard: exchanges the candidates and writes tokens and logprobs to the step arrays. Afterwards undecided()
   // lists the rows whose candidates did not suffice: they want the whole row of logits.
@@ -46,7 +50,6 @@ class SampleMerge {
   Storage& storage_;
   std::vector<int32_t> undecided_;
   std::vector<Row> rows_;
-  std::vector<std::byte> own_, all_;
   size_t rank_bytes_ = 0;
 
   struct Candidate {

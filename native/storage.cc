@@ -1,7 +1,9 @@
 #include "storage.h"
 
 #include <algorithm>
+#include <initializer_list>
 
+#include "sample_merge.h"
 #include "step.h"
 
 namespace moesaic {
@@ -77,6 +79,74 @@ void take_shard_sampling(const RankProgram& program, Carver& carver, Storage& st
   const int32_t* one = carver.take<int32_t>(1);
   const int32_t vocab = program.dims.global_vocab_size;
   storage.full_logits = {carver.take<float>(vocab), one, 1, vocab};
+}
+
+// INT64_MAX when it overflows: no arena takes so much.
+int64_t product(std::initializer_list<int64_t> factors) {
+  int64_t result = 1;
+  for (const int64_t factor : factors)
+    if (__builtin_mul_overflow(result, factor, &result)) return INT64_MAX;
+  return result;
+}
+
+// The most bytes that one collective of a program packs (send) and gets (recv).
+struct StagingSizes {
+  int64_t send = 0;
+  int64_t recv = 0;
+  int64_t received_ids = 0;
+};
+
+// Each token wants each of its experts from every rank that holds a part of it.
+struct StagingOf {
+  const RankProgram& program;
+  const int64_t slots = program.dims.experts_per_token;
+  const int64_t slot_bytes = int64_t{program.dims.hidden_size} * int64_t{sizeof(float)};
+  const int64_t ranks_per_expert = most_ranks_per_expert(program.dims);
+
+  int64_t rows(int32_t buffer) const { return max_rows(program, program.buffers[buffer].rows); }
+
+  StagingSizes operator()(const ExchangeSlotsOp& op) const {
+    return {0, product({rows(op.y), slots, ranks_per_expert, slot_bytes}), 0};
+  }
+  StagingSizes operator()(const DispatchOp& op) const {
+    const int64_t row_bytes = (slots + program.buffers[op.x].cols) * int64_t{sizeof(float)};
+    const auto ranks = static_cast<int64_t>(program.groups[op.group].size());
+    const int64_t wanted = std::min(ranks, slots * ranks_per_expert);
+    return {product({rows(op.x), wanted, row_bytes}), product({rows(op.out), row_bytes}), product({rows(op.out), slots})};
+  }
+  StagingSizes operator()(const CollectOp& op) const {
+    return {product({rows(op.x), slots, slot_bytes}), product({rows(op.out), slots, ranks_per_expert, slot_bytes}), 0};
+  }
+  StagingSizes operator()(const GatherLogitsRowsOp& op) const {
+    return {0, product({rows(op.out), program.buffers[op.out].cols, int64_t{sizeof(float)}}), 0};
+  }
+  template <typename Other>
+  StagingSizes operator()(const Other&) const {
+    return {};
+  }
+
+  static int64_t most_ranks_per_expert(const ProgramDims& dims) {
+    size_t most = 0;
+    for (const std::vector<int32_t>& ranks : dims.expert_ranks) most = std::max(most, ranks.size());
+    return static_cast<int64_t>(most);
+  }
+};
+
+void take_staging(const RankProgram& program, Carver& carver, ExchangeStaging& staging) {
+  StagingSizes most;
+  for (const Placement placement : {Placement::kReplicated, Placement::kSharded})
+    for (const Op& op : program.ops_of(placement)) {
+      const StagingSizes sizes = std::visit(StagingOf{program}, op);
+      most.send = std::max(most.send, sizes.send);
+      most.recv = std::max(most.recv, sizes.recv);
+      most.received_ids = std::max(most.received_ids, sizes.received_ids);
+    }
+  staging.send = carver.take<std::byte>(most.send);
+  staging.recv = carver.take<std::byte>(most.recv);
+  staging.received_ids = carver.take<int32_t>(most.received_ids);
+  const int64_t samples = program.is_vocab_sharded() ? max_sample_bytes(program) : 0;
+  staging.own_samples = carver.take<std::byte>(samples);
+  staging.all_samples = carver.take<std::byte>(samples, program.world_size);
 }
 
 void take_step_arrays(const ProgramLimits& limits, Carver& carver, StepArrays& step) {
@@ -168,12 +238,20 @@ int64_t lay_out_workspace(const RankProgram& program, const KernelMemory& kernel
   storage.inv_freq = carver.take<float>(static_cast<int64_t>(program.inv_freq.size()));
   storage.local_experts = carver.take<int32_t>(program.dims.num_global_experts);
   if (program.is_vocab_sharded()) take_shard_sampling(program, carver, storage);
+  if (program.world_size > 1) take_staging(program, carver, storage.staging);
   storage.scratch.clear();
   for (const int64_t bytes : kernels.scratch_bytes)
     storage.scratch.push_back(bytes == 0 ? nullptr : carver.take_bytes(bytes));
   storage.kernel_workspace = kernels.workspace_bytes == 0 ? nullptr : carver.take_bytes(kernels.workspace_bytes);
   storage.step = step_view(program.limits, storage.step_arrays);
   storage.sampling = sampling_view(storage.rows);
+  return carver.total();
+}
+
+int64_t staging_bytes(const RankProgram& program) {
+  Carver carver(nullptr);
+  ExchangeStaging sizes_only{};
+  if (program.world_size > 1) take_staging(program, carver, sizes_only);
   return carver.total();
 }
 

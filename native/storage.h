@@ -91,6 +91,15 @@ struct ShardSampling {
   float* best_score;
 };
 
+// What collectives pack, and where they unpack from. Null for a rank that is alone.
+struct ExchangeStaging {
+  std::byte* send;
+  std::byte* recv;
+  int32_t* received_ids;  // (received rows, experts per token) of the last dispatch
+  std::byte* own_samples;
+  std::byte* all_samples;  // of every rank, one after the other
+};
+
 // All pointers are null until laid out over memory. Not movable: kernel arguments point at step and sampling.
 struct Storage {
   Storage() = default;
@@ -103,6 +112,7 @@ struct Storage {
   int32_t* local_experts = nullptr;  // (num_global_experts), as mk_experts_args wants it
   ShardSampling shard_sampling{};    // null unless the vocabulary is cut
   mk_buffer full_logits{};           // one row of the whole vocabulary, likewise
+  ExchangeStaging staging{};
   RowArrays rows{};
   StepArrays step_arrays{};
   mk_step step{};
@@ -125,6 +135,8 @@ struct KernelMemory {
 
 // Lays out buffers, state and kernel memory from `base` on (null: sizes only). Returns the bytes, or -1 when they overflow.
 int64_t lay_out_workspace(const RankProgram& program, const KernelMemory& kernels, std::byte* base, Storage& storage);
+// The part of it that is Storage::staging.
+int64_t staging_bytes(const RankProgram& program);
 // Points the weights at their places: `offsets` from `base`, or null without memory.
 void lay_out_weights(const RankProgram& program, const std::vector<int64_t>& offsets, std::byte* base, Storage& storage);
 void lay_out_kv(const RankProgram& program, std::byte* base, Storage& storage);

@@ -19,8 +19,8 @@ constexpr size_t kCacheLineBytes = 64;
 constexpr int32_t kMaxThreads = 1024;
 constexpr auto kSpinTime = std::chrono::microseconds(20);
 constexpr int kPausesPerClockRead = 16;
-// A few ranges per thread let a thread that the OS took away lose little.
-constexpr int64_t kRangesPerThread = 8;
+// A few ranges per thread let a thread that the OS took away lose little, and ticks come often.
+constexpr int64_t kRangesPerThread = 16;
 
 // One loop over [0, count). Ranges begin at multiples of `grain`, so that rows in tiles of `grain` are never split.
 struct Loop {
@@ -87,7 +87,7 @@ bool spin_until(const Done& done) {
 // A loop: the caller fills `loop`, opens the gate, takes ranges like everybody else, closes the gate and waits for those
 // inside. Threads that wake too late find the gate closed: a thread that the OS took away before it joined delays nobody.
 struct ThreadPool::State {
-  explicit State(int32_t num_threads);
+  State(int32_t num_threads, std::atomic<uint64_t>* ticks);
   ~State();
 
   static void parallel_for(void* pool, int64_t count, int64_t grain, RangeFn fn, void* arg);
@@ -100,6 +100,7 @@ struct ThreadPool::State {
   void wait_until_empty();
 
   mk_cpu_stream stream;
+  std::atomic<uint64_t>* const ticks;
   Loop loop;  // written by the caller while the gate is closed and nobody is inside
   alignas(kCacheLineBytes) Gate gate;
   alignas(kCacheLineBytes) std::atomic<int64_t> next_range{0};
@@ -112,7 +113,8 @@ struct ThreadPool::State {
   std::vector<std::thread> threads;
 };
 
-ThreadPool::ThreadPool(int32_t num_threads) : state_(std::make_unique<State>(std::clamp(num_threads, 1, kMaxThreads))) {
+ThreadPool::ThreadPool(int32_t num_threads, std::atomic<uint64_t>* ticks)
+    : state_(std::make_unique<State>(std::clamp(num_threads, 1, kMaxThreads), ticks)) {
   for (int32_t thread = 1; thread < state_->stream.num_threads; ++thread) {
     state_->threads.emplace_back([state = state_.get(), thread] { state->work(thread); });
   }
@@ -122,8 +124,8 @@ ThreadPool::~ThreadPool() = default;
 
 const mk_cpu_stream* ThreadPool::stream() const { return &state_->stream; }
 
-ThreadPool::State::State(int32_t num_threads)
-    : stream{sizeof(mk_cpu_stream), num_threads, this, &ThreadPool::State::parallel_for} {}
+ThreadPool::State::State(int32_t num_threads, std::atomic<uint64_t>* ticks)
+    : stream{sizeof(mk_cpu_stream), num_threads, this, &ThreadPool::State::parallel_for}, ticks(ticks) {}
 
 // Also runs when the constructor of the pool could not start all its threads.
 ThreadPool::State::~State() {
@@ -138,7 +140,7 @@ void ThreadPool::State::parallel_for(void* pool, int64_t count, int64_t grain, R
   if (count <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   const int64_t num_ranges = std::min(count / grain, state.stream.num_threads * kRangesPerThread);
-  if (state.stream.num_threads == 1 || num_ranges <= 1) return fn(arg, 0, count, 0);
+  if (num_ranges <= 1) return fn(arg, 0, count, 0);
   state.loop = Loop{fn, arg, count, grain, num_ranges};
   state.run_as_caller();
 }
@@ -185,6 +187,7 @@ void ThreadPool::State::take_ranges(int32_t thread) {
     const int64_t range = next_range.fetch_add(1, std::memory_order_relaxed);
     if (range >= loop.num_ranges) return;
     loop.fn(loop.arg, loop.range_begin(range), loop.range_begin(range + 1), thread);
+    if (ticks != nullptr) ticks->fetch_add(1, std::memory_order_relaxed);
   }
 }
 

@@ -1,6 +1,7 @@
 // ThreadPool: the CPU's stream. Threads for data-parallel loops of the engine thread, which works along as thread 0.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -12,7 +13,9 @@ namespace moesaic {
 // work for a few microseconds and then sleep, so that a busy machine (more ranks than cores) is not spun to death.
 class ThreadPool {
  public:
-  explicit ThreadPool(int32_t num_threads);
+  // `ticks`, when given, is incremented for every part of a loop that is done: an op may take long, but a counter that does
+  // not move is a stall.
+  explicit ThreadPool(int32_t num_threads, std::atomic<uint64_t>* ticks = nullptr);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

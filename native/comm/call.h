@@ -37,6 +37,7 @@ struct Group {
 struct Call {
   CallKey key;
   const Group* group;
+  Patience patience = Patience::kDeadline;
 
   size_t num_members() const { return group->ranks.size(); }
   size_t num_peers() const { return group->ranks.size() - 1; }

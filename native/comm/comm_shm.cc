@@ -47,7 +47,11 @@ void copy_bytes(std::byte* to, const std::byte* from, size_t bytes) {
 class ShmCommunicator final : public CommunicatorBase {
  public:
   ShmCommunicator(const CommunicatorOptions& options, std::unique_ptr<ShmSegment> segment)
-      : CommunicatorBase(options), segment_(std::move(segment)), mailboxes_(options, *segment_, groups(), ending()) {}
+      : CommunicatorBase(options), segment_(std::move(segment)), mailboxes_(options, *segment_, groups(), ending()) {
+    slots_.reserve(options.peers.size());
+    parts_.reserve(options.peers.size());
+    num_chunks_.reserve(options.peers.size());
+  }
 
  protected:
   Status reduce_everywhere(const Call& call, std::span<float> values) override;
@@ -72,14 +76,14 @@ class ShmCommunicator final : public CommunicatorBase {
   Status await_sized(const Call& call, size_t member, int64_t chunk, size_t bytes, Slot* slot);
   Status sum_chunk(const Call& call, int64_t chunk, size_t bytes, size_t offset, const float* own, Stretch stretch, float* out);
   Status write_parts(const Call& call, int64_t chunk, std::span<const std::byte> send, std::span<const int64_t> begins);
-  Status place_parts(const Call& call, std::span<const std::byte> recv, std::span<int64_t> recv_begins,
-                     std::vector<int64_t>& num_chunks);
+  Status place_parts(const Call& call, std::span<const std::byte> recv, std::span<int64_t> recv_begins);
   Status receive_spread(const Call& call, size_t root_index, std::span<std::byte> data, int64_t* bytes);
 
   std::unique_ptr<ShmSegment> segment_;
   ShmMailboxes mailboxes_;
   std::vector<Slot> slots_;  // by member, of the chunk that is being summed
   std::vector<const float*> parts_;
+  std::vector<int64_t> num_chunks_;  // by member, of what it sends
 };
 
 Status ShmCommunicator::reduce_everywhere(const Call& call, std::span<float> values) {
@@ -155,18 +159,18 @@ Status ShmCommunicator::exchange_parts(const Call& call, std::span<const std::by
                                        std::span<std::byte> recv, std::span<int64_t> recv_begins) {
   const size_t per_piece = kSlotBytes / call.num_members();
   const size_t own_member = call.group->own_index;
-  std::vector<int64_t> num_chunks(call.num_members(), 0);
-  num_chunks[own_member] = chunks_of(largest_part(send_begins), per_piece);
+  num_chunks_.assign(call.num_members(), 0);
+  num_chunks_[own_member] = chunks_of(largest_part(send_begins), per_piece);
   recv_begins[own_member + 1] = send_begins[own_member + 1] - send_begins[own_member];
   if (Status status = write_parts(call, 0, send, send_begins); !status.ok()) return status;
-  if (Status status = place_parts(call, recv, recv_begins, num_chunks); !status.ok()) return status;
+  if (Status status = place_parts(call, recv, recv_begins); !status.ok()) return status;
 
-  const int64_t most_chunks = *std::max_element(num_chunks.begin(), num_chunks.end());
+  const int64_t most_chunks = *std::max_element(num_chunks_.begin(), num_chunks_.end());
   for (int64_t chunk = 0; chunk < most_chunks; ++chunk) {
-    if (chunk > 0 && chunk < num_chunks[own_member])
+    if (chunk > 0 && chunk < num_chunks_[own_member])
       if (Status status = write_parts(call, chunk, send, send_begins); !status.ok()) return status;
     for (size_t m = 0; m < call.num_members(); ++m) {
-      if (m == own_member || chunk >= num_chunks[m]) continue;
+      if (m == own_member || chunk >= num_chunks_[m]) continue;
       Slot slot;
       if (Status status = mailboxes_.await(call.group->ranks[m], call, chunk, &slot); !status.ok()) return status;
       const Stretch piece = stretch_of(chunk, part_of(recv_begins, m), per_piece);
@@ -261,15 +265,16 @@ Status ShmCommunicator::write_parts(const Call& call, int64_t chunk, std::span<c
 }
 
 // Sizes travel with the first chunk; a part's place is known when those of all lower ranks are.
-Status ShmCommunicator::place_parts(const Call& call, std::span<const std::byte> recv, std::span<int64_t> recv_begins,
-                                    std::vector<int64_t>& num_chunks) {
+Status ShmCommunicator::place_parts(const Call& call, std::span<const std::byte> recv, std::span<int64_t> recv_begins) {
   recv_begins[0] = 0;
   for (size_t m = 0; m < call.num_members(); ++m) {
     if (m != call.group->own_index) {
       Slot slot;
       if (Status status = mailboxes_.await(call.group->ranks[m], call, 0, &slot); !status.ok()) return status;
-      recv_begins[m + 1] = slot.header->part_bytes[call.group->own_index];
-      num_chunks[m] = slot.header->num_chunks;
+      // No single part may be larger than all of recv: so the sum below cannot overflow.
+      const auto bytes = static_cast<uint64_t>(slot.header->part_bytes[call.group->own_index]);
+      recv_begins[m + 1] = static_cast<int64_t>(std::min<uint64_t>(bytes, recv.size() + 1));
+      num_chunks_[m] = slot.header->num_chunks;
     }
     recv_begins[m + 1] += recv_begins[m];
   }

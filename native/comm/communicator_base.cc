@@ -30,14 +30,6 @@ size_t own_count(const Call& call, std::span<const T> begins) {
   return static_cast<size_t>(begins[call.group->own_index + 1] - begins[call.group->own_index]);
 }
 
-// Member m's part of `count` values, cut as evenly as possible.
-std::vector<int64_t> cut_evenly(size_t count, size_t num_members) {
-  std::vector<int64_t> begins;
-  for (size_t m = 0; m <= num_members; ++m)
-    begins.push_back(static_cast<int64_t>(count / num_members * m + std::min(m, count % num_members)));
-  return begins;
-}
-
 }  // namespace
 
 Status check_options(const CommunicatorOptions& options) {
@@ -52,11 +44,18 @@ Status check_options(const CommunicatorOptions& options) {
   return {};
 }
 
+Status check_cancelled(const CommunicatorOptions& options) {
+  if (options.cancelled == nullptr || !options.cancelled->load()) return {};
+  return Status(Code::kCancelled, "cancelled while the ranks were connecting");
+}
+
 CommunicatorBase::CommunicatorBase(const CommunicatorOptions& options)
     : rank_(options.rank),
       world_size_(static_cast<int32_t>(options.peers.size())),
       groups_(rank_, world_size_),
-      ending_(rank_) {}
+      ending_(rank_) {
+  begins_.reserve(options.peers.size() + 1);
+}
 
 StatusOr<GroupId> CommunicatorBase::add_group(std::vector<int32_t> ranks) { return groups_.add(std::move(ranks)); }
 
@@ -72,12 +71,12 @@ Status CommunicatorBase::reduce_scatter(GroupId group, std::span<const float> va
   return run(CallKind::kReduceScatter, group, [&](const Call& call) {
     if (Status status = check_begins("row_begins", row_begins, call.num_members()); !status.ok()) return status;
     if (cols < 0) return wrong(text("cols is ", cols));
-    std::vector<int64_t> begins;
-    for (const int32_t row : row_begins) begins.push_back(int64_t{row} * cols);
-    if (Status status = check_room("values", static_cast<size_t>(begins.back()), values.size()); !status.ok()) return status;
-    const size_t count = own_count<int64_t>(call, begins);
+    begins_.clear();
+    for (const int32_t row : row_begins) begins_.push_back(int64_t{row} * cols);
+    if (Status status = check_room("values", static_cast<size_t>(begins_.back()), values.size()); !status.ok()) return status;
+    const size_t count = own_count<int64_t>(call, begins_);
     if (Status status = check_room("out", count, out.size()); !status.ok()) return status;
-    return reduce_parts(call, values, begins, out.first(count));
+    return reduce_parts(call, values, begins_, out.first(count));
   });
 }
 
@@ -103,8 +102,9 @@ Status CommunicatorBase::all_to_all(GroupId group, std::span<const std::byte> se
   });
 }
 
-Status CommunicatorBase::broadcast(GroupId group, int32_t root, std::span<std::byte> data, int64_t* bytes) {
-  return run(CallKind::kBroadcast, group, [&](const Call& call) {
+Status CommunicatorBase::broadcast(GroupId group, int32_t root, std::span<std::byte> data, int64_t* bytes, Patience patience) {
+  return run(CallKind::kBroadcast, group, [&](Call call) {
+    call.patience = patience;
     const std::vector<int32_t>& ranks = call.group->ranks;
     const auto found = std::lower_bound(ranks.begin(), ranks.end(), root);
     if (found == ranks.end() || *found != root) return wrong(text("root ", root, " is not in the group"));
@@ -155,12 +155,20 @@ Status CommunicatorBase::run(CallKind kind, GroupId id, const Body& body) {
 }
 
 Status CommunicatorBase::scatter_and_gather(const Call& call, std::span<float> values) {
-  std::vector<int64_t> begins = cut_evenly(values.size(), call.num_members());
+  std::vector<int64_t>& begins = cut_evenly(values.size(), call.num_members());
   const std::span<float> own =
       values.subspan(static_cast<size_t>(begins[call.group->own_index]), own_count<int64_t>(call, begins));
   if (Status status = reduce_parts(call, values, begins, own); !status.ok()) return status;
   for (int64_t& begin : begins) begin *= sizeof(float);
   return gather_parts(call.with_phase(1), std::as_bytes(own), begins, std::as_writable_bytes(values));
+}
+
+// Where each member's part of `count` values begins, cut as evenly as possible.
+std::vector<int64_t>& CommunicatorBase::cut_evenly(size_t count, size_t num_members) {
+  begins_.clear();
+  for (size_t m = 0; m <= num_members; ++m)
+    begins_.push_back(static_cast<int64_t>(count / num_members * m + std::min(m, count % num_members)));
+  return begins_;
 }
 
 }  // namespace moesaic

@@ -15,6 +15,8 @@ using Clock = std::chrono::steady_clock;
 
 // The peers are ranks 0, 1, …; the own one among them; 32 bytes of key; a deadline of at least a millisecond.
 Status check_options(const CommunicatorOptions& options);
+// Whether somebody has told the ranks to stop connecting.
+Status check_cancelled(const CommunicatorOptions& options);
 
 class CommunicatorBase : public Communicator {
  public:
@@ -30,7 +32,7 @@ class CommunicatorBase : public Communicator {
                     std::span<std::byte> out) final;
   Status all_to_all(GroupId group, std::span<const std::byte> send, std::span<const int64_t> send_begins,
                     std::span<std::byte> recv, std::span<int64_t> recv_begins) final;
-  Status broadcast(GroupId group, int32_t root, std::span<std::byte> data, int64_t* bytes) final;
+  Status broadcast(GroupId group, int32_t root, std::span<std::byte> data, int64_t* bytes, Patience patience) final;
   void abort(const std::string& reason) final;
   std::vector<CollectiveStats> stats() const final;
 
@@ -63,6 +65,7 @@ class CommunicatorBase : public Communicator {
   template <typename Body>
   Status run(CallKind kind, GroupId group, const Body& body);
   Status scatter_and_gather(const Call& call, std::span<float> values);
+  std::vector<int64_t>& cut_evenly(size_t count, size_t num_members);
 
   struct Counter {
     std::atomic<uint64_t> calls{0};
@@ -74,6 +77,7 @@ class CommunicatorBase : public Communicator {
   Groups groups_;
   Ending ending_;
   std::mutex call_mutex_;  // held by a running call, and by whoever says goodbye
+  std::vector<int64_t> begins_;  // of the running call's parts
   std::array<Counter, kNumCallKinds> counters_;
 };
 

@@ -84,7 +84,7 @@ template <typename Ready, typename Peer>
 Status ShmMailboxes::wait(Bell& bell, const Call& call, const Ready& ready, const Peer& peer) {
   if (spin(ready)) return {};
   // A root may have nothing to say for long; that it lives is seen all the same.
-  const bool is_patient = call.key.kind == CallKind::kBroadcast && &bell == &segment_.mailbox(peer()).filled;
+  const bool is_patient = call.patience == Patience::kWhileItLives && &bell == &segment_.mailbox(peer()).filled;
   const auto late_at = Clock::now() + std::chrono::milliseconds(deadline_ms_);
   Status status;
   while (!ready() && status.ok()) {

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "../text.h"
+#include "communicator_base.h"
 #include "futex.h"
 #include "mix.h"
 
@@ -167,11 +168,13 @@ Status ShmSegment::attach() {
   if (Status status = wait_for_name(); !status.ok()) return status;
   struct stat info = {};
   while (::fstat(file_.get(), &info) == 0 && static_cast<size_t>(info.st_size) < bytes_) {
+    if (Status status = check_cancelled(options_); !status.ok()) return status;
     if (is_late()) return Status(Code::kUnavailable, text("rank 0 made ", info.st_size, " shared bytes, expected ", bytes_));
     std::this_thread::sleep_for(kRetryPause);
   }
   if (Status status = map(); !status.ok()) return status;
   while (header().magic.load(std::memory_order_acquire) == 0) {
+    if (Status status = check_cancelled(options_); !status.ok()) return status;
     if (is_late()) return Status(Code::kUnavailable, "rank 0 made shared memory and did not fill its header in time");
     std::this_thread::sleep_for(kRetryPause);
   }
@@ -183,6 +186,7 @@ Status ShmSegment::wait_for_name() {
     file_ = Fd(::shm_open(name_.c_str(), O_RDWR | O_CLOEXEC, 0600));
     if (file_.is_open()) return {};
     if (errno != ENOENT) return system_error(Code::kFailedPrecondition, text("cannot open shared memory ", name_), errno);
+    if (Status status = check_cancelled(options_); !status.ok()) return status;
     if (is_late())
       return Status(Code::kUnavailable, text("rank 0 did not appear within ", options_.deadline_ms,
                                              " ms: it is not on this host, or has another epoch or key"));
@@ -220,6 +224,7 @@ Status ShmSegment::wait_for_all() {
   uint64_t attached = 0;
   while ((attached = header().attached.load()) != all) {
     if (is_ended()) return Status(notice().code, notice().text);
+    if (Status status = check_cancelled(options_); !status.ok()) return status;
     for (int32_t rank = 0; rank < world_size_; ++rank)
       // A rank that left after the last one had attached is no concern of this function.
       if ((attached >> rank & 1) != 0 && !is_alive(rank) && header().attached.load() != all)

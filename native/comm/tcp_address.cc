@@ -81,12 +81,13 @@ std::string SocketAddress::text() const {
   return moesaic::text(is_v6 ? "[" : "", host, is_v6 ? "]:" : ":", ntohs(port_of(*this)));
 }
 
-StatusOr<std::vector<SocketAddress>> resolve(const std::string& host_port) {
+StatusOr<std::vector<SocketAddress>> resolve(const std::string& host_port, Hosts hosts) {
   StatusOr<HostPort> parts = split(host_port);
   if (!parts.ok()) return parts.status();
   addrinfo wanted = {};
   wanted.ai_family = AF_UNSPEC;
   wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_flags = AI_NUMERICSERV | (hosts == Hosts::kNumbers ? AI_NUMERICHOST : 0);
   addrinfo* found = nullptr;
   const int error = ::getaddrinfo(parts.value().host.c_str(), parts.value().port.c_str(), &wanted, &found);
   if (error != 0) return Status(Code::kUnavailable, text(host_port, ": ", ::gai_strerror(error)));

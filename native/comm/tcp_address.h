@@ -20,9 +20,11 @@ struct SocketAddress {
   std::string text() const;
 };
 
-// Host names may stand for several addresses, and asking for them may take as long as the name server likes.
-// kInvalidArgument when it is not host:port, kUnavailable when nobody knows the host.
-StatusOr<std::vector<SocketAddress>> resolve(const std::string& host_port);
+// Asking for a name may take as long as the name server likes: who has a deadline takes numbers only.
+enum class Hosts { kNumbers, kNames };
+
+// A name may stand for several addresses. kInvalidArgument when it is not host:port, kUnavailable when nobody knows the host.
+StatusOr<std::vector<SocketAddress>> resolve(const std::string& host_port, Hosts hosts);
 
 // Where others reach a socket that is bound to `bound`: itself, or for "any address" those of this host's interfaces, the ones
 // that only this host can use last and only if there is no other.

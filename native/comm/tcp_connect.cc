@@ -19,6 +19,8 @@ using Links = std::vector<std::unique_ptr<TcpLink>>;
 // Changes with the frames and with what is said here.
 constexpr uint64_t kHelloMagic = 0x4d6f6573'74630001;
 constexpr auto kRetryPause = std::chrono::milliseconds(20);
+// How soon somebody who waits sees that connecting was cancelled.
+constexpr auto kLookAround = std::chrono::milliseconds(50);
 // Strangers may knock as well; so many may stand at the door at once.
 constexpr size_t kMaxKnocks = 64;
 // A try at one address may take this part of the deadline: the next address may be the right one.
@@ -98,22 +100,24 @@ int32_t ms_until(Clock::time_point until) {
   return static_cast<int32_t>(std::clamp<int64_t>(left, 0, 60'000));
 }
 
-bool wait_for(int fd, short events, Clock::time_point until) {
+// False when it is too late, or cancelled.
+bool wait_for(int fd, short events, Clock::time_point until, const CommunicatorOptions& options) {
   pollfd poll{fd, events, 0};
-  while (true) {
-    const int ready = ::poll(&poll, 1, ms_until(until));
-    if (ready != 0 && !(ready < 0 && errno == EINTR)) return ready > 0;
-    if (ready == 0) return false;
+  while (check_cancelled(options).ok()) {
+    const int ready = ::poll(&poll, 1, ms_until(std::min<Clock::time_point>(until, Clock::now() + kLookAround)));
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return ready > 0;
+    if (Clock::now() >= until) return false;
   }
+  return false;
 }
 
 bool send_whole(int fd, const void* bytes, size_t count) {
   return ::send(fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(count);  // fits an empty buffer
 }
 
-bool receive_whole(int fd, Hello* hello, Clock::time_point until) {
+bool receive_whole(int fd, Hello* hello, Clock::time_point until, const CommunicatorOptions& options) {
   size_t have = 0;
-  while (have < sizeof(Hello) && wait_for(fd, POLLIN, until)) {
+  while (have < sizeof(Hello) && wait_for(fd, POLLIN, until, options)) {
     const ssize_t got = ::recv(fd, reinterpret_cast<std::byte*>(hello) + have, sizeof(Hello) - have, MSG_DONTWAIT);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return false;
     if (got > 0) have += static_cast<size_t>(got);
@@ -142,6 +146,7 @@ Status Connector::dial(int32_t peer) {
   while (true) {
     for (const std::string& address : addresses)
       if (try_address(peer, address)) return {};
+    if (Status status = check_cancelled(options_); !status.ok()) return status;
     if (Clock::now() >= until_)
       return Status(Code::kUnavailable,
                     text("rank ", peer, " could not be reached within ", options_.deadline_ms, " ms: ", problem()));
@@ -150,7 +155,7 @@ Status Connector::dial(int32_t peer) {
 }
 
 bool Connector::try_address(int32_t peer, const std::string& name) {
-  StatusOr<std::vector<SocketAddress>> resolved = resolve(name);
+  StatusOr<std::vector<SocketAddress>> resolved = resolve(name, Hosts::kNumbers);
   if (!resolved.ok()) last_problem_ = resolved.status().message();
   if (!resolved.ok()) return false;
   return std::any_of(resolved.value().begin(), resolved.value().end(),
@@ -162,7 +167,7 @@ bool Connector::try_socket(int32_t peer, const std::string& name, const SocketAd
   Fd socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const bool is_started = ::connect(socket.get(), address.get(), address.bytes) == 0 || errno == EINPROGRESS;
   int error = is_started ? 0 : errno;
-  if (is_started && !wait_for(socket.get(), POLLOUT, until)) error = ETIMEDOUT;
+  if (is_started && !wait_for(socket.get(), POLLOUT, until, options_)) error = ETIMEDOUT;
   socklen_t size = sizeof(error);
   if (error == 0) ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) {
@@ -180,7 +185,8 @@ bool Connector::greet(int32_t peer, Fd& socket, Clock::time_point until) {
               {}};
   std::copy(options_.key.begin(), options_.key.end(), hello.key.begin());
   Hello reply;
-  if (!send_whole(socket.get(), &hello, sizeof(hello)) || !receive_whole(socket.get(), &reply, until)) return false;
+  if (!send_whole(socket.get(), &hello, sizeof(hello)) || !receive_whole(socket.get(), &reply, until, options_))
+    return false;
   const bool is_welcome = reply.magic == kHelloMagic && reply.verdict == Verdict::kWelcome && reply.from == peer &&
                           is_same_key(reply.key, options_.key);
   if (!is_welcome) last_refusal_ = refusal_of(reply, peer);
@@ -208,6 +214,7 @@ Status Connector::accept_all() {
     if (Clock::now() >= until_)
       return Status(Code::kUnavailable,
                     text("rank ", first_missing(), " did not connect within ", options_.deadline_ms, " ms: ", problem()));
+    if (Status status = check_cancelled(options_); !status.ok()) return status;
     wait_at_door(knocks);
     for (Fd socket = listener_.accept(); socket.is_open(); socket = listener_.accept())
       knocks.push_back(Knock{std::move(socket), Clock::now(), {}, 0, false});
@@ -226,7 +233,8 @@ int32_t Connector::first_missing() const {
 void Connector::wait_at_door(std::vector<Knock>& knocks) {
   std::vector<pollfd> polls{{listener_.fd(), POLLIN, 0}};
   for (const Knock& knock : knocks) polls.push_back({knock.socket.get(), POLLIN, 0});
-  ::poll(polls.data(), polls.size(), std::min(ms_until(until_), ms_until(Clock::now() + try_time_)));
+  const Clock::time_point next_look = Clock::now() + std::min<Clock::duration>(try_time_, kLookAround);
+  ::poll(polls.data(), polls.size(), ms_until(std::min(until_, next_look)));
 }
 
 // Reads what the knocker has to say. True when it is done with: linked, refused or gone.
@@ -272,7 +280,7 @@ Verdict Connector::judge(const Hello& hello) const {
 // A rank that dials again has given its first try up.
 void Connector::link(int32_t peer, const std::string& address, Fd socket) {
   tune(socket.get(), options_.deadline_ms);
-  links_[static_cast<size_t>(peer)] = std::make_unique<TcpLink>(peer, address, std::move(socket));
+  links_[static_cast<size_t>(peer)] = std::make_unique<TcpLink>(options_.rank, peer, address, std::move(socket));
 }
 
 }  // namespace

@@ -30,12 +30,12 @@ struct FrameHeader {
 
 class TcpLink {
  public:
-  TcpLink(int32_t rank, const std::string& address, Fd socket);
+  TcpLink(int32_t own_rank, int32_t rank, const std::string& address, Fd socket);
   ~TcpLink();
 
   int32_t rank() const { return rank_; }
   int fd() const { return socket_.get(); }
-  // "rank 2 (10.0.0.3:4000)"
+  // "rank 2 (10.0.0.3:4000, linked to rank 0)"
   const std::string& name() const { return name_; }
 
   // `data` must stay until is_sending() is false. One at a time.

@@ -19,7 +19,7 @@ Status cannot_listen(const std::string& bind, int error) {
 }  // namespace
 
 StatusOr<std::unique_ptr<TcpListener>> TcpListener::open(const std::string& bind) {
-  StatusOr<std::vector<SocketAddress>> resolved = resolve(bind);
+  StatusOr<std::vector<SocketAddress>> resolved = resolve(bind, Hosts::kNames);
   if (!resolved.ok()) return resolved.status();
   const SocketAddress& address = resolved.value().front();
   Fd socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

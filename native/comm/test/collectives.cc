@@ -144,7 +144,7 @@ MOESAIC_TEST("a broadcast that does not fit is resource_exhausted") {
   for_both([](Transport transport) {
     run_world({transport, 2}, [](Communicator& communicator) {
       std::vector<std::byte> data(communicator.rank() == 0 ? 10 : 9);
-      const Status status = communicator.broadcast(0, 0, data, nullptr);
+      const Status status = communicator.broadcast(0, 0, data, nullptr, Patience::kWhileItLives);
       if (communicator.rank() == 1) expect_code(status, Code::kResourceExhausted, "the root sends 10 bytes, data holds 9");
     });
   });
@@ -164,7 +164,7 @@ MOESAIC_TEST("stats count what this rank sent to others") {
       expect_ok(communicator.reduce_scatter(0, values, row_begins, 2, out), "reduce_scatter");
       expect_ok(communicator.all_gather(0, std::span(recv).first(4), begins, bytes), "all_gather");
       expect_ok(communicator.all_to_all(0, bytes, begins, recv, recv_begins), "all_to_all");
-      expect_ok(communicator.broadcast(0, 0, bytes, nullptr), "broadcast");
+      expect_ok(communicator.broadcast(0, 0, bytes, nullptr, Patience::kDeadline), "broadcast");
       // 40 bytes to two others, twice; rows of 8 bytes; 4 bytes to two others; all but 4 of 12 bytes; 12 bytes to two others.
       const uint64_t wanted[] = {160, is_root ? 32u : 24u, 8, 8, is_root ? 24u : 0u};
       const std::vector<CollectiveStats> stats = communicator.stats();
@@ -189,8 +189,8 @@ MOESAIC_TEST("a wrong argument is invalid_argument and ends the epoch on all ran
       [](Communicator& it) { return it.all_gather(0, {}, std::vector<int64_t>{-1, 0, 0}, {}); },
       [](Communicator& it) { return it.all_to_all(0, {}, std::vector<int64_t>{0, 0, 1}, {}, {}); },
       [](Communicator& it) { return it.all_to_all(0, {}, std::vector<int64_t>{0, 0, 0}, {}, {}); },
-      [](Communicator& it) { return it.broadcast(0, 2, {}, nullptr); },
-      [](Communicator& it) { return it.broadcast(0, -1, {}, nullptr); },
+      [](Communicator& it) { return it.broadcast(0, 2, {}, nullptr, Patience::kDeadline); },
+      [](Communicator& it) { return it.broadcast(0, -1, {}, nullptr, Patience::kDeadline); },
   };
   for_both([](Transport transport) {
     for (const Call& call : kCalls)
@@ -212,7 +212,7 @@ MOESAIC_TEST("a group that makes no sense is refused, a known one keeps its id")
       expect(communicator.add_group({1}).value() != pair, "another group has another id");
       expect(communicator.add_group({0, 1}).value() == pair, "the same group keeps its id");
     }
-    expect_ok(communicator.broadcast(0, 0, {}, nullptr), "broadcast");
+    expect_ok(communicator.broadcast(0, 0, {}, nullptr, Patience::kDeadline), "broadcast");
     expect_code(communicator.add_group({0, 1, 2}).status(), Code::kFailedPrecondition, "before the first call");
   });
 }
@@ -224,7 +224,7 @@ MOESAIC_TEST("a root that is ahead of its readers is read in order") {
     run_world({transport, 2}, [](Communicator& communicator) {
       for (uint64_t call = 1; call <= 30'000; ++call) {
         uint64_t value = communicator.rank() == 0 ? call : 0;
-        expect_ok(communicator.broadcast(0, 0, std::as_writable_bytes(std::span(&value, 1)), nullptr), "broadcast");
+        expect_ok(communicator.broadcast(0, 0, std::as_writable_bytes(std::span(&value, 1)), nullptr, Patience::kDeadline), "broadcast");
         if (value != call) fail(text("call ", call, " brought ", value));
       }
     });

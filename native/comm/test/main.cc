@@ -1,4 +1,4 @@
-// moesaic_comm_tests [--only TEXT]: tests the communicators, by TAP-like lines on stdout.
+// moesaic_comm_tests [--only TEXT], and likewise moesaic_world_tests: TAP-like lines on stdout.
 //   ok NAME | not ok NAME # what was wrong | skipped NAME # why | # remark
 //   last line: N passed, N failed      exit code 1 when one failed
 #include <cstdio>
@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
   using namespace moesaic::test;
   const char* only = argc == 3 && std::strcmp(argv[1], "--only") == 0 ? argv[2] : "";
   if (argc != 1 && (argc != 3 || only != argv[2])) {
-    std::fprintf(stderr, "usage: moesaic_comm_tests [--only TEXT]\n");
+    std::fprintf(stderr, "usage: %s [--only TEXT]\n", argv[0]);
     return 2;
   }
   Totals totals;

@@ -137,7 +137,7 @@ void check_broadcast(Communicator& communicator, const TestGroup& group, uint64_
   std::vector<std::byte> data(count + (communicator.rank() == root ? 0 : 5));
   if (communicator.rank() == root) data = wanted;
   int64_t bytes = -1;
-  expect_ok(communicator.broadcast(group.id, root, data, &bytes), "broadcast");
+  expect_ok(communicator.broadcast(group.id, root, data, &bytes, Patience::kDeadline), "broadcast");
   expect(bytes == static_cast<int64_t>(count), text("broadcast says ", bytes, " bytes, expected ", count));
   expect_same(data, wanted, count, "broadcast");
 }
