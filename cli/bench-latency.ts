@@ -5,11 +5,10 @@ import { MoesaicError } from "../proto/errors.js";
 import { machineFigures, report, type Figures } from "./bench-report.js";
 import { defineCommand } from "./command.js";
 import type { CommandContext } from "./context.js";
-import { explainCluster, threadsOf } from "./explained-plan.js";
+import { explainCluster, rankBandwidth, threadsOf } from "./explained-plan.js";
 import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf, type LayoutArguments } from "./layout-flags.js";
 import { withLocalCluster } from "./local-cluster.js";
 import { JSON_OPTION, text, wholeNumber } from "./options.js";
-import { readBandwidth } from "./read-bandwidth.js";
 import { benchPrompt, median, quantile, sum, timedRun, type TimedRun } from "./timed-run.js";
 
 /** Above this the reference kernels would take longer than the benchmark. */
@@ -39,12 +38,12 @@ export const latencyCommand = defineCommand({
   },
   async run({ args, cluster, promptLen, outputLen, repeats, csv }, context) {
     const numThreads = threadsOf(cluster);
-    const { json: explained } = await explainCluster(cluster, ".", null);
-    const before = await readBandwidth(numThreads);
+    const { json: explained } = await explainCluster(cluster, ".", { measured: {}, given: {} });
+    const before = await rankBandwidth(cluster);
     const measured = await withLocalCluster(cluster, context, (client, coordinator) =>
       measure(client, coordinator, { promptLen, outputLen, repeats }, context),
     );
-    const bandwidth = Math.max(before, await readBandwidth(numThreads));
+    const bandwidth = Math.max(before ?? 0, (await rankBandwidth(cluster)) ?? 0);
     const agreesWithReference = await compareWithReference(args, explained, measured, context);
     const figures = {
       bench: "latency",

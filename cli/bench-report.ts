@@ -20,8 +20,13 @@ export async function report(figures: Figures, csv: string | undefined, { out, j
     for (const [name, value] of Object.entries(figures)) await out.line(`${name.padEnd(width)}  ${shown(value)}`);
   }
   if (csv === undefined) return;
-  const header = (await isThere(csv)) ? "" : `${Object.keys(figures).join(",")}\n`;
-  await appendFile(csv, `${header}${Object.values(figures).map(cell).join(",")}\n`);
+  await appendFile(csv, await csvOf([figures], csv));
+}
+
+/** Lines for the end of a CSV file, after a header where there is no such file yet. All figures have the same names. */
+export async function csvOf(lines: readonly Figures[], csv: string): Promise<string> {
+  const header = (await isThere(csv)) ? [] : [Object.keys(lines[0] ?? {})];
+  return [...header, ...lines.map((line) => Object.values(line))].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
 function shown(value: Figures[string]): string {

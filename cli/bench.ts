@@ -1,3 +1,4 @@
+import { commCommand } from "./bench-comm.js";
 import { latencyCommand } from "./bench-latency.js";
 import { throughputCommand } from "./bench-throughput.js";
 import { defineGroup } from "./command.js";
@@ -5,4 +6,5 @@ import { defineGroup } from "./command.js";
 export const benchCommand = defineGroup("bench", "measure, with results checked in the same run", [
   latencyCommand,
   throughputCommand,
+  commCommand,
 ]);

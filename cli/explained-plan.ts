@@ -1,26 +1,34 @@
+import { isLocalHost, numLocalRanks, rankProfileOf, threadsOfLocalRanks } from "../coordinator/cluster/local-ranks.js";
 import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js";
 import { native, packagePath } from "../native/index.js";
 import { defaultsInUse } from "../plans/cluster-spec-defaults.js";
 import { checkSupported, kernelPackagesOf, type ClusterSpec } from "../plans/cluster-spec.js";
-import { TYPICAL_RANK, USUAL_SEQ_LEN } from "../plans/cost.js";
+import { USUAL_SEQ_LEN } from "../plans/cost.js";
 import { explainPlan, type Explanation } from "../plans/explain.js";
 import { explainReplica, type ReplicaExplanation } from "../plans/explain-replica.js";
 import { lower } from "../plans/lower.js";
-import { chooseLimits, limitsRequestOf, provisionalLimits } from "../plans/memory.js";
+import { sourcedProfile, type Figures } from "../plans/machine-profile.js";
+import { chooseReplicaLimits, limitsRequestOf, provisionalLimits } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
+import { readBandwidth } from "./read-bandwidth.js";
 
 /** Of the first rank, and of all together where there are several. */
 export type ClusterExplanation = Explanation & { replica?: ReplicaExplanation };
 
+/** What is known of a rank that predictions may use, in place of usual figures. */
+export interface KnownFigures {
+  measured: Figures;
+  given: Figures;
+}
+
 /**
  * What the first rank of a cluster would run on this machine, and how a replica's ranks share the work, without loading
- * anything.
- * @param readBytesPerSecond that a rank reads from this machine's memory, for its speed; null when unknown
+ * anything. What is known of the ranks changes what is predicted, never what the cluster's plan is.
  */
 export async function explainCluster(
   cluster: ClusterSpec,
   baseDir: string,
-  readBytesPerSecond: number | null,
+  { measured, given }: KnownFigures,
 ): Promise<{ json: ClusterExplanation; text: string }> {
   checkSupported(cluster);
   const { engine, servedModelName } = cluster.spec;
@@ -31,10 +39,13 @@ export async function explainCluster(
     native.describeProgram(program, { packages: packages.map(packagePath), numThreads: threadsOf(cluster) });
   const request = limitsRequestOf(cluster);
   const provisional = provisionalLimits(request, model);
-  const programOf = (dequantize: boolean, limits = provisional.limits) =>
-    lower(model, plan, 0, { limits, precision: engine.precision, dequantize });
+  const programOf = (dequantize: boolean, limits = provisional.limits, rank = 0) =>
+    lower(model, plan, rank, { limits, precision: engine.precision, dequantize });
   const { memoryBytes } = native.deviceProperties();
-  const chosen = chooseLimits(provisional, request, model, { memoryBytes, ...describe(programOf(engine.dequantize)) });
+  const neighbours = neighboursOfFirst(cluster, plan.worldSize).map((rank) => {
+    return { hostId: "this host", memoryBytes, ...describe(programOf(engine.dequantize, provisional.limits, rank)) };
+  });
+  const chosen = chooseReplicaLimits(provisional, request, model, neighbours);
   const program = programOf(engine.dequantize, chosen.limits);
   const rank = explainPlan({
     modelName: servedModelName,
@@ -44,22 +55,41 @@ export async function explainCluster(
     dequantize: engine.dequantize,
     choices: chosen.choices,
     defaults: defaultsInUse(cluster),
-    readBytesPerSecond,
+    readBytesPerSecond: given.readBytesPerSecond ?? measured.readBytesPerSecond ?? null,
   });
   if (plan.worldSize === 1) return rank;
   const replica = explainReplica({
     modelName: servedModelName,
     model,
     plan,
-    profile: { ...TYPICAL_RANK, ...(readBytesPerSecond === null ? {} : { readBytesPerSecond }) },
+    ...sourcedProfile(rankProfileOf(cluster), measured, given),
     dequantize: engine.dequantize,
     seqLen: USUAL_SEQ_LEN,
   });
   return { json: { ...rank.json, replica: replica.json }, text: `${rank.text}\n${replica.text}` };
 }
 
-/** Threads of each rank of this machine: as written, or every core. */
-export function threadsOf({ spec }: ClusterSpec): number {
-  const threads = spec.workers[0]?.threads ?? "auto";
-  return threads === "auto" ? native.deviceProperties().numCores : threads;
+/** The ranks of a replica that share the first one's host and memory, itself among them. */
+function neighboursOfFirst({ spec }: ClusterSpec, worldSize: number): number[] {
+  const hosts = spec.workers
+    .flatMap(({ host, ranks }) => Array.from({ length: ranks }, () => host))
+    .slice(0, worldSize);
+  const isNeighbour = (host: string): boolean =>
+    isLocalHost(hosts[0]!) ? isLocalHost(host) : host !== "any" && host === hosts[0];
+  return hosts.flatMap((host, rank) => (rank === 0 || isNeighbour(host) ? [rank] : []));
+}
+
+/** Threads of the first rank of this machine; of a rank elsewhere as many as this machine would give it. */
+export function threadsOf(cluster: ClusterSpec): number {
+  const { numCores } = native.deviceProperties();
+  return threadsOfLocalRanks(cluster, numCores)[0] ?? numCores;
+}
+
+/** Bytes per second that a rank of this machine reads while its neighbours read too; null when all ranks are elsewhere. */
+export async function rankBandwidth(cluster: ClusterSpec): Promise<number | null> {
+  const numRanks = numLocalRanks(cluster);
+  if (numRanks === 0) return null;
+  const { numCores } = native.deviceProperties();
+  const numThreads = threadsOfLocalRanks(cluster, numCores).reduce((sum, threads) => sum + threads, 0);
+  return (await readBandwidth(Math.min(numCores, numThreads))) / numRanks;
 }

@@ -20,13 +20,14 @@ export async function startCoordinator(
   context: CommandContext,
 ): Promise<Coordinator> {
   // Its workers will need the addon: better to hear here, once, that it is not built.
-  native.deviceProperties();
+  const { numCores } = native.deviceProperties();
   return Coordinator.start({
     spec,
     baseDir,
     workerCommand: workerCommandOf(context),
     ...joinTokenOf(context),
     dummySeed: DUMMY_SEED,
+    numCores,
     build: packageVersion(),
     clock: systemClock,
     log: context.log.child({ process: "coordinator" }),

@@ -95,8 +95,16 @@ function withSuggestion(message: string): string {
   if (unknown === undefined) return message;
   const commandNames = COMMANDS.map((command) => command.name);
   const optionNames = COMMANDS.find((command) => command.name === argv[0])?.optionNames ?? commandNames;
-  const names = unknown.split(", ").map((name) => `${name}${suggestion(name, optionNames)}`);
+  // yargs tells of link-gbit as linkGbit too.
+  const given = unknown.split(", ");
+  const names = given
+    .filter((name) => !given.some((other) => other !== name && camelCased(other) === name))
+    .map((name) => `${name}${suggestion(name, optionNames)}`);
   return `${message.slice(0, message.indexOf(":"))}: ${names.join(", ")}; see moesaic --help`;
+}
+
+function camelCased(name: string): string {
+  return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function createContext(args: Record<string, unknown>, defaultLogLevel: LogLevel): CommandContext {

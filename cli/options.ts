@@ -22,6 +22,16 @@ export function decimal(name: string, describe: string) {
   return { describe, type: "string", requiresArg: true, coerce: optional(coerce) } as const;
 }
 
+/** Above 0. */
+export function positive(name: string, describe: string) {
+  const coerce = (text: Given): number => {
+    const value = Number(text);
+    if (/^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(String(text)) && value > 0 && Number.isFinite(value)) return value;
+    throw usage(name, "a number above 0", text);
+  };
+  return { describe, type: "string", requiresArg: true, coerce: optional(coerce) } as const;
+}
+
 export function text(describe: string) {
   return { describe, type: "string", requiresArg: true } as const;
 }

@@ -1,41 +1,53 @@
-import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js";
-import { native } from "../native/index.js";
 import { checkSupported, parseClusterSpec, type ClusterSpec } from "../plans/cluster-spec.js";
+import type { Figures } from "../plans/machine-profile.js";
 import type { ModelDescription } from "../plans/model-description.js";
+import { checkPlan } from "../plans/plan-check.js";
 import { diffPlans } from "../plans/plan-diff.js";
+import { throwProblems } from "../plans/problems.js";
 import { resolvePlan, type ResolvedPlan } from "../plans/resolved-plan.js";
 import { parseShardingPlan } from "../plans/sharding-plan.js";
 import { MoesaicError } from "../proto/errors.js";
 import { defineCommand, defineGroup } from "./command.js";
-import { explainCluster, threadsOf } from "./explained-plan.js";
+import { explainCluster, rankBandwidth } from "./explained-plan.js";
 import { clusterOfFlags, DUMMY_OPTION, inTermsOfFlags, LAYOUT_OPTIONS } from "./layout-flags.js";
+import { figuresOf, MACHINE_OPTIONS } from "./machine-options.js";
 import { JSON_OPTION, text } from "./options.js";
-import { readBandwidth } from "./read-bandwidth.js";
+import { readClusterSpec, readTextFile } from "./text-file.js";
+
+const EXPLAIN_WHAT =
+  "expected one of a cluster file, --model DIR and --dummy gpt-oss-20b; a sharding plan is explained as the plan of a cluster file";
+/** After the ok of a sharding plan that was looked at alone. */
+const WITHOUT_MODEL =
+  " by itself; whether a model can be cut so was not checked: give --model DIR or --dummy gpt-oss-20b";
 
 const explainCommand = defineCommand({
   usage: "explain [file]",
   describe: "bytes per rank, KV blocks, kernels and predicted speed of a cluster file or of layout flags",
   positionals: { file: { describe: "cluster file" } },
-  options: { ...LAYOUT_OPTIONS, ...DUMMY_OPTION, ...JSON_OPTION },
+  options: { ...LAYOUT_OPTIONS, ...DUMMY_OPTION, ...MACHINE_OPTIONS, ...JSON_OPTION },
   examples: [
     ["plan explain cluster.yaml", "of a cluster file"],
     ["plan explain --dummy gpt-oss-20b", "of a model that is not here"],
+    ["plan explain --dummy gpt-oss-20b --ep 4 --link-gbits 10 --link-us 50", "which layout wins over 10 GbE"],
   ],
   parse: (args, { file }) => {
     const given = [file, args.model, args.dummy].filter((value) => value !== undefined);
-    if (given.length !== 1) throw new MoesaicError("invalid_argument", "expected one of a file, --model and --dummy");
-    return file === undefined ? { spec: clusterOfFlags(args) } : { file: String(file) };
+    if (given.length !== 1) throw new MoesaicError("invalid_argument", EXPLAIN_WHAT);
+    const figures = figuresOf(args);
+    return file === undefined ? { spec: clusterOfFlags(args), figures } : { file: String(file), figures };
   },
-  async run(source, { out, json }) {
-    const cluster = source.spec ?? parseClusterSpec(await readFile(source.file, "utf8"), source.file);
-    const bandwidth = await rankBandwidth(cluster);
-    const baseDir = source.file === undefined ? "." : dirname(source.file);
-    const explained = await explainCluster(cluster, baseDir, bandwidth).catch((error: unknown) => {
+  async run({ spec, file, figures: given }, { out, json }) {
+    const cluster = spec ?? (await readClusterSpec(file));
+    const measured = given.readBytesPerSecond === undefined ? await measuredFigures(cluster) : {};
+    const baseDir = file === undefined ? "." : dirname(file);
+    const explained = await explainCluster(cluster, baseDir, { measured, given }).catch((error: unknown) => {
       throw inTermsOfFlags(error);
     });
-    await (json ? out.json(explained.json) : out.write(explained.text));
+    if (json) await out.json(explained.json);
+    else
+      await out.write(explained.json.replica === undefined ? explained.text : `${explained.text}\n${FIGURES_ADVICE}`);
     return 0;
   },
 });
@@ -44,17 +56,27 @@ const checkCommand = defineCommand({
   usage: "check <files..>",
   describe: "every problem of cluster files and plan files, with its line; exit code 1 when there is one",
   positionals: { files: { describe: "cluster files or sharding plans" } },
-  options: JSON_OPTION,
-  examples: [["plan check cluster.yaml", "before it is launched"]],
-  parse: (_, { files }) => ({ files: [files ?? []].flat() }),
-  async run({ files }, { out, json }) {
+  options: { model: text("folder of the checkpoint that sharding plans are for"), ...DUMMY_OPTION, ...JSON_OPTION },
+  examples: [
+    ["plan check cluster.yaml", "before it is launched"],
+    ["plan check two.yaml four.yaml --dummy gpt-oss-20b", "of sharding plans, for the model that they are to be for"],
+  ],
+  parse: ({ model, dummy }, { files }) => {
+    if (model !== undefined && dummy !== undefined) {
+      throw new MoesaicError("invalid_argument", "expected one of --model and --dummy, got both; leave one out");
+    }
+    const spec = model === undefined && dummy === undefined ? null : clusterOfFlags({ model, dummy });
+    return { files: [files ?? []].flat(), spec };
+  },
+  async run({ files, spec }, { out, json }) {
+    const model = spec === null ? null : await modelOf(spec);
     let numBad = 0;
     for (const file of files) {
-      const error = await problemOf(file);
+      const { error, isComplete } = await checkFile(file, model);
       if (error !== null) numBad += 1;
       const failure = error === null ? null : { code: error.code, message: error.message, place: error.place ?? null };
-      if (json) await out.json({ file, ok: error === null, error: failure });
-      else await out.line(error === null ? `${file}: ok` : error.describe());
+      if (json) await out.json({ file, ok: error === null, is_complete: isComplete, error: failure });
+      else await out.line(error === null ? `${file}: ok${isComplete ? "" : WITHOUT_MODEL}` : error.describe());
     }
     return numBad === 0 ? 0 : 1;
   },
@@ -68,14 +90,13 @@ const diffCommand = defineCommand({
   examples: [["plan diff two.yaml four.yaml --dummy gpt-oss-20b", "from two ranks to four"]],
   parse: ({ model, dummy }, { before, after }) => {
     if ((model === undefined) === (dummy === undefined)) {
-      throw new MoesaicError("invalid_argument", "expected one of --model and --dummy");
+      const message = "expected one of --model DIR and --dummy gpt-oss-20b: the model that both plans are for";
+      throw new MoesaicError("invalid_argument", message);
     }
     return { spec: clusterOfFlags({ model, dummy }), before: String(before), after: String(after) };
   },
   async run({ spec, before, after }, { out, json }) {
-    const { description } = await openModelSource(spec, ".").catch((error: unknown) => {
-      throw inTermsOfFlags(error);
-    });
+    const description = await modelOf(spec);
     const plans = [await readPlan(before, description), await readPlan(after, description)] as const;
     const diff = diffPlans(...plans, description);
     await (json ? out.json(diff.json) : out.write(diff.text));
@@ -89,34 +110,56 @@ export const planCommand = defineGroup("plan", "look at plans without running th
   diffCommand,
 ]);
 
-/** Bytes per second that a rank of the first worker reads while its neighbours on the same machine read too. */
-async function rankBandwidth(cluster: ClusterSpec): Promise<number> {
-  const { workers } = cluster.spec;
-  const numRanks = workers.filter(({ host }) => host === workers[0]?.host).reduce((sum, { ranks }) => sum + ranks, 0);
-  const numThreads = Math.min(native.deviceProperties().numCores, threadsOf(cluster) * numRanks);
-  return (await readBandwidth(numThreads)) / numRanks;
+/** What predictions were made with is the first thing to doubt. */
+const FIGURES_ADVICE =
+  "Other machines or links: --read-gbytes, --gflops, --link-us and --link-gbits give their figures; moesaic bench comm measures\n" +
+  "those of this machine's ranks. They change what is predicted here, not what moesaic up does.\n";
+
+async function measuredFigures(cluster: ClusterSpec): Promise<Figures> {
+  const readBytesPerSecond = await rankBandwidth(cluster);
+  return readBytesPerSecond === null ? {} : { readBytesPerSecond };
 }
 
 /** A plan of a file, for as many ranks as it says. */
 async function readPlan(file: string, model: ModelDescription): Promise<ResolvedPlan> {
-  const plan = parseShardingPlan(await readFile(file, "utf8"), file);
+  const plan = parseShardingPlan(await readTextFile(file, "a sharding plan"), file);
   return resolvePlan(plan, model, plan.worldSize);
 }
 
-/** A file is a sharding plan when it says so, else it should be a cluster. */
-async function problemOf(file: string): Promise<MoesaicError | null> {
+async function modelOf(spec: ClusterSpec): Promise<ModelDescription> {
+  const { description } = await openModelSource(spec, ".").catch((error: unknown) => {
+    throw inTermsOfFlags(error);
+  });
+  return description;
+}
+
+interface Check {
+  error: MoesaicError | null;
+  /** False of a sharding plan without a model. */
+  isComplete: boolean;
+}
+
+async function checkFile(file: string, model: ModelDescription | null): Promise<Check> {
   try {
-    const yaml = await readFile(file, "utf8");
-    if (/^\s*kind\s*:\s*["']?ShardingPlan\b/m.test(yaml) && !/^\s*kind\s*:\s*["']?Cluster\b/m.test(yaml)) {
-      parseShardingPlan(yaml, file);
-      return null;
+    const yaml = await readTextFile(file, "a cluster file or a sharding plan");
+    if (isShardingPlan(yaml)) {
+      throwProblems(checkPlan(parseShardingPlan(yaml, file), model), file);
+      return { error: null, isComplete: model !== null };
     }
     const cluster = parseClusterSpec(yaml, file);
     checkSupported(cluster);
     const { description } = await openModelSource(cluster, dirname(file));
     await resolveSpecPlan(cluster, dirname(file), description);
-    return null;
+    return { error: null, isComplete: true };
   } catch (caught) {
-    return MoesaicError.from(caught);
+    return { error: MoesaicError.from(caught), isComplete: true };
   }
+}
+
+/** A file is a sharding plan when it says so, or has its first key and none of a cluster's; else it should be a cluster. */
+function isShardingPlan(yaml: string): boolean {
+  if (/^\s*kind\s*:\s*["']?Cluster\b/m.test(yaml)) return false;
+  return (
+    /^\s*kind\s*:\s*["']?ShardingPlan\b/im.test(yaml) || (/^worldSize\s*:/m.test(yaml) && !/^spec\s*:/m.test(yaml))
+  );
 }

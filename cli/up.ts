@@ -1,12 +1,11 @@
-import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Coordinator } from "../coordinator/coordinator.js";
-import { parseClusterSpec } from "../plans/cluster-spec.js";
 import { MoesaicError } from "../proto/errors.js";
 import { defineCommand, type ExitCode } from "./command.js";
 import type { CommandContext } from "./context.js";
 import { loaded, startCoordinator } from "./local-cluster.js";
 import { JSON_OPTION, wholeNumber } from "./options.js";
+import { readClusterSpec } from "./text-file.js";
 
 export const upCommand = defineCommand({
   usage: "up <file>",
@@ -27,7 +26,7 @@ export const upCommand = defineCommand({
   parse: (args, { file }) => ({ file: String(file), graceMs: Number(args["grace-ms"]) }),
   async run({ file, graceMs }, context) {
     context.out.onClosed = () => {}; // A cluster goes on when nobody reads its events.
-    const spec = parseClusterSpec(await readFile(file, "utf8"), file);
+    const spec = await readClusterSpec(file);
     const coordinator = await startCoordinator(spec, dirname(file), context);
     try {
       return await serve(coordinator, context);

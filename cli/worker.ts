@@ -13,7 +13,7 @@ import { text, wholeNumber } from "./options.js";
 import { JOIN_TOKEN_VARIABLE, LAUNCH_ID_VARIABLE } from "./worker-command.js";
 
 /** Where a worker finds its coordinator. */
-type Meeting = { join: string; bus?: undefined } | { bus: string; clusterName: string };
+type Meeting = { join: string; bus?: undefined } | { bus: string; credentialsFile: string | null; clusterName: string };
 
 export const workerCommand = defineCommand({
   usage: "worker",
@@ -21,12 +21,14 @@ export const workerCommand = defineCommand({
   options: {
     join: text("address HOST:PORT of the coordinator's gRPC API"),
     bus: text("NATS server nats://HOST:PORT or tls://HOST:PORT on which the coordinator is announced"),
+    "bus-credentials": text("file with the NATS credentials, with --bus; spec.bus.credentialsFile of the cluster file"),
     cluster: text("name of the cluster to join, with --bus"),
     threads: wholeNumber("threads", "threads of the engine (default: the cores of this machine)", 1, 1_024),
   },
   examples: [
     ["worker --join 127.0.0.1:50051", "join a coordinator of this machine with all cores"],
     ["worker --bus nats://10.0.0.5:4222 --cluster chat", "join the cluster chat, wherever its coordinator runs"],
+    ["worker --bus tls://10.0.0.5:4222 --bus-credentials nats.creds --cluster chat", "on a bus that wants credentials"],
   ],
   logLevel: "info",
   parse: (args) => ({ meeting: meetingOf(args), threads: args.threads }),
@@ -55,9 +57,10 @@ export const workerCommand = defineCommand({
 function meetingOf(args: {
   join?: string | undefined;
   bus?: string | undefined;
+  "bus-credentials"?: string | undefined;
   cluster?: string | undefined;
 }): Meeting {
-  const { join, bus, cluster } = args;
+  const { join, bus, "bus-credentials": credentialsFile, cluster } = args;
   if ((join === undefined) === (bus === undefined)) {
     throw new MoesaicError("invalid_argument", "expected one of --join HOST:PORT and --bus nats://HOST:PORT");
   }
@@ -65,8 +68,14 @@ function meetingOf(args: {
     const message = "expected --bus and --cluster together: the bus says where the coordinator of that cluster is";
     throw new MoesaicError("invalid_argument", message);
   }
+  if (bus === undefined && credentialsFile !== undefined) {
+    throw new MoesaicError(
+      "invalid_argument",
+      "--bus-credentials is for --bus; leave it out, or give --bus and --cluster",
+    );
+  }
   if (join !== undefined) return { join };
-  return { bus: busUrlOf(bus ?? ""), clusterName: cluster ?? "" };
+  return { bus: busUrlOf(bus ?? ""), credentialsFile: credentialsFile ?? null, clusterName: cluster ?? "" };
 }
 
 /** The embedded bus ends with its process: a worker could find nobody on it. */
@@ -80,7 +89,7 @@ function busUrlOf(url: string): string {
 
 async function openMeeting(meeting: Meeting, log: Logger): Promise<{ join: WorkerOptions["join"]; bus: Bus | null }> {
   if (meeting.bus === undefined) return { join: meeting.join, bus: null };
-  const bus = await openBus({ url: meeting.bus, credentialsFile: null, clientName: "worker" }, log);
+  const bus = await openBus({ url: meeting.bus, credentialsFile: meeting.credentialsFile, clientName: "worker" }, log);
   return { join: { bus, clusterName: meeting.clusterName }, bus };
 }
 

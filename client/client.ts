@@ -29,9 +29,11 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
-/** What a drain empties; the whole cluster where no rank is named. */
+/** What a drain empties; the whole cluster where neither is named. */
 export interface DrainOptions extends CallOptions {
-  /** Of the first replica, that is to leave alone; its seat goes to a spare or to who comes next. */
+  /** That is to leave while another serves. */
+  replica?: number;
+  /** Of that replica, or the first, that is to leave alone; its seat goes to a spare or to who comes next. */
   rank?: number;
 }
 
@@ -139,13 +141,17 @@ export class MoesaicClient {
   }
 
   /**
-   * Lets the cluster finish what runs, refuse what is new, and leave; or lets one rank leave between two steps. Resolves
-   * when all is finished, or the rank is gone.
+   * Lets the cluster finish what runs, refuse what is new, and leave; or one replica, while others take what is new and what
+   * it does not finish; or one rank, between two steps. Resolves when all is finished and who was to leave is gone.
    * @returns number of requests that were finished, 0 for a rank
-   * @throws MoesaicError not_found when there is no such rank
+   * @throws MoesaicError not_found when there is no such replica or rank; failed_precondition when no other replica serves
    */
   async drain(options: DrainOptions = {}): Promise<number> {
-    const message = options.rank === undefined ? {} : { rank: options.rank };
+    const { replica, rank } = options;
+    const message = {
+      ...(replica === undefined ? {} : { replica_id: replica }),
+      ...(rank === undefined ? {} : { rank }),
+    };
     const response = await this.#attempt((callOptions) => this.#cluster.drain(message, callOptions), options);
     return response.num_finished;
   }

@@ -1,6 +1,20 @@
 /** Moesaic's client: `new MoesaicClient({ endpoint: "127.0.0.1:50051" })`. */
-export { MoesaicClient, type CallOptions, type ClientOptions, type LogitsRows, type ServedModel } from "./client.js";
-export type { ClusterStatus, RankStatus, ReplicaStatus, SchedulerStatus } from "./cluster-status.js";
+export {
+  MoesaicClient,
+  type CallOptions,
+  type ClientOptions,
+  type DrainOptions,
+  type LogitsRows,
+  type ServedModel,
+} from "./client.js";
+export type {
+  BusStatus,
+  ClusterStatus,
+  PlacementStatus,
+  RankStatus,
+  ReplicaStatus,
+  SchedulerStatus,
+} from "./cluster-status.js";
 export type { Completion, CompletionChoice } from "./completion.js";
 export type {
   DeltaEvent,

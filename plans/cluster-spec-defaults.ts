@@ -55,6 +55,16 @@ export const CLUSTER_SPEC_DEFAULTS = [
   },
   { path: "spec.engine.stallMs", default: 2_000, why: "no single op takes this long; a longer pause is a fault" },
   {
+    path: "spec.engine.peerDeadlineMs",
+    default: 30_000,
+    why: "ranks open their engines at their own pace; below stallMs it is the ranks that name a broken link, not the stall",
+  },
+  {
+    path: "spec.engine.recoveryTimeoutMs",
+    default: 30_000,
+    why: "a rank is started again and loads within it; nobody waits longer for an answer that may never come",
+  },
+  {
     path: "spec.scheduler.maxWaiting",
     default: 1_024,
     why: "bounds memory and waiting; more is refused with retry-after",

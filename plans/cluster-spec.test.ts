@@ -44,6 +44,8 @@ spec:
     blockSize: 32
     leaseMs: 5000
     stallMs: 1000
+    peerDeadlineMs: 700
+    recoveryTimeoutMs: 9000
   scheduler: { maxBatchedTokens: 256, maxSequences: 8, maxWaiting: 16 }
   security:
     tls: { caFile: ca.pem, certFile: c.pem, keyFile: k.pem }
@@ -141,6 +143,11 @@ spec:
     ],
     ["engine: { memoryFraction: .nan }", /spec\.engine\.memoryFraction: .*got NaN/],
     ["engine: { blockSize: 512 }", /spec\.engine\.blockSize: expected a power of two from 8 to 256, got 512/],
+    [
+      "engine: { peerDeadlineMs: 50 }",
+      /spec\.engine\.peerDeadlineMs: expected a whole number from 100 to 3600000, got 50/,
+    ],
+    ["engine: { recoveryTimeoutMs: never }", /spec\.engine\.recoveryTimeoutMs: .*got "never"/],
     ["engine: { numBlocks: 1 }", /spec\.engine\.numBlocks: expected auto or a whole number from 2/],
     ["engine: { kernels: rocm }", /spec\.engine\.kernels: expected auto, reference, cpu, cuda or a list of packages/],
     ["engine: { kernels: [] }", /spec\.engine\.kernels/],
@@ -179,8 +186,32 @@ describe("checkSupported", () => {
       "spares: 2",
       "bus: nats://bus:4222",
       "plan: gpt-oss-20b-8ranks",
+      "engine: { peerDeadlineMs: 500, recoveryTimeoutMs: 60000 }",
+      'api: { grpc: "127.0.0.5:1" }',
     ];
     for (const setting of settings) checkSupported(parseClusterSpec(`${MINIMAL}  ${setting}\n`, "f"));
+  });
+
+  const openTo = (address: string, security: string) =>
+    parseClusterSpec(`${MINIMAL}  api: { grpc: "${address}" }\n${security}`, "f");
+  const plaintext = "  security: { allowPlaintextDataPlane: true }\n";
+
+  it("opens the gRPC API to other hosts for ranks with a join token, where plaintext is allowed", () => {
+    for (const address of ["0.0.0.0:50051", "[::]:0", "10.1.2.3:50051", "box.example.com:50051"]) {
+      checkSupported(openTo(address, plaintext), { hasJoinToken: true });
+    }
+  });
+
+  it("says what is missing before the gRPC API is opened", () => {
+    const refusalOf = (security: string, hasJoinToken: boolean) =>
+      catchError(() => checkSupported(openTo("0.0.0.0:50051", security), { hasJoinToken })).message;
+    assert.match(
+      refusalOf(plaintext, false),
+      /1 unsupported setting:\n  f:7:16: spec\.api\.grpc: .*set MOESAIC_JOIN_TOKEN/,
+    );
+    const noPlaintext = refusalOf("", true);
+    assert.match(noPlaintext, /spec\.api\.grpc: .*no TLS yet.*in clear.*spec\.security\.allowPlaintextDataPlane: true/);
+    assert.match(refusalOf("", false), /2 unsupported settings/);
   });
 
   it("names everything that cannot, where it is and what to write instead", () => {
@@ -190,7 +221,7 @@ describe("checkSupported", () => {
       caught.message,
       `cluster.yaml: 5 unsupported settings:
   cluster.yaml:6:10: spec.model: models are not downloaded yet; write the folder of a checkpoint
-  cluster.yaml:34:5: spec.security: TLS and keys are not there yet; leave it out, stay on loopback
+  cluster.yaml:36:5: spec.security: TLS and keys are not there yet; leave them out
   cluster.yaml:21:37: spec.api.http: without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT
   cluster.yaml:23:16: spec.engine.precision: fast has no kernels yet; write exact
   cluster.yaml:17:32: spec.workers[0].device: cuda has no kernels yet; write cpu`,

@@ -85,6 +85,10 @@ export interface EngineSpec {
   leaseMs: number;
   /** How long a progress counter may stand still. */
   stallMs: number;
+  /** How long a rank waits for a peer, to connect or inside a collective. */
+  peerDeadlineMs: number;
+  /** How long requests wait for lost ranks to come back. */
+  recoveryTimeoutMs: number;
 }
 
 export interface SchedulerSpec {
@@ -99,6 +103,7 @@ export interface SchedulerSpec {
 export interface SecuritySpec {
   tls: { caFile: string; certFile: string; keyFile: string } | null;
   apiKeysFile: string | null;
+  /** Join tokens and hidden states may cross a network in clear. */
   allowPlaintextDataPlane: boolean;
 }
 
@@ -137,9 +142,11 @@ export function kernelPackagesOf({ spec }: ClusterSpec): string[] {
 
 /**
  * Refuses what a spec may ask for but nothing can do yet.
+ * @param hasJoinToken whether the operator gave a secret that ranks of other hosts have to present; who starts nothing
+ *   need not know
  * @throws MoesaicError unimplemented: a line for each, with its place and what to write instead
  */
-export function checkSupported(cluster: ClusterSpec): void {
+export function checkSupported(cluster: ClusterSpec, { hasJoinToken = true } = {}): void {
   const { spec } = cluster;
   const gaps: string[] = [];
   const gap = (path: YamlPath, isAsked: boolean, sentence: string): void => {
@@ -152,17 +159,27 @@ export function checkSupported(cluster: ClusterSpec): void {
   );
   gap(
     ["spec", "security"],
-    asksForSecurity(spec.security),
-    "TLS and keys are not there yet; leave it out, stay on loopback",
+    spec.security.tls !== null || spec.security.apiKeysFile !== null,
+    "TLS and keys are not there yet; leave them out",
   );
-  for (const side of ["grpc", "http"] as const) {
-    const isOpen = !isLocal(hostOf(spec.api[side]));
-    gap(
-      ["spec", "api", side],
-      isOpen,
-      "without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT",
-    );
-  }
+  const isOpen = !isLoopbackAddress(spec.api.grpc);
+  gap(
+    ["spec", "api", "grpc"],
+    isOpen && !hasJoinToken,
+    "beyond loopback only ranks that present a join token are let in, and there is none; set MOESAIC_JOIN_TOKEN to the " +
+      "same secret for `moesaic up` and every `moesaic worker`, or write 127.0.0.1:PORT",
+  );
+  gap(
+    ["spec", "api", "grpc"],
+    isOpen && !spec.security.allowPlaintextDataPlane,
+    "there is no TLS yet: beyond loopback the join token and hidden states travel in clear; on a network that is yours " +
+      "alone set spec.security.allowPlaintextDataPlane: true, or write 127.0.0.1:PORT",
+  );
+  gap(
+    ["spec", "api", "http"],
+    !isLoopbackAddress(spec.api.http),
+    "without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT",
+  );
   gap(["spec", "engine", "precision"], spec.engine.precision === "fast", "fast has no kernels yet; write exact");
   const asksForCuda = spec.engine.kernels.includes("cuda");
   gap(["spec", "engine", "kernels"], asksForCuda, "the cuda package is not there yet; write auto, cpu or reference");
@@ -172,16 +189,10 @@ export function checkSupported(cluster: ClusterSpec): void {
   throwProblems(gaps, cluster.placeOf([]).replace(/:\d+:\d+$/, ""), "unimplemented", "unsupported setting");
 }
 
-function asksForSecurity(security: SecuritySpec): boolean {
-  return security.tls !== null || security.apiKeysFile !== null || security.allowPlaintextDataPlane;
-}
-
-function hostOf(address: string): string {
-  return address.slice(0, address.lastIndexOf(":")).replaceAll(/[[\]]/g, "");
-}
-
-function isLocal(host: string): boolean {
-  return ["localhost", "127.0.0.1", "::1"].includes(host);
+/** Whether an address HOST:PORT can be reached by this machine alone. */
+export function isLoopbackAddress(address: string): boolean {
+  const host = address.slice(0, address.lastIndexOf(":")).replaceAll(/[[\]]/g, "");
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /** The plan setting: a name or path as it is, a mapping as a sharding plan with its own problems. */
@@ -275,6 +286,8 @@ const engineSchema = z.strictObject({
   blockSize: powerOfTwo(8, 256).default(defaultOf("spec.engine.blockSize")),
   leaseMs: wholeNumber(100, 3_600_000).default(defaultOf("spec.engine.leaseMs")),
   stallMs: wholeNumber(100, 3_600_000).default(defaultOf("spec.engine.stallMs")),
+  peerDeadlineMs: wholeNumber(100, 3_600_000).default(defaultOf("spec.engine.peerDeadlineMs")),
+  recoveryTimeoutMs: wholeNumber(100, 3_600_000).default(defaultOf("spec.engine.recoveryTimeoutMs")),
 });
 
 const schedulerSchema = z.strictObject({

@@ -2,27 +2,26 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import type { Placement } from "./collectives.js";
-import {
-  bytesRead,
-  costOf,
-  placementsOf,
-  predictStep,
-  shardedFromTokens,
-  TYPICAL_RANK,
-  type MachineProfile,
-  type PlanCost,
-} from "./cost.js";
+import { bytesRead, costOf, placementsOf, predictStep, shardedFromTokens, type PlanCost } from "./cost.js";
 import { lower } from "./lower.js";
+import type { MachineProfile } from "./machine-profile.js";
 import { describeDummy } from "./model-description.js";
 import { resolvePlan } from "./resolved-plan.js";
 import { parseShardingPlan } from "./sharding-plan.js";
 import { classOf, storedBytes } from "./tensor-class.js";
 
 const MODEL = describeDummy("gpt-oss-20b");
+const TYPICAL: MachineProfile = {
+  readBytesPerSecond: 20e9,
+  flopsPerSecond: 200e9,
+  linkLatencyUs: 20,
+  linkBytesPerSecond: 5e9,
+  transport: "shm",
+};
 /** Of one token's hidden state in float32. */
 const ROW = 2_880 * 4;
 
-function costFrom(yaml: string, profile: MachineProfile = TYPICAL_RANK): PlanCost {
+function costFrom(yaml: string, profile: MachineProfile = TYPICAL): PlanCost {
   const written = parseShardingPlan(yaml, "p.yaml");
   const plan = resolvePlan(written, MODEL, written.worldSize);
   return costOf(MODEL, plan, profile, { dequantize: false, seqLen: 1_024 });
@@ -74,8 +73,9 @@ describe("collectives of a step", () => {
   };
 
   it("send every slot of a replicated token to every rank", () => {
-    assert.deepEqual(sent(EP4, "replicated", 8), { exchange_slots: 8 * 1 * ROW * 3 });
-    assert.deepEqual(sent(TP4, "replicated", 1), { all_reduce: 3 * ROW, exchange_slots: 4 * ROW * 3 });
+    const around = (numTokens: number) => ({ step_plan: 3 * (84 + 24 * numTokens), sample: 3 * 28 * numTokens });
+    assert.deepEqual(sent(EP4, "replicated", 8), { exchange_slots: 8 * 1 * ROW * 3, ...around(8) });
+    assert.deepEqual(sent(TP4, "replicated", 1), { all_reduce: 3 * ROW, exchange_slots: 4 * ROW * 3, ...around(1) });
     assert.equal(sent(TP4, "replicated", 64)["all_reduce"], (64 * ROW * 2 * 3) / 4, "in two rounds");
   });
 
@@ -95,7 +95,7 @@ describe("collectives of a step", () => {
 
 describe("predictStep", () => {
   it("reads at the profile's rate where arithmetic is free", () => {
-    const free = { readBytesPerSecond: 1e9, flopsPerSecond: 1e30, linkLatencyUs: 0, linkBytesPerSecond: 1e30 };
+    const free = { ...TYPICAL, readBytesPerSecond: 1e9, flopsPerSecond: 1e30 };
     const cost = costFrom("worldSize: 1\n", free);
     const { weightsBytes, kvBytes } = bytesRead(cost, 0, 1);
     const { totalMs } = predictStep(cost, "replicated", 1);
@@ -109,9 +109,9 @@ describe("predictStep", () => {
   });
 
   it("adds a round for each collective of each layer", () => {
-    const slow = { ...TYPICAL_RANK, linkLatencyUs: 1_000, linkBytesPerSecond: 1e30 };
-    assert.ok(Math.abs(predictStep(costFrom(TP4, slow), "replicated", 1).collectivesMs - 48) < 1e-9);
-    assert.ok(Math.abs(predictStep(costFrom(EP4, slow), "sharded", 1).collectivesMs - (24 * 3 + 1)) < 1e-9);
+    const slow = { ...TYPICAL, linkLatencyUs: 1_000, linkBytesPerSecond: 1e30 };
+    assert.ok(Math.abs(predictStep(costFrom(TP4, slow), "replicated", 1).collectivesMs - (24 * 2 + 2)) < 1e-9);
+    assert.ok(Math.abs(predictStep(costFrom(EP4, slow), "sharded", 1).collectivesMs - (24 * 3 + 3)) < 1e-9);
   });
 });
 
@@ -126,7 +126,7 @@ describe("shardedFromTokens", () => {
   });
 
   it("is never where bytes cost nothing and rounds do", () => {
-    const slow = { ...TYPICAL_RANK, flopsPerSecond: 1e30, linkLatencyUs: 1e6, linkBytesPerSecond: 1e30 };
+    const slow = { ...TYPICAL, flopsPerSecond: 1e30, linkLatencyUs: 1e6, linkBytesPerSecond: 1e30 };
     assert.equal(shardedFromTokens(costFrom(TP4, slow)), null);
   });
 });

@@ -2,30 +2,12 @@ import { sizeOf } from "./apportion.js";
 import { collectivesOf, ownRows, type CollectiveCost, type Placement, type StepCollectives } from "./collectives.js";
 import { expectedSlowest, hitFraction } from "./expected-experts.js";
 import { lowerWeights } from "./lower-weights.js";
+import type { MachineProfile } from "./machine-profile.js";
 import type { ModelDescription } from "./model-description.js";
 import { expertGroups } from "./rank-groups.js";
 import { sharesOf, type RankShare } from "./rank-share.js";
 import type { ResolvedPlan } from "./resolved-plan.js";
 import { classOf, storedBytes, TENSOR_CLASSES, type TensorClass } from "./tensor-class.js";
-
-/** What one rank can do. Ranks of one host share its memory and cores: each has its part of them. */
-export interface MachineProfile {
-  readBytesPerSecond: number;
-  /** Of multiply-adds on weights, two for each. */
-  flopsPerSecond: number;
-  /** Of one round of a collective, whatever it carries. */
-  linkLatencyUs: number;
-  /** That a rank can send. */
-  linkBytesPerSecond: number;
-}
-
-/** A CPU rank on a few cores of a server, beside others on the same host; for choices before anything is measured. */
-export const TYPICAL_RANK: MachineProfile = {
-  readBytesPerSecond: 20e9,
-  flopsPerSecond: 200e9,
-  linkLatencyUs: 20,
-  linkBytesPerSecond: 5e9,
-};
 
 /** A usual length of a conversation, for choices that depend on it. */
 export const USUAL_SEQ_LEN = 1_024;
@@ -102,7 +84,7 @@ export function predictStep(cost: PlanCost, placement: Placement, numTokens: num
   const { model, plan, profile } = cost;
   const numLayers = model.layerKinds.length;
   const shares = cost.ranks.map(({ share }) => share);
-  const collectives = collectivesOf(model, plan, shares, placement, numTokens, numTokens);
+  const collectives = collectivesOf(model, plan, shares, placement, numTokens, profile.transport);
   const parts = {
     attentionMs: attentionMs(cost, placement, numTokens),
     expertsMs: numLayers * expertsMs(cost, numTokens),

@@ -20,6 +20,7 @@ export function renderReplica(explanation: ReplicaExplanation): string {
       rows: collectiveLines(explanation),
       header: ["", "", "ranks", "a layer", "a step", ...sizes.map((size) => `of ${size}`)],
     },
+    { title: "Figures of a rank", rows: figureLines(explanation) },
     {
       title: `Predicted steps, sequences of ${counted(seqLen, "token")}`,
       rows: stepLines(explanation),
@@ -98,11 +99,21 @@ function strategyLines({ strategies }: ReplicaExplanation): string[][] {
   ]);
 }
 
-function adviceLines({ recommendations, profile }: ReplicaExplanation): string[][] {
-  if (recommendations.length === 0) return [];
-  const machine =
-    `for ranks that read ${(profile.read_bytes_per_second / 1e9).toFixed(1)} GB/s and compute ` +
-    `${(profile.flops_per_second / 1e9).toFixed(0)} GFLOP/s, with rounds of ${profile.link_latency_us} us and ` +
-    `links of ${(profile.link_bytes_per_second / 1e9).toFixed(1)} GB/s`;
-  return [...recommendations.map((row) => [`${counted(row.num_tokens, "token")}: ${row.text}`]), [machine]];
+function adviceLines({ recommendations }: ReplicaExplanation): string[][] {
+  return recommendations.map((row) => [counted(row.num_tokens, "token"), row.text]);
+}
+
+function figureLines({ profile }: ReplicaExplanation): string[][] {
+  const { sources, link_bytes_per_second: link } = profile;
+  const gb = (value: number): string => `${(value / 1e9).toPrecision(3)} GB/s`;
+  return [
+    ["reads", gb(profile.read_bytes_per_second), sources["read_bytes_per_second"] ?? ""],
+    ["computes", `${(profile.flops_per_second / 1e9).toPrecision(3)} GFLOP/s`, sources["flops_per_second"] ?? ""],
+    [`a round over ${profile.transport}`, `${profile.link_latency_us} us`, sources["link_latency_us"] ?? ""],
+    [
+      `sends over ${profile.transport}`,
+      `${gb(link)} (${((8 * link) / 1e9).toPrecision(3)} Gbit/s)`,
+      sources["link_bytes_per_second"] ?? "",
+    ],
+  ];
 }

@@ -2,18 +2,27 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
-import { TYPICAL_RANK, USUAL_SEQ_LEN, type MachineProfile } from "./cost.js";
+import { USUAL_SEQ_LEN } from "./cost.js";
 import { explainReplica, type ReplicaExplanation } from "./explain-replica.js";
+import { sourcedProfile, type MachineProfile } from "./machine-profile.js";
 import { describeDummy } from "./model-description.js";
 import { resolvePlan } from "./resolved-plan.js";
 import { parseShardingPlan } from "./sharding-plan.js";
 
 const MODEL = describeDummy("gpt-oss-20b");
+const TYPICAL: MachineProfile = {
+  readBytesPerSecond: 20e9,
+  flopsPerSecond: 200e9,
+  linkLatencyUs: 20,
+  linkBytesPerSecond: 5e9,
+  transport: "shm",
+};
 
-function explained(yaml: string, profile: MachineProfile = TYPICAL_RANK): { json: ReplicaExplanation; text: string } {
+function explained(yaml: string, profile: MachineProfile = TYPICAL): { json: ReplicaExplanation; text: string } {
   const written = parseShardingPlan(yaml, "p.yaml");
   const plan = resolvePlan(written, MODEL, written.worldSize, profile);
-  const rest = { modelName: "gpt-oss-20b", dequantize: false, seqLen: USUAL_SEQ_LEN };
+  const sources = sourcedProfile(profile, {}, profile).sources;
+  const rest = { sources, modelName: "gpt-oss-20b", dequantize: false, seqLen: USUAL_SEQ_LEN };
   return explainReplica({ ...rest, model: MODEL, plan, profile });
 }
 
@@ -63,9 +72,9 @@ describe("explainReplica", () => {
   });
 
   it("recommends replicas where links are slow, and whole experts where bytes cost more than waiting", () => {
-    const slow = { ...TYPICAL_RANK, linkLatencyUs: 50_000 };
+    const slow = { ...TYPICAL, linkLatencyUs: 50_000 };
     assert.match(explained("worldSize: 2\n", slow).json.recommendations[0]?.text ?? "", /^2 replicas is fastest/);
-    const narrow = { ...TYPICAL_RANK, flopsPerSecond: 1e15, linkBytesPerSecond: 200e6 };
+    const narrow = { ...TYPICAL, flopsPerSecond: 1e15, linkBytesPerSecond: 200e6 };
     const text = explained("worldSize: 4\n", narrow).json.recommendations[1]?.text ?? "";
     assert.match(text, /^ep 4.* is fastest .*an expert's output comes from one rank: the busiest rank sends/);
   });

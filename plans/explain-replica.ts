@@ -1,8 +1,9 @@
 import { sizeOf } from "./apportion.js";
 import type { CollectiveCost, Placement, StepCollectives } from "./collectives.js";
-import { bytesRead, costOf, placementsOf, predictStep, type MachineProfile, type PlanCost } from "./cost.js";
+import { bytesRead, costOf, placementsOf, predictStep, type PlanCost } from "./cost.js";
 import { renderReplica } from "./explain-replica-text.js";
 import { layoutName } from "./layout-choice.js";
+import { FIGURES, type MachineProfile, type SourcedProfile } from "./machine-profile.js";
 import type { ModelDescription } from "./model-description.js";
 import type { PlanDecision, ResolvedPlan } from "./resolved-plan.js";
 import { recommend, strategiesOf } from "./strategies.js";
@@ -14,6 +15,8 @@ export interface ReplicaInput {
   model: ModelDescription;
   plan: ResolvedPlan;
   profile: MachineProfile;
+  /** Of each figure of the profile, where it comes from. */
+  sources: SourcedProfile["sources"];
   dequantize: boolean;
   /** Tokens of each sequence in the steps that are predicted. */
   seqLen: number;
@@ -33,6 +36,10 @@ export interface ReplicaExplanation {
     flops_per_second: number;
     link_latency_us: number;
     link_bytes_per_second: number;
+    /** shm or tcp. */
+    transport: string;
+    /** Where each figure comes from. */
+    sources: Record<string, string>;
   };
   seq_len: number;
   steps: StepExplanation[];
@@ -65,6 +72,8 @@ export interface CollectiveExplanation {
   per_step: number;
   /** Expected of the busiest rank in one of them, for each of `STEP_SIZES`. */
   sent_bytes: number[];
+  /** The same, of all ranks together. */
+  all_sent_bytes: number[];
 }
 
 export interface StepExplanation {
@@ -82,13 +91,13 @@ export const STEP_SIZES = [1, 64] as const;
 
 /** What a plan makes of a replica's ranks, for a person (`text`) and for a program (`json`). Nothing is measured here. */
 export function explainReplica(input: ReplicaInput): { json: ReplicaExplanation; text: string } {
-  const { model, plan, profile, dequantize, seqLen } = input;
-  const json = explanationOf(input.modelName, costOf(model, plan, profile, { dequantize, seqLen }));
+  const { modelName, model, plan, profile, sources, dequantize, seqLen } = input;
+  const json = explanationOf(modelName, costOf(model, plan, profile, { dequantize, seqLen }), sources);
   return { json, text: renderReplica(json) };
 }
 
-function explanationOf(modelName: string, cost: PlanCost): ReplicaExplanation {
-  const { plan, profile, options } = cost;
+function explanationOf(modelName: string, cost: PlanCost, sources: SourcedProfile["sources"]): ReplicaExplanation {
+  const { plan, options } = cost;
   const { attention, experts, worldSize } = plan;
   const layout = { ep: experts.ep, tp: experts.tp, attentionTp: attention.tp };
   const strategies = strategiesOf(cost, STEP_SIZES);
@@ -108,12 +117,7 @@ function explanationOf(modelName: string, cost: PlanCost): ReplicaExplanation {
     ranks,
     weights_bytes: weightsBytes(ranks, oneCopy),
     collectives: placementsThere(plan).flatMap((placement) => collectiveExplanations(cost, placement)),
-    profile: {
-      read_bytes_per_second: profile.readBytesPerSecond,
-      flops_per_second: profile.flopsPerSecond,
-      link_latency_us: profile.linkLatencyUs,
-      link_bytes_per_second: profile.linkBytesPerSecond,
-    },
+    profile: profileExplanation(cost.profile, sources),
     seq_len: options.seqLen,
     steps: STEP_SIZES.flatMap((numTokens) =>
       placementsThere(plan).map((placement) => stepExplanation(cost, placement, numTokens)),
@@ -129,6 +133,24 @@ function explanationOf(modelName: string, cost: PlanCost): ReplicaExplanation {
           }),
     choices: plan.choices,
   };
+}
+
+function profileExplanation(
+  profile: MachineProfile,
+  sources: SourcedProfile["sources"],
+): ReplicaExplanation["profile"] {
+  return {
+    read_bytes_per_second: profile.readBytesPerSecond,
+    flops_per_second: profile.flopsPerSecond,
+    link_latency_us: profile.linkLatencyUs,
+    link_bytes_per_second: profile.linkBytesPerSecond,
+    transport: profile.transport,
+    sources: Object.fromEntries(FIGURES.map((figure) => [snakeCased(figure), sources[figure]])),
+  };
+}
+
+function snakeCased(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** Both placements where both can be, whichever the plan takes: what the other would cost is the question. */
@@ -165,13 +187,14 @@ function collectiveExplanations(cost: PlanCost, placement: Placement): Collectiv
   const [first, ...others] = STEP_SIZES.map((numTokens) => predictStep(cost, placement, numTokens).collectives);
   const numLayers = cost.model.layerKinds.length;
   const rows = (key: keyof StepCollectives, perLayer: number, perStep: number): CollectiveExplanation[] =>
-    (first?.[key] ?? []).map(({ op, numRanks, bytes }: CollectiveCost, index) => ({
+    (first?.[key] ?? []).map(({ op, numRanks, bytes, allBytes }: CollectiveCost, index) => ({
       placement,
       op,
       num_ranks: numRanks,
       per_layer: perLayer,
       per_step: perStep,
       sent_bytes: [bytes, ...others.map((other) => other[key][index]!.bytes)].map(Math.round),
+      all_sent_bytes: [allBytes, ...others.map((other) => other[key][index]!.allBytes)].map(Math.round),
     }));
   return [...rows("perLayer", 1, numLayers), ...rows("perStep", 0, 1)];
 }

@@ -1,6 +1,7 @@
 import { assert } from "../proto/errors.js";
-import { costOf, predictFastestStep, USUAL_SEQ_LEN, type MachineProfile, type PlanCost } from "./cost.js";
+import { costOf, predictFastestStep, USUAL_SEQ_LEN, type PlanCost } from "./cost.js";
 import type { Layout } from "./layouts.js";
+import type { MachineProfile } from "./machine-profile.js";
 import type { ModelDescription } from "./model-description.js";
 import type { ResolvedPlan } from "./resolved-plan.js";
 import { ms } from "./text-table.js";

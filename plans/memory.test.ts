@@ -6,6 +6,7 @@ import { blocksOfGroup, blocksOfSequence, kvGroupsOf } from "./kv-groups.js";
 import {
   chooseLimits,
   chooseReplicaLimits,
+  misfitOf,
   provisionalLimits,
   type ChosenLimits,
   type DeviceBytes,
@@ -202,3 +203,25 @@ describe("chooseReplicaLimits", () => {
 function whyOf({ choices }: ChosenLimits, name: string): string {
   return choices.find((choice) => choice.name === name)?.why ?? "";
 }
+
+describe("misfitOf", () => {
+  const rank = (hostId: string, memoryGib: number): RankBytes => ({ ...DEVICE, hostId, memoryBytes: memoryGib * GIB });
+  const blocksOf = (gib: number): number => Math.floor((gib * GIB) / KV_BLOCK_BYTES);
+
+  it("finds the ranks of the host that has no room for the blocks of the others, with the arithmetic", () => {
+    const ranks = [rank("large", 64), rank("small", 20), rank("large", 64)];
+    assert.equal(misfitOf(REQUEST, ranks, blocksOf(4)), null);
+    const misfit = misfitOf(REQUEST, ranks, blocksOf(5));
+    assert.deepEqual(misfit?.ranks, [1]);
+    assert.deepEqual([misfit?.error.code, misfit?.error.place], ["resource_exhausted", "rank 1 of small"]);
+    const arithmetic =
+      /13\.00 GiB \+ workspace 1\.00 GiB \+ the replica's \d+ KV blocks 5\.00 GiB = 19\.00 GiB, there are 20\.00 GiB x memoryFraction 0\.9/;
+    assert.match(misfit?.error.message ?? "", arithmetic);
+  });
+
+  it("counts what ranks of one host take together", () => {
+    const ranks = [rank("shared", 40), rank("shared", 40)];
+    assert.equal(misfitOf(REQUEST, ranks, blocksOf(3.9)), null);
+    assert.deepEqual(misfitOf(REQUEST, ranks, blocksOf(4.1))?.ranks, [0, 1]);
+  });
+});

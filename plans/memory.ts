@@ -115,7 +115,7 @@ export function chooseReplicaLimits(
 ): ChosenLimits {
   const hosts = hostsOf(ranks).map((host) => ({
     host,
-    chosen: atPlace(host.name, () => chooseLimits(provisional, request, model, host.device, host.numRanks)),
+    chosen: atPlace(host.name, () => chooseLimits(provisional, request, model, host.device, host.ranks.length)),
   }));
   const [first, ...others] = hosts;
   assert(first !== undefined, "a replica has a rank");
@@ -126,11 +126,28 @@ export function chooseReplicaLimits(
   return { ...least.chosen, choices: least.chosen.choices.map(named) };
 }
 
+/** Ranks for whose arenas their host has no room. */
+export interface Misfit {
+  ranks: number[];
+  /** resource_exhausted with the arithmetic, and the ranks and host as its place. */
+  error: MoesaicError;
+}
+
+/** The first host without room for `numBlocks` KV blocks of its ranks; null when all fit. @param ranks in order of rank */
+export function misfitOf(request: LimitsRequest, ranks: readonly RankBytes[], numBlocks: number): Misfit | null {
+  for (const { name, device, ranks: own } of hostsOf(ranks)) {
+    if (blocksThatFit(request, device) >= numBlocks) continue;
+    const { code, message } = tooLittleMemory(`the replica's ${numBlocks} KV blocks`, numBlocks, request, device);
+    return { ranks: own, error: new MoesaicError(code, message, { place: name }) };
+  }
+  return null;
+}
+
 interface Host {
   /** Its ranks as they are to stand in a sentence. */
   name: string;
   device: DeviceBytes;
-  numRanks: number;
+  ranks: number[];
 }
 
 /** What the ranks of each host take together. */
@@ -147,7 +164,7 @@ function hostsOf(ranks: readonly RankBytes[]): Host[] {
     };
     const indices = own.map(({ index }) => index);
     const name = `${indices.length === 1 ? "rank" : "ranks"} ${indices.join(", ")} of ${hostId}`;
-    return { name, device, numRanks: own.length };
+    return { name, device, ranks: indices };
   });
 }
 

@@ -19,26 +19,44 @@ import type { YamlPath } from "./yaml-source.js";
 /**
  * Every reason why a plan cannot be carried out for a model: lines `FILE:line:column: path: …`, none when it can.
  * Whether the ranks are there is not asked.
+ * @param model null: what can be said without one
  */
-export function checkPlan(plan: ShardingPlan, model: ModelDescription): string[] {
+export function checkPlan(plan: ShardingPlan, model: ModelDescription | null): string[] {
   const problems: string[] = [];
   const require: Require = (holds, path, sentence) => {
     if (!holds) problems.push(`${plan.placeOf(path)}: ${dotted(path)}: ${sentence()}`);
   };
+  const { assign } = plan.experts;
+  if (model === null) {
+    const layout = writtenLayout(plan);
+    checkExperts(plan, layout, ANY_SIZES, require);
+    checkAttention(plan, layout, ANY_SIZES, require);
+    if (assign !== "auto") checkAssignment(plan, layout, assign, require);
+    checkRanks(plan, ANY_SIZES, require);
+    return problems;
+  }
   const hasPatterns = checkPatterns(plan, model, require);
   if (!hasPatterns) return problems;
   const layout = layoutsOf(plan, model)[0] ?? writtenLayout(plan);
   checkExperts(plan, layout, model, require);
   checkAttention(plan, layout, model, require);
-  if (plan.experts.assign !== "auto") checkAssignment(plan, layout, plan.experts.assign, model, require);
+  if (assign !== "auto") {
+    checkAssignment(plan, layout, assign, require);
+    checkExpertIds(assign, model, require);
+  }
   checkRanks(plan, model, require);
   checkStyles(plan, layout, model, require);
   return problems;
 }
 
+/** What a model has of that which is shared out. */
+type Sizes = Pick<ModelDescription, "numExperts" | "intermediateSize" | "numHeads" | "vocabSize">;
+
+const ANY_SIZES: Sizes = { numExperts: Infinity, intermediateSize: Infinity, numHeads: Infinity, vocabSize: Infinity };
+
 type Require = (holds: boolean, path: YamlPath, sentence: () => string) => void;
 
-function checkExperts(plan: ShardingPlan, { ep, tp }: Layout, model: ModelDescription, require: Require): void {
+function checkExperts(plan: ShardingPlan, { ep, tp }: Layout, model: Sizes, require: Require): void {
   const numBlocks = model.intermediateSize / 32;
   const isWhole = Number.isInteger(ep) && Number.isInteger(tp) && ep * tp === plan.worldSize;
   require(isWhole, ["experts"], () => `expected ep x tp = worldSize (${plan.worldSize}), got ${shownCuts(plan)}`);
@@ -53,7 +71,7 @@ function shownCuts(plan: ShardingPlan): string {
   return `ep ${plan.experts.ep} x tp ${plan.experts.tp}`;
 }
 
-function checkAttention(plan: ShardingPlan, layout: Layout, model: ModelDescription, require: Require): void {
+function checkAttention(plan: ShardingPlan, layout: Layout, model: Sizes, require: Require): void {
   const [tp, ranks] = [layout.attentionTp, attentionRanks(plan)];
   const path = ["attention", "tp"];
   // Experts that cannot be cut this way have been reported; their fraction says nothing more here.
@@ -69,7 +87,7 @@ function checkAttention(plan: ShardingPlan, layout: Layout, model: ModelDescript
 }
 
 /** What concerns ranks one by one: their weights, what they hold, and the tokens that come to them. */
-function checkRanks(plan: ShardingPlan, model: ModelDescription, require: Require): void {
+function checkRanks(plan: ShardingPlan, model: Sizes, require: Require): void {
   const { weights, worldSize, tokens } = plan;
   const hasWeights = weights === "auto" || weights.length === worldSize;
   require(hasWeights, ["weights"], () => `expected ${worldSize} numbers, one a rank, got ${weights.length}`);
@@ -101,13 +119,7 @@ function checkStyles(plan: ShardingPlan, layout: Layout, model: ModelDescription
 }
 
 /** Ranks g * tp … g * tp + tp - 1 are expert group g: each holds a cut of the same experts. */
-function checkAssignment(
-  plan: ShardingPlan,
-  { tp }: Layout,
-  assign: Record<string, number[]>,
-  model: ModelDescription,
-  require: Require,
-): void {
+function checkAssignment(plan: ShardingPlan, { tp }: Layout, assign: Record<string, number[]>, require: Require): void {
   const groupsOf = new Map<number, Set<number>>();
   for (const [name, ids] of Object.entries(assign)) {
     const [rank, at] = [Number(name), ["experts", "assign", name]];
@@ -117,18 +129,25 @@ function checkAssignment(
     const first = assign[String(group * tp)] ?? [];
     require(sameSet(first, ids), at, () =>
       `expected the experts of rank ${group * tp}: they cut the same experts ${tp} ways`);
-    for (const id of ids) {
-      require(id < model.numExperts, at, () => `expected expert ids below ${model.numExperts}, got ${id}`);
-      groupsOf.set(id, (groupsOf.get(id) ?? new Set()).add(group));
-    }
+    for (const id of ids) groupsOf.set(id, (groupsOf.get(id) ?? new Set()).add(group));
   }
-  const missing = range(model.numExperts).filter((id) => !groupsOf.has(id));
   const doubled = [...groupsOf].flatMap(([id, groups]) => (groups.size > 1 ? [id] : []));
-  require(missing.length === 0, ["experts", "assign"], () => `no rank has experts ${shown(missing)}`);
   require(doubled.length === 0, ["experts", "assign"], () => `several groups have experts ${shown(doubled)}`);
   const silent = range(plan.worldSize).filter((rank) => assign[String(rank)] === undefined);
   require(silent.length === 0, ["experts", "assign"], () =>
     `ranks ${shown(silent)} are not named; write [] for no experts`);
+}
+
+function checkExpertIds(assign: Record<string, number[]>, { numExperts }: ModelDescription, require: Require): void {
+  for (const [rank, ids] of Object.entries(assign)) {
+    const unknown = ids.filter((id) => id >= numExperts);
+    require(unknown.length === 0, ["experts", "assign", rank], () => {
+      return `expected expert ids below ${numExperts}, got ${unknown.join(", ")}`;
+    });
+  }
+  const named = new Set(Object.values(assign).flat());
+  const missing = range(numExperts).filter((id) => !named.has(id));
+  require(missing.length === 0, ["experts", "assign"], () => `no rank has experts ${shown(missing)}`);
 }
 
 /** More lines than any model has kinds of modules; the time of a check grows with them. */

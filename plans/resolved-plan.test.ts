@@ -37,7 +37,13 @@ describe("resolvePlan", () => {
   });
 
   it("chooses the layout by cost, and says against what", () => {
-    const slowLinks = { readBytesPerSecond: 20e9, flopsPerSecond: 1e15, linkLatencyUs: 5, linkBytesPerSecond: 50e6 };
+    const slowLinks = {
+      readBytesPerSecond: 20e9,
+      flopsPerSecond: 1e15,
+      linkLatencyUs: 5,
+      linkBytesPerSecond: 50e6,
+      transport: "tcp",
+    } as const;
     const model = describeDummy("gpt-oss-20b");
     assert.equal(resolvePlan("auto", model, 4).experts.tp, 4);
     const { experts, choices } = resolvePlan("auto", model, 4, slowLinks);
@@ -128,7 +134,7 @@ describe("resolvePlan", () => {
     const plan = parseShardingPlan("worldSize: 4\n", "p.yaml");
     assert.throws(
       () => resolvePlan(plan, MODEL, 1),
-      /p\.yaml:1:12: worldSize: expected 1, the number of ranks .*got 4/,
+      /p\.yaml:1:12: worldSize: expected 1, the workers.* ranks of one replica, got 4/,
     );
   });
 });

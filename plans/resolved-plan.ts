@@ -1,8 +1,9 @@
 import { assert } from "../proto/errors.js";
 import { apportion } from "./apportion.js";
-import { costOf, shardedFromTokens, TYPICAL_RANK, USUAL_SEQ_LEN, type MachineProfile } from "./cost.js";
+import { costOf, shardedFromTokens, USUAL_SEQ_LEN } from "./cost.js";
 import { rateLayouts, whyFirst, type RatedLayout } from "./layout-choice.js";
 import { attentionRanks, layoutsOf, type Layout } from "./layouts.js";
+import { CPU_RANK, type MachineProfile } from "./machine-profile.js";
 import type { ModelDescription } from "./model-description.js";
 import { checkPlan } from "./plan-check.js";
 import { throwProblems } from "./problems.js";
@@ -36,19 +37,19 @@ export interface PlanDecision {
 /**
  * Fills in what a plan leaves open and checks it against the model and the ranks there are. Layout and token placement
  * are chosen by predicted cost.
- * @param profile of a rank, where it was measured
+ * @param profile of a rank; by default that of a CPU, its neighbours on the same host
  * @throws MoesaicError invalid_argument with every reason why the plan cannot be
  */
 export function resolvePlan(
   plan: "auto" | ShardingPlan,
   model: ModelDescription,
   numRanks: number,
-  profile: MachineProfile = TYPICAL_RANK,
+  profile: MachineProfile = CPU_RANK.shm,
 ): ResolvedPlan {
   const written = plan === "auto" ? autoPlan(numRanks) : plan;
   const problems = checkPlan(written, model);
   if (written.worldSize !== numRanks) {
-    const expected = `expected ${numRanks}, the number of ranks of the workers, got ${written.worldSize}`;
+    const expected = `expected ${numRanks}, the workers' ranks of one replica, got ${written.worldSize}; change one of them`;
     problems.unshift(`${written.placeOf(["worldSize"])}: worldSize: ${expected}`);
   }
   throwProblems(problems, "sharding plan");

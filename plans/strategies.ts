@@ -6,7 +6,7 @@ import { layoutsOf } from "./layouts.js";
 import type { ModelDescription } from "./model-description.js";
 import { planInLayout, type ResolvedPlan } from "./resolved-plan.js";
 import { autoPlan } from "./sharding-plan.js";
-import { count, ms } from "./text-table.js";
+import { bytes, count, ms } from "./text-table.js";
 
 /** One way to use the same ranks. */
 export interface Strategy {
@@ -66,7 +66,8 @@ export function recommend(strategies: readonly Strategy[], numTokens: number, in
     .map(best);
   const against = others.map(({ name, stepMs }) => `${name} ${ms(stepMs[index]!)}`).join(", ");
   const why = reasonFor(first, strategies, numTokens);
-  return `${first.name} is fastest with ${ms(first.stepMs[index]!)} (${against}): ${why}`;
+  const how = first.isPlan ? "" : `; to have it, ${howToHave(first)}`;
+  return `${first.name} is fastest with ${ms(first.stepMs[index]!)} (${against}): ${why}${how}`;
 }
 
 function replicas({ model, plan, profile, options }: PlanCost, numTokens: readonly number[]): Strategy {
@@ -76,6 +77,13 @@ function replicas({ model, plan, profile, options }: PlanCost, numTokens: readon
   const stepMs = numTokens.map((tokens) => predictFastestStep(one, Math.ceil(tokens / plan.worldSize)).totalMs);
   const name = `${plan.worldSize} replicas`;
   return { kind: "replicas", name, stepMs, rankWeightsBytes: fullest(one), cost: null, isPlan: false };
+}
+
+function howToHave({ cost, rankWeightsBytes }: Strategy): string {
+  if (cost === null)
+    return `write replicas and as many ranks, each with room for ${bytes(rankWeightsBytes).join(" ")} of weights`;
+  const { attention, experts } = cost.plan;
+  return `write attention: { tp: ${attention.tp} }, experts: { ep: ${experts.ep}, tp: ${experts.tp} } into the plan`;
 }
 
 function fullest({ ranks }: PlanCost): number {
