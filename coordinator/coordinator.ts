@@ -1,15 +1,29 @@
 import { HealthImplementation } from "grpc-health-check";
 import { randomBytes, randomUUID } from "node:crypto";
-import { availableParallelism, hostname } from "node:os";
-import { checkSupported, kernelPackagesOf, type ClusterSpec, type WorkerSpec } from "../plans/cluster-spec.js";
-import { costOf, placementsOf, predictStep, TYPICAL_RANK, USUAL_SEQ_LEN } from "../plans/cost.js";
+import { hostname } from "node:os";
+import {
+  checkSupported,
+  isLoopbackAddress,
+  kernelPackagesOf,
+  type ClusterSpec,
+  type WorkerSpec,
+} from "../plans/cluster-spec.js";
+import { costOf, placementsOf, predictStep, USUAL_SEQ_LEN } from "../plans/cost.js";
 import { lower } from "../plans/lower.js";
-import { chooseReplicaLimits, limitsRequestOf, provisionalLimits, type ChosenLimits } from "../plans/memory.js";
+import {
+  chooseReplicaLimits,
+  limitsRequestOf,
+  misfitOf,
+  provisionalLimits,
+  type ChosenLimits,
+  type RankBytes,
+} from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import type { ResolvedPlan } from "../plans/resolved-plan.js";
 import { openBus } from "../proto/bus/open-bus.js";
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
+import { checkJoinToken } from "../proto/join-token.js";
 import type { Logger } from "../proto/log.js";
 import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
 import { clusterHandlers } from "./api/cluster-service.js";
@@ -19,14 +33,16 @@ import { openServedModel } from "./api/model.js";
 import { loopbackOrJoinToken } from "./api/request-context.js";
 import { ApiServer, type ContextHandlers } from "./api/server.js";
 import { BusPresence } from "./cluster/bus-presence.js";
+import { isLocalHost, rankProfileOf, threadsOfEach, threadsOfLocalRanks } from "./cluster/local-ranks.js";
 import { Replica, type ReplicaEvent, type SizedRank } from "./cluster/replica.js";
 import { RankService } from "./cluster/rank-service.js";
 import { Router } from "./cluster/router.js";
-import type { SeatRequirement } from "./cluster/seat.js";
+import type { Seat, SeatRequirement } from "./cluster/seat.js";
 import { Seating } from "./cluster/seating.js";
 import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
 import { Metrics } from "./metrics.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
+import { isOfAllInterfaces, reachableAddress } from "./reachable-address.js";
 import { ServedReplica } from "./served-replica.js";
 
 /** Largest gRPC message: a step's logits at 20b's vocabulary fit many times. */
@@ -38,10 +54,9 @@ const WORKER_GRACE_MS = 5_000;
 
 /** How long a drained rank may take to leave, milliseconds. */
 const RANK_GRACE_MS = 10_000;
-/** How long requests wait for lost ranks to come back, milliseconds. */
-const RECOVERY_TIMEOUT_MS = 30_000;
-/** Hosts of a spec that mean this machine; `any` is whoever comes. */
-const LOCAL_HOSTS = ["localhost", "127.0.0.1", "::1"];
+/** How long a drained replica goes on with what runs before another takes it over, milliseconds. */
+const REPLICA_GRACE_MS = 30_000;
+/** Host of a spec that means whoever comes. */
 const ANY_HOST = "any";
 
 export interface CoordinatorOptions {
@@ -50,11 +65,14 @@ export interface CoordinatorOptions {
   baseDir: string;
   /** Starts a worker of this machine that joins the address. */
   workerCommand: (join: string, worker: LaunchedWorker & { joinToken: string }) => WorkerCommand;
-  /** What ranks of other machines have to present; drawn at random when absent. */
+  /** What ranks of other machines have to present; when absent it is drawn at random, and there can be none. */
   joinToken?: string;
-  recoveryTimeoutMs?: number;
   /** Random weights from this seed: for models given as `dummy:NAME`, of which there is no checkpoint. */
   dummySeed: number;
+  /** Cores that the local workers share; by default those that this process may run on. */
+  numCores?: number;
+  /** Replaced by tests of several coordinators in one process. */
+  openBus?: typeof openBus;
   build: string;
   clock: Clock;
   log: Logger;
@@ -96,6 +114,8 @@ export class Coordinator {
   readonly #chosen = new Map<number, ChosenLimits>();
   #isStandby = false;
   #isDraining = false;
+  /** Why this coordinator commands no ranks any more. */
+  #deposedBy: MoesaicError | null = null;
   #onFailed: (error: MoesaicError) => void = () => {};
   #onReady: () => void = () => {};
   #onDrainRequested: () => void = () => {};
@@ -104,11 +124,12 @@ export class Coordinator {
   /** Listens, and launches the workers once no other coordinator serves the cluster. @throws MoesaicError when the spec, the model, the bus or an address cannot be used */
   static async start(options: CoordinatorOptions): Promise<Coordinator> {
     const { spec, clock, log } = options;
-    checkSupported(spec);
+    if (options.joinToken !== undefined) checkJoinToken(options.joinToken);
+    checkSupported(spec, { hasJoinToken: options.joinToken !== undefined });
     const source = await openModelSource(spec, options.baseDir);
     const plan = await resolveSpecPlan(spec, options.baseDir, source.description);
     const { url, credentialsFile } = spec.spec.bus;
-    const bus = await openBus({ url, credentialsFile, clientName: "coordinator" }, log);
+    const bus = await (options.openBus ?? openBus)({ url, credentialsFile, clientName: "coordinator" }, log);
     const presence = new BusPresence(bus, spec.metadata.name, clock, log);
     try {
       const coordinator = new Coordinator(options, source, plan, presence);
@@ -150,6 +171,7 @@ export class Coordinator {
     );
     this.#seating.onChange = () => this.#notify();
     bus.onChange = () => this.#notify();
+    bus.onDeposed = (error) => this.#stepDown(error);
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#http = new HttpServer({ metrics: this.#metrics, notReadyReason: () => this.#notReadyReason() });
@@ -195,9 +217,34 @@ export class Coordinator {
   }
 
   async drainRank(replicaId: number, rank: number): Promise<void> {
+    await this.#replicaOf(replicaId).replica.drainRank(rank, RANK_GRACE_MS);
+  }
+
+  async drainReplica(replicaId: number): Promise<number> {
+    const served = this.#replicaOf(replicaId);
+    const others = this.#replicas.filter((other) => other !== served);
+    checkDrainable(served, others);
+    const launchIds = served.replica.seats.map(launchIdOf);
+    for (const launchId of launchIds) this.#launcher.retire(launchId);
+    this.#options.log.info({ replicaId }, "replica drains");
+    const left = served.leave(REPLICA_GRACE_MS, WORKER_GRACE_MS, {
+      areReady: () => others.some(({ availability }) => availability === "ready"),
+      adopt: (sequences) => this.#router.adopt(sequences),
+    });
+    this.#notify();
+    const numFinished = await left;
+    for (const launchId of launchIds) this.#launcher.rankLost(launchId);
+    this.#options.log.info({ replicaId, numFinished }, "replica drained");
+    return numFinished;
+  }
+
+  #replicaOf(replicaId: number): ServedReplica {
     const served = this.#replicas[replicaId];
-    if (served === undefined) throw new MoesaicError("not_found", `there is no replica ${replicaId}`);
-    await served.replica.drainRank(rank, RANK_GRACE_MS);
+    if (served !== undefined) return served;
+    throw new MoesaicError(
+      "not_found",
+      `there is no replica ${replicaId}; there are 0 to ${this.#replicas.length - 1}`,
+    );
   }
 
   /** Finishes running requests (at most `graceMs`), drains the ranks, closes the servers, and waits for the workers. */
@@ -237,6 +284,8 @@ export class Coordinator {
     const port = await this.#api.listen(api.grpc);
     this.grpcAddress = `${api.grpc.slice(0, api.grpc.lastIndexOf(":"))}:${port}`;
     try {
+      // Whoever is no rank is served on loopback alone, which a single other address leaves out.
+      if (!isLoopbackAddress(api.grpc) && !isOfAllInterfaces(api.grpc)) await this.#api.listen(`127.0.0.1:${port}`);
       this.httpAddress = await this.#http.listen(api.http);
     } catch (error) {
       await this.#api.close(0);
@@ -272,7 +321,20 @@ export class Coordinator {
     this.#health.addToServer(this.#api.raw);
   }
 
+  /** Another coordinator has the lease: nothing here may command a rank any more. */
+  #stepDown(error: MoesaicError): void {
+    this.#options.log.error({ text: error.message }, "coordinator was deposed");
+    this.#deposedBy = error;
+    this.#launcher.stopRestarting();
+    for (const { replica } of this.#replicas) replica.letGo(error.message);
+    this.#seating.drain({ look_again: true });
+    this.#onFailed(error);
+    this.#health.setStatus("", "NOT_SERVING");
+    this.#notify();
+  }
+
   #attach(connection: Parameters<Seating["attach"]>[0]): void {
+    if (this.#deposedBy !== null) throw this.#deposedBy;
     if (this.#isStandby) throw new MoesaicError("unavailable", "this coordinator is on standby; another has the lease");
     this.#seating.attach(connection);
   }
@@ -309,8 +371,11 @@ export class Coordinator {
         dummySeed: this.#source.modelDir === null ? this.#options.dummySeed : null,
         kernelPackages: kernelPackagesOf(spec),
         chooseNumBlocks: (ranks) => this.#chooseNumBlocks(replicaId, ranks),
+        misfitOf: (ranks, numBlocks) => misfitOf(limitsRequestOf(spec), ranks.map(rankBytesOf), numBlocks),
         leaseMs: engine.leaseMs,
         stallMs: engine.stallMs,
+        peerDeadlineMs: engine.peerDeadlineMs,
+        fencingToken: () => this.#bus.fencingToken,
       },
       clock,
       log,
@@ -320,7 +385,7 @@ export class Coordinator {
       placement: this.#placementOptions(),
       description: this.#source.description,
       maxWaiting: scheduler.maxWaiting,
-      recoveryTimeoutMs: this.#options.recoveryTimeoutMs ?? RECOVERY_TIMEOUT_MS,
+      recoveryTimeoutMs: engine.recoveryTimeoutMs,
       metrics: this.#metrics.ofReplica(replicaId),
       clock,
       log,
@@ -333,8 +398,9 @@ export class Coordinator {
   }
 
   #placementOptions(): ConstructorParameters<typeof ServedReplica>[0]["placement"] {
-    const { dequantize } = this.#options.spec.spec.engine;
-    const cost = costOf(this.#source.description, this.#plan, TYPICAL_RANK, { dequantize, seqLen: USUAL_SEQ_LEN });
+    const { spec } = this.#options;
+    const options = { dequantize: spec.spec.engine.dequantize, seqLen: USUAL_SEQ_LEN };
+    const cost = costOf(this.#source.description, this.#plan, rankProfileOf(spec), options);
     return {
       placements: placementsOf(this.#plan),
       predictMs: (placement, numTokens) => predictStep(cost, placement, numTokens).totalMs,
@@ -353,13 +419,7 @@ export class Coordinator {
 
   #chooseNumBlocks(replicaId: number, ranks: SizedRank[]): number {
     const request = limitsRequestOf(this.#options.spec);
-    const bytes = ranks.map(({ hostId, sized }) => ({
-      hostId,
-      memoryBytes: sized.memory_bytes ?? 0,
-      weightsBytes: sized.weights_bytes ?? 0,
-      workspaceBytes: sized.workspace_bytes ?? 0,
-      kvBlockBytes: sized.kv_block_bytes ?? 0,
-    }));
+    const bytes = ranks.map(rankBytesOf);
     const chosen = chooseReplicaLimits(this.#provisional, request, this.#source.description, bytes);
     this.#checkLength(replicaId, chosen);
     this.#chosen.set(replicaId, chosen);
@@ -391,17 +451,15 @@ export class Coordinator {
 
   /** One per seat of this machine, and the spares where every seat is of this machine. */
   #localWorkers(): LaunchedWorker[] {
-    const { workers, spares } = this.#options.spec.spec;
-    const local = workers.filter(({ host }) => isLocalHost(host));
+    const { spec, numCores } = this.#options;
+    const { workers, spares } = spec.spec;
     const launchIds = this.#requirements.flatMap(({ launchId }) => (launchId === null ? [] : [launchId]));
-    const cores = Math.max(1, Math.floor(availableParallelism() / Math.max(1, launchIds.length)));
-    const threads = local.flatMap(({ ranks, threads: asked }) =>
-      Array.from({ length: ranks }, () => (asked === "auto" ? cores : asked)),
-    );
+    const threads = threadsOfLocalRanks(spec, numCores);
     const seated = launchIds.map((launchId, index) => ({ launchId, threads: threads[index]! }));
-    const numSpares = local.length === workers.length ? spares : 0;
-    const idle = Array.from({ length: numSpares }, () => ({ launchId: randomUUID(), threads: cores }));
-    return [...seated, ...idle];
+    const numSpares = workers.every(({ host }) => isLocalHost(host)) ? spares : 0;
+    const idle = { threads: threadsOfEach(spec, numCores) };
+    const spareWorkers = Array.from({ length: numSpares }, () => ({ launchId: randomUUID(), ...idle }));
+    return [...seated, ...spareWorkers];
   }
 
   // ---- reacting ----------------------------------------------------------------------------------------------------
@@ -410,7 +468,7 @@ export class Coordinator {
   #gaveUp({ launchId }: LaunchedWorker, reason: string): void {
     for (const { replica } of this.#replicas) {
       const seat = replica.seats.find(({ requirement }) => requirement.launchId === launchId);
-      if (seat !== undefined && seat.connection === null) return replica.fail(reason);
+      if (seat !== undefined && seat.connection === null) return replica.fail(`${reason}; ${replica.reason}`);
     }
     this.#options.log.warn({ reason }, "worker was given up; its seat is taken");
   }
@@ -430,10 +488,11 @@ export class Coordinator {
 
   async #replicaChanged(served: ServedReplica): Promise<void> {
     served.replicaChanged();
-    const states = this.#replicas.map(({ replica }) => replica.state);
-    if (states.every((state) => state === "failed")) {
+    // One that was drained serves no more either.
+    const isOver = this.#replicas.every(({ replica: { state } }) => state === "failed" || state === "closed");
+    if (isOver && !this.#isDraining && this.#deposedBy === null) {
       this.#launcher.stopRestarting();
-      this.#onFailed(new MoesaicError("failed_precondition", served.reason));
+      this.#onFailed(new MoesaicError("failed_precondition", this.#replicaReasons()));
     }
     if (served.replica.state === "ready" && !served.isServing) await this.#serve(served);
     this.#health.setStatus("", this.#notReadyReason() === null ? "SERVING" : "NOT_SERVING");
@@ -442,7 +501,7 @@ export class Coordinator {
 
   async #serve(served: ServedReplica): Promise<void> {
     const limits = this.#chosen.get(served.replicaId)!;
-    served.serve(limits, (orphans, error) => this.#router.adopt(orphans, error));
+    served.serve(limits, (orphans) => this.#router.adopt(orphans));
     if (this.#isOpening) return;
     this.#isOpening = true;
     const { clock, spec } = this.#options;
@@ -462,7 +521,8 @@ export class Coordinator {
   #state(): string {
     if (this.#isDraining) return "draining";
     if (this.#isStandby) return "standby";
-    if (this.#replicas.every(({ replica }) => replica.state === "failed")) return "failed";
+    const states = this.#replicas.map(({ replica }) => replica.state);
+    if (states.every((state) => state === "failed" || state === "closed")) return "failed";
     if (this.#inference === null) return "starting";
     const lanes = this.#replicas.map(({ availability }) => availability);
     if (lanes.includes("ready")) return "ready";
@@ -503,11 +563,28 @@ function requirementsOf({ host, device, ranks }: WorkerSpec): SeatRequirement[] 
   }));
 }
 
-function isLocalHost(host: string): boolean {
-  return LOCAL_HOSTS.includes(host) || host === hostname();
+function rankBytesOf({ hostId, sized }: SizedRank): RankBytes {
+  return {
+    hostId,
+    memoryBytes: sized.memory_bytes ?? 0,
+    weightsBytes: sized.weights_bytes ?? 0,
+    workspaceBytes: sized.workspace_bytes ?? 0,
+    kvBlockBytes: sized.kv_block_bytes ?? 0,
+  };
 }
 
-/** An address of all interfaces is no address to dial. */
-function reachableAddress(address: string): string {
-  return address.replace(/^(0\.0\.0\.0|\[::\])(?=:\d+$)/, hostname());
+/** @throws MoesaicError failed_precondition when the replica is not open, or nobody could take its requests */
+function checkDrainable(served: ServedReplica, others: readonly ServedReplica[]): void {
+  const { replicaId, isOpen, reason } = served;
+  const refusal = (text: string) => new MoesaicError("failed_precondition", `replica ${replicaId} ${text}`);
+  if (!isOpen) throw refusal(`has no ranks to drain: ${reason}`);
+  if (others.length === 0) throw refusal("is the only one; drain the whole cluster instead (moesaic drain)");
+  if (others.some(({ availability }) => availability !== "away")) return;
+  const reasons = others.map((other) => `replica ${other.replicaId}: ${other.reason}`).join("; ");
+  throw refusal(`is the only one that serves; wait for another, or drain the whole cluster (${reasons})`);
+}
+
+/** The worker that is there for the seat, where it was launched: who sits in it, else who is meant to. */
+function launchIdOf({ connection, requirement }: Seat): string {
+  return (connection === null ? requirement.launchId : connection.hello.launch_id) ?? "";
 }

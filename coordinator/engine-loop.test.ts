@@ -89,4 +89,32 @@ describe("EngineLoop without ranks", () => {
     );
     assert.deepEqual([outputs.length, loop.numLiveTokens], [0, 0]);
   });
+
+  it("gives nothing away that was told to end meanwhile", async () => {
+    const { loop, outputs, running, giveUp } = lostLoop();
+    let orphans: LiveSequence[] = [];
+    loop.onFailed = (all) => (orphans = all);
+    await turn();
+    loop.abort(1, "stop");
+    giveUp(new MoesaicError("failed_precondition", "the checkpoint is gone"));
+    await running;
+    assert.deepEqual(orphans, []);
+    assert.deepEqual(
+      outputs.map(({ finish, numOutputTokens }) => [finish, numOutputTokens]),
+      [["stop", 1]],
+    );
+  });
+
+  it("hands over what it has not finished, is idle then, and tells nobody", async () => {
+    const { loop, outputs } = lostLoop();
+    await turn();
+    const drained = loop.drain(Infinity);
+    const sequences = loop.handOver();
+    await drained;
+    assert.deepEqual(
+      sequences.map(({ spec, outputTokenIds, numReturnedLogits }) => [spec.seqId, outputTokenIds, numReturnedLogits]),
+      [[1, [3], 0]],
+    );
+    assert.deepEqual([loop.numLive, loop.numLiveTokens, outputs.length], [0, 0, 0]);
+  });
 });

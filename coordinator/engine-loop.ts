@@ -39,6 +39,10 @@ export interface LiveSequence {
   spec: SequenceSpec;
   listener: OutputListener;
   outputTokenIds: number[];
+  /** Prompt tokens whose logits the listener has. */
+  numReturnedLogits: number;
+  /** How it ends with the step in flight, where it was told to: nobody runs it on. */
+  ending?: FinishReason;
 }
 
 /**
@@ -90,15 +94,32 @@ export class EngineLoop implements SequenceRunner {
     if (this.#isDraining) throw new MoesaicError("unavailable", "the cluster is draining and accepts nothing new");
     this.#scheduler.add(spec, this.#clock.nowMs());
     const outputTokenIds = [...(spec.outputTokenIds ?? [])];
-    this.#live.set(spec.seqId, { spec, listener, outputTokenIds });
+    const numReturnedLogits = spec.numReturnedLogits ?? 0;
+    this.#live.set(spec.seqId, { spec, listener, outputTokenIds, numReturnedLogits });
     this.numLiveTokens += spec.promptTokenIds.length + outputTokenIds.length;
     this.#poke();
   }
 
   abort(seqId: number, finish: FinishReason = "abort"): void {
-    if (!this.#live.has(seqId)) return;
+    const sequence = this.#live.get(seqId);
+    if (sequence === undefined) return;
+    sequence.ending ??= finish;
     this.#scheduler.abort(seqId, finish);
     this.#poke();
+  }
+
+  /** Sequences that have not ended. */
+  get numLive(): number {
+    return this.#live.size;
+  }
+
+  /** Takes what has not ended away, for another loop to run on; a step in flight is computed for nobody. */
+  handOver(): LiveSequence[] {
+    for (const seqId of this.#live.keys()) this.#scheduler.abort(seqId);
+    // What is in flight ends with its step, the others have ended: unheard, since they run on elsewhere.
+    this.#scheduler.takeEnded();
+    this.#poke();
+    return this.#takeUnended();
   }
 
   /** Runs until `stop`. Never throws: what goes wrong ends sequences, and is told to them. */
@@ -187,6 +208,7 @@ export class EngineLoop implements SequenceRunner {
         sequence.outputTokenIds.push(output.tokenId);
         this.numLiveTokens += 1;
       }
+      if (output.logits !== undefined) sequence.numReturnedLogits = output.logits.position + output.logits.numTokens;
       if (output.finish !== undefined) this.#forget(sequence);
       sequence.listener(output);
     }
@@ -231,38 +253,35 @@ export class EngineLoop implements SequenceRunner {
   #expire(text: string): void {
     if (this.#live.size === 0) return;
     this.#log.error({ numSeqs: this.#live.size, reason: this.#reason }, "sequences were given up");
-    for (const seqId of this.#live.keys()) this.#scheduler.abort(seqId);
-    // What is in flight would end with the next world only; the others have ended, unheard.
-    this.#scheduler.takeEnded();
-    endAll(this.#takeAll(), new MoesaicError("unavailable", text));
+    endAll(this.handOver(), new MoesaicError("unavailable", text));
   }
 
   /** No world will come again. */
   #fail(error: MoesaicError): void {
     this.#failure = error;
     this.#log.error({ code: error.code, text: error.describe() }, "engine loop ended");
-    this.onFailed(this.#takeAll(), error);
+    this.onFailed(this.#takeUnended(), error);
   }
 
-  #takeAll(): LiveSequence[] {
+  /** Empties the loop. What was told to end meanwhile ends here, as it was told. */
+  #takeUnended(): LiveSequence[] {
     const all = [...this.#live.values()];
     for (const sequence of all) this.#forget(sequence);
+    for (const { spec, listener, outputTokenIds, ending } of all) {
+      if (ending !== undefined) listener({ ...outputOf(spec, outputTokenIds.length), finish: ending });
+    }
     this.#tellIdle();
-    return all;
+    return all.filter(({ ending }) => ending === undefined);
   }
 }
 
 /** Ends sequences that no loop runs any more, with an error. */
 export function endAll(sequences: readonly LiveSequence[], error: MoesaicError): void {
   for (const { spec, listener, outputTokenIds } of sequences) {
-    listener({
-      seqId: spec.seqId,
-      requestId: spec.requestId,
-      numPromptTokens: spec.promptTokenIds.length,
-      numOutputTokens: outputTokenIds.length,
-      numCachedTokens: 0,
-      finish: "error",
-      error,
-    });
+    listener({ ...outputOf(spec, outputTokenIds.length), finish: "error", error });
   }
+}
+
+function outputOf({ seqId, requestId, promptTokenIds }: SequenceSpec, numOutputTokens: number): SequenceOutput {
+  return { seqId, requestId, numPromptTokens: promptTokenIds.length, numOutputTokens, numCachedTokens: 0 };
 }

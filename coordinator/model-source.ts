@@ -7,6 +7,7 @@ import { describeDummy, describeModel, type ModelDescription } from "../plans/mo
 import { resolvePlan, type ResolvedPlan } from "../plans/resolved-plan.js";
 import { parseShardingPlan, type ShardingPlan } from "../plans/sharding-plan.js";
 import { MoesaicError } from "../proto/errors.js";
+import { rankProfileOf } from "./cluster/local-ranks.js";
 import { readJsonFile } from "./api/text/json-file.js";
 
 /** A model to serve: its description, and the folder of its checkpoint or null for one of random weights. */
@@ -51,7 +52,7 @@ export async function resolveSpecPlan(
     const message = `${replicas} replicas cannot share ${numRanks} ranks of the workers evenly; change one of the two`;
     throw new MoesaicError("invalid_argument", message, { place: cluster.placeOf(["spec", "replicas"]) });
   }
-  return resolvePlan(await readPlan(cluster, baseDir), model, numRanks / replicas);
+  return resolvePlan(await readPlan(cluster, baseDir), model, numRanks / replicas, rankProfileOf(cluster));
 }
 
 async function readPlan({ spec }: ClusterSpec, baseDir: string): Promise<"auto" | ShardingPlan> {

@@ -32,6 +32,12 @@ interface Serving {
   limits: ChosenLimits;
 }
 
+/** Who takes over what a replica that leaves has not finished. */
+export interface Heirs {
+  areReady(): boolean;
+  adopt(sequences: LiveSequence[]): void;
+}
+
 /** A replica with what serves it, from its first world on: a scheduler and an engine loop of its own. */
 export class ServedReplica implements Lane {
   readonly replica: Replica;
@@ -40,6 +46,7 @@ export class ServedReplica implements Lane {
   readonly #placement: PlacementPolicy;
   readonly #executor: ReplicaExecutor;
   #serving: Serving | null = null;
+  #isLeaving = false;
 
   constructor(options: ServedReplicaOptions) {
     const { replica, placement, log } = options;
@@ -54,15 +61,24 @@ export class ServedReplica implements Lane {
     return this.#serving !== null;
   }
 
+  /** Whether it may still come to serve: it has not failed, is not drained, and nobody drains it. */
+  get isOpen(): boolean {
+    return !this.#isLeaving && this.replica.state !== "failed" && this.replica.state !== "closed";
+  }
+
   get availability(): Lane["availability"] {
     const { state, seats } = this.replica;
-    if (this.#serving === null || state === "failed" || state === "closed") return "away";
+    if (this.#serving === null || !this.isOpen) return "away";
     if (state === "ready") return "ready";
     return seats.every(({ connection }) => connection !== null) ? "recovering" : "away";
   }
 
   get reason(): string {
-    return this.replica.reason;
+    return this.#isDraining ? "it is being drained" : this.replica.reason;
+  }
+
+  get #isDraining(): boolean {
+    return this.#isLeaving && this.replica.state !== "closed" && this.replica.state !== "failed";
   }
 
   get numLiveTokens(): number {
@@ -75,7 +91,7 @@ export class ServedReplica implements Lane {
   }
 
   /** Begins to serve. @param onFailed takes the sequences when the replica has failed for good */
-  serve(limits: ChosenLimits, onFailed: (orphans: LiveSequence[], error: MoesaicError) => void): void {
+  serve(limits: ChosenLimits, onFailed: (orphans: LiveSequence[]) => void): void {
     assert(this.#serving === null, "a replica begins to serve once");
     const { clock, log, metrics, recoveryTimeoutMs } = this.#options;
     const scheduler = new Scheduler(this.#schedulerConfig(limits), log);
@@ -106,17 +122,54 @@ export class ServedReplica implements Lane {
     this.#serving?.loop.stop();
   }
 
+  /**
+   * Leaves the cluster: accepts nothing new and finishes what runs. Whenever `graceMs` have passed what is left is handed over,
+   * if there is somebody to take it. Then the ranks leave, in `rankGraceMs`.
+   * @returns sequences that were finished here
+   */
+  async leave(graceMs: number, rankGraceMs: number, heirs: Heirs): Promise<number> {
+    this.#isLeaving = true;
+    const numFinished = this.#serving === null ? 0 : await this.#runOut(this.#serving.loop, graceMs, heirs);
+    this.stop();
+    await this.replica.drain(rankGraceMs);
+    return numFinished;
+  }
+
+  async #runOut(loop: EngineLoop, graceMs: number, heirs: Heirs): Promise<number> {
+    const numLive = loop.numLive;
+    let isIdle = false;
+    let numHandedOver = 0;
+    const idle = loop.drain(Infinity).then(() => (isIdle = true));
+    for (;;) {
+      await this.#within(graceMs, idle);
+      if (isIdle) return numLive - numHandedOver;
+      if (!heirs.areReady()) continue;
+      const sequences = loop.handOver();
+      numHandedOver += sequences.length;
+      heirs.adopt(sequences);
+    }
+  }
+
+  async #within(ms: number, done: Promise<unknown>): Promise<void> {
+    let cancelTimer = () => {};
+    const timeout = new Promise<void>((resolve) => {
+      cancelTimer = this.#options.clock.setTimer(ms, resolve);
+    });
+    await Promise.race([done, timeout]);
+    cancelTimer();
+  }
+
   stats(): SchedulerStats | null {
     return this.#serving?.scheduler.stats() ?? null;
   }
 
   status(): v1.ReplicaStatus.$Properties {
-    const { epoch, state, seats, reason } = this.replica;
+    const { epoch, state, seats } = this.replica;
     return {
       replica_id: this.replicaId,
       epoch,
-      state,
-      reason,
+      state: this.#isDraining ? "draining" : state,
+      reason: this.reason,
       ranks: seats.map((seat) => rankStatus(seat, this.replica)),
       placements: this.#placement.records().map((record) => ({
         num_tokens_max: record.numTokensMax,

@@ -4,9 +4,13 @@ import { fromGrpcStatus } from "../proto/grpc-status.js";
 import { PROTOCOL_VERSION, type v1 } from "../proto/messages.js";
 import { decodeStepPlan, encodeStepResult } from "../proto/step-codec.js";
 import type { DataPlane } from "./engine.js";
+import type { Fence } from "./fence.js";
 import { hostId } from "./host-id.js";
 import { RankEpoch } from "./rank-epoch.js";
 import type { WorkerOptions } from "./worker.js";
+
+/** How a rank that is well is done with a coordinator: drained or told to stop, or there is no coordinator any more. */
+export type AttachmentEnd = { how: "left" } | { how: "lost"; error: MoesaicError };
 
 export type RankStream = grpc.ClientDuplexStream<v1.FromRank.$Properties, v1.ToRank>;
 
@@ -22,29 +26,41 @@ export class Attachment {
   readonly #address: string;
   readonly #dataPlane: DataPlane;
   readonly #options: WorkerOptions;
+  readonly #fence: Fence;
   #current: RankEpoch | null = null;
   #inbox: Promise<void> = Promise.resolve();
-  #end: (error?: unknown) => void = () => {};
+  #end: (end: AttachmentEnd) => void = () => {};
+  #fall: (error: unknown) => void = () => {};
   #cancelProgressTimer: () => void = () => {};
 
-  constructor(stream: RankStream, address: string, dataPlane: DataPlane, options: WorkerOptions) {
+  constructor(stream: RankStream, address: string, dataPlane: DataPlane, options: WorkerOptions, fence: Fence) {
+    this.#fence = fence;
     this.#stream = stream;
     this.#address = address;
     this.#dataPlane = dataPlane;
     this.#options = options;
   }
 
-  /** Resolves when the rank was drained or told to stop. @throws MoesaicError when it was refused, lost or failed */
-  async run(): Promise<void> {
-    const ended = new Promise<void>((resolve, reject) => {
-      this.#end = (error) => (error === undefined ? resolve() : reject(MoesaicError.from(error)));
+  /** Resolves when the rank is done with this coordinator, and well. @throws MoesaicError when it was refused or failed */
+  async run(): Promise<AttachmentEnd> {
+    const ended = new Promise<AttachmentEnd>((resolve, reject) => {
+      this.#end = resolve;
+      this.#fall = (error) => reject(MoesaicError.from(error));
     });
+    const { signal, log } = this.#options;
+    const stop = () => {
+      log.info("worker was told to stop");
+      this.#end({ how: "left" });
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
     this.#listen();
     this.#send({ hello: this.#hello() });
     this.#reportProgress();
     try {
-      await ended;
+      return await ended;
     } finally {
+      signal.removeEventListener("abort", stop);
       this.#cancelProgressTimer();
       this.#current?.abort("the rank leaves");
       this.#stream.end();
@@ -54,26 +70,25 @@ export class Attachment {
   }
 
   #listen(): void {
-    const { signal, log } = this.#options;
     this.#stream.on("data", (message: v1.ToRank) => {
       this.#feelEnd(message);
       this.#inbox = this.#inbox.then(() => this.#handle(message)).catch((error: unknown) => this.#fail(error));
     });
-    this.#stream.on("error", (error) => this.#end(this.#lost(error)));
-    this.#stream.on("end", () => this.#end(new MoesaicError("unavailable", "the coordinator ended the stream")));
-    const stop = () => {
-      log.info("worker was told to stop");
-      this.#end();
-    };
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+    this.#stream.on("error", (error) => this.#lost(error));
+    this.#stream.on("end", () => this.#end(this.#lostBecause("it ended the stream")));
   }
 
-  #lost(caught: unknown): MoesaicError {
-    const error = fromGrpcStatus(caught);
-    return new MoesaicError(error.code, `the coordinator at ${this.#address} ended this rank: ${error.message}`, {
-      cause: caught,
-    });
+  /** A connection that breaks says so with one of few codes; with any other the coordinator means this rank. */
+  #lost(caught: unknown): void {
+    const { code, message } = fromGrpcStatus(caught);
+    if (["unavailable", "cancelled", "internal"].includes(code)) return this.#end(this.#lostBecause(message, caught));
+    const text = `the coordinator at ${this.#address} ended this rank: ${message}`;
+    this.#fall(new MoesaicError(code, text, { cause: caught }));
+  }
+
+  #lostBecause(reason: string, cause?: unknown): AttachmentEnd {
+    const text = `this rank lost the coordinator at ${this.#address}: ${reason}`;
+    return { how: "lost", error: new MoesaicError("unavailable", text, { cause }) };
   }
 
   #hello(): v1.Hello.$Properties {
@@ -101,12 +116,20 @@ export class Attachment {
     else if (message.load) await this.#load(message.load);
     else if (message.step_plan) await this.#step(message.step_plan);
     else if (message.end_epoch) await this.#epochEnded(message.end_epoch);
-    else if (message.drain) await this.#drain();
+    else if (message.drain) await this.#drain(message.drain);
   }
 
   /** A new epoch: what ran before is over. */
   async #assigned(assignment: v1.Assignment.$Properties): Promise<void> {
     await this.#current?.close();
+    this.#current = null;
+    try {
+      this.#fence.pass(assignment.fencing_token ?? 0);
+    } catch (caught) {
+      const error = MoesaicError.from(caught);
+      this.#sendFailure(error, assignment.epoch ?? 0);
+      return this.#fall(error);
+    }
     this.#current = new RankEpoch(assignment, this.#options.engines);
     this.#send({ sized: this.#current.sized() });
   }
@@ -135,12 +158,12 @@ export class Attachment {
     this.#options.log.info({ epoch, reason }, "epoch ended");
   }
 
-  async #drain(): Promise<void> {
+  async #drain({ look_again: looksAgain }: v1.Drain.$Properties): Promise<void> {
     const epoch = this.#current?.epoch ?? 0;
     await this.#current?.leave(this.#options.clock);
     this.#send({ drained: { epoch } });
     this.#options.log.info({ epoch }, "worker drained");
-    this.#end();
+    this.#end(looksAgain ? this.#lostBecause("another coordinator of the cluster has the lease") : { how: "left" });
   }
 
   #epochOf(epoch: number | null | undefined): RankEpoch | null {
@@ -155,16 +178,15 @@ export class Attachment {
   #fail(caught: unknown, during: RankEpoch | null = this.#current): void {
     if (during?.isEnded === true) return;
     const error = MoesaicError.from(caught);
-    this.#sendFailure(error, during);
+    this.#sendFailure(error, during?.epoch ?? 0, during?.progress());
     if (during?.mayBePeers(error) === true) during.abort(error.message);
-    else this.#end(error);
+    else this.#fall(error);
   }
 
-  #sendFailure(error: MoesaicError, during: RankEpoch | null): void {
-    const progress = during?.progress();
+  #sendFailure(error: MoesaicError, epoch: number, progress?: v1.Progress.$Properties): void {
     this.#send({
       failure: {
-        epoch: during?.epoch ?? 0,
+        epoch,
         code: error.code,
         text: error.message,
         place: error.place ?? "",

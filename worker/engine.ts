@@ -43,6 +43,8 @@ export interface World {
   peers: Peer[];
   /** 32 bytes, the same on all ranks of the epoch. */
   key: Uint8Array;
+  /** Longest wait for a peer, to connect or inside a collective, milliseconds. */
+  deadlineMs: number;
   transport: "auto" | "shm" | "tcp";
 }
 

@@ -53,6 +53,7 @@ export class FakeEngineFactory implements EngineFactory {
       kvBytes,
       kvBlockBytes: this.kvBlockBytes,
       workspaceBytes: 100,
+      exchangeBytes: 0,
       weights: [],
       kernels: [],
     };

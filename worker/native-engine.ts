@@ -23,9 +23,6 @@ import type {
   World,
 } from "./engine.js";
 
-/** Longest wait for a peer, to connect or inside a collective, milliseconds: peers open their engines at their own pace. */
-const PEER_DEADLINE_MS = 30_000;
-
 /** Engines that compute: the native addon on this machine's CPU. */
 export class NativeEngineFactory implements EngineFactory {
   readonly #numThreads: number;
@@ -86,15 +83,9 @@ export class NativeEngineFactory implements EngineFactory {
     }
   }
 
-  #connect(handle: EngineHandle, { epoch, peers, key, transport }: World): Promise<void> {
+  #connect(handle: EngineHandle, world: World): Promise<void> {
     assert(this.#dataPlane !== null, "a world of several ranks needs a data plane");
-    return native.connectEngine(handle, this.#dataPlane, {
-      epoch,
-      peers,
-      key,
-      deadlineMs: PEER_DEADLINE_MS,
-      transport,
-    });
+    return native.connectEngine(handle, this.#dataPlane, world);
   }
 
   async #fill(

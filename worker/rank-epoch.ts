@@ -5,6 +5,8 @@ import type { v1 } from "../proto/messages.js";
 import type { StepPlan, StepResult } from "../proto/step.js";
 import type { Engine, EngineFactory, EngineSetup, World } from "./engine.js";
 
+/** Of an assignment that names no deadline for peers, milliseconds. */
+const PEER_DEADLINE_MS = 30_000;
 /** How long the ranks of an epoch that ends in order may take to tell each other, milliseconds. */
 const FAREWELL_MS = 1_000;
 
@@ -172,6 +174,7 @@ function worldOf(assignment: v1.Assignment.$Properties): World | null {
       addresses: peer.data_plane_addresses ?? [],
     })),
     key: assignment.data_plane_key ?? new Uint8Array(),
+    deadlineMs: assignment.peer_deadline_ms || PEER_DEADLINE_MS,
     transport: transport === "shm" || transport === "tcp" ? transport : "auto",
   };
 }

@@ -4,11 +4,12 @@ import { discoverCoordinator } from "../proto/bus/discovery.js";
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { Logger } from "../proto/log.js";
-import { JOIN_TOKEN_KEY } from "../proto/join-token.js";
+import { checkJoinToken, JOIN_TOKEN_KEY } from "../proto/join-token.js";
 import { v1 } from "../proto/messages.js";
 import { createClient } from "../proto/rpc.js";
-import { Attachment } from "./attachment.js";
+import { Attachment, type AttachmentEnd } from "./attachment.js";
 import type { EngineFactory } from "./engine.js";
+import { Fence } from "./fence.js";
 import { localAddressTowards } from "./local-address.js";
 
 export interface WorkerOptions {
@@ -32,14 +33,82 @@ export interface WorkerOptions {
 const JOIN_TIMEOUT_MS = 60_000;
 /** Longest pause between two tries to reach the coordinator, milliseconds. */
 const DIAL_PAUSE_MS_MAX = 1_000;
+/** How long an address from the bus is dialed before the bus is asked again: its coordinator may be gone, milliseconds. */
+const ANNOUNCED_DIAL_MS = 3_000;
 
 /**
  * One rank's life: find the coordinator, attach, and then epoch by epoch size, load, step. Resolves when the coordinator
- * drained it or the signal was aborted.
+ * drained it or the signal was aborted. A rank that lost a coordinator which it had found on the bus looks for the next.
  * @throws MoesaicError: refused, coordinator lost, load or step failed; the failure has been reported upstream if it could be
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
-  const address = await found(options);
+  const { join, joinToken, log } = options;
+  if (joinToken !== undefined) checkJoinToken(joinToken);
+  const fence = new Fence();
+  for (;;) {
+    const end = await attachOnce(options, fence);
+    if (end.how === "left") return;
+    if (typeof join === "string") throw end.error;
+    log.warn({ text: end.error.message }, "coordinator lost; looking on the bus for the one of the cluster");
+    await pause(DIAL_PAUSE_MS_MAX, options);
+  }
+}
+
+async function attachOnce(options: WorkerOptions, fence: Fence): Promise<AttachmentEnd> {
+  const { address, channel } = await connected(options);
+  try {
+    const dataPlane = options.engines.openDataPlane(await localAddressTowards(address));
+    try {
+      const stream = createClient(v1.Rank, channel).attach({}, metadataOf(options));
+      return await new Attachment(stream, address, dataPlane, options, fence).run();
+    } finally {
+      dataPlane.close();
+    }
+  } finally {
+    channel.close();
+  }
+}
+
+interface Connected {
+  address: string;
+  channel: grpc.Client;
+}
+
+/** @throws MoesaicError unavailable, deadline_exceeded when there is no coordinator in time; cancelled */
+function connected(options: WorkerOptions): Promise<Connected> {
+  const { join, joinTimeoutMs = JOIN_TIMEOUT_MS, log } = options;
+  if (typeof join === "string") {
+    log.info({ address: join }, "began to look for the coordinator at its address");
+    return dial(join, joinTimeoutMs, options);
+  }
+  const { bus, clusterName } = join;
+  log.info({ bus: bus.name, clusterName }, "began to look for the coordinator on the bus");
+  return findAndDial(join, joinTimeoutMs, options);
+}
+
+async function findAndDial(
+  { bus, clusterName }: { bus: Bus; clusterName: string },
+  timeoutMs: number,
+  options: WorkerOptions,
+): Promise<Connected> {
+  const { clock, log } = options;
+  const endMs = clock.nowMs() + timeoutMs;
+  for (;;) {
+    const leftMs = () => Math.max(1, endMs - clock.nowMs());
+    const found = discoverCoordinator(bus, clusterName, leftMs(), clock);
+    const { grpcAddress, coordinatorId } = await unlessStopped(found, `looking for ${clusterName}`, options);
+    log.info({ grpcAddress, coordinatorId }, "coordinator found on the bus");
+    try {
+      return await dial(grpcAddress, Math.min(ANNOUNCED_DIAL_MS, leftMs()), options);
+    } catch (caught) {
+      if (MoesaicError.from(caught).code !== "unavailable" || clock.nowMs() >= endMs) throw caught;
+      log.info({ grpcAddress }, "the announced coordinator does not answer; looking again");
+    }
+  }
+}
+
+/** The channel dials again and again by itself until the deadline. */
+async function dial(address: string, timeoutMs: number, options: WorkerOptions): Promise<Connected> {
   const channel = new grpc.Client(address, grpc.credentials.createInsecure(), {
     "grpc.max_receive_message_length": options.maxMessageBytes,
     "grpc.max_send_message_length": options.maxMessageBytes,
@@ -50,39 +119,49 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     "grpc.max_reconnect_backoff_ms": DIAL_PAUSE_MS_MAX,
   });
   try {
-    await reachable(channel, address, options);
-    const dataPlane = options.engines.openDataPlane(await localAddressTowards(address));
-    try {
-      const stream = createClient(v1.Rank, channel).attach({}, metadataOf(options));
-      await new Attachment(stream, address, dataPlane, options).run();
-    } finally {
-      dataPlane.close();
-    }
-  } finally {
+    await unlessStopped(ready(channel, address, timeoutMs, options.signal), `dialing ${address}`, options);
+    return { address, channel };
+  } catch (error) {
     channel.close();
+    throw error;
   }
 }
 
-async function found({ join, joinTimeoutMs = JOIN_TIMEOUT_MS, clock, log }: WorkerOptions): Promise<string> {
-  if (typeof join === "string") return join;
-  const { grpcAddress, coordinatorId } = await discoverCoordinator(join.bus, join.clusterName, joinTimeoutMs, clock);
-  log.info({ grpcAddress, coordinatorId }, "coordinator found on the bus");
-  return grpcAddress;
+/** Looks again and again: a wait of grpc-js outlives its channel, and would keep a worker that was told to stop alive. */
+async function ready(channel: grpc.Client, address: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  const endMs = Date.now() + timeoutMs;
+  let cause: Error | undefined;
+  do {
+    cause = await unreadyAt(channel, Math.min(endMs, Date.now() + DIAL_PAUSE_MS_MAX));
+    if (cause === undefined) return;
+  } while (Date.now() < endMs && !signal.aborted);
+  const message = `no coordinator answers at ${address} within ${Math.ceil(timeoutMs)} ms; is it running there?`;
+  throw new MoesaicError("unavailable", message, { cause });
 }
 
-/** The channel dials again and again by itself until the deadline. */
-function reachable(channel: grpc.Client, address: string, options: WorkerOptions): Promise<void> {
-  const { joinTimeoutMs = JOIN_TIMEOUT_MS, signal } = options;
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(new MoesaicError("cancelled", `told to stop while dialing ${address}`));
-    signal.addEventListener("abort", giveUp, { once: true });
-    channel.waitForReady(Date.now() + joinTimeoutMs, (error) => {
-      signal.removeEventListener("abort", giveUp);
-      if (error === undefined) return resolve();
-      const message = `no coordinator answers at ${address} within ${joinTimeoutMs} ms; is it running there?`;
-      reject(new MoesaicError("unavailable", message, { cause: error }));
-    });
+function unreadyAt(channel: grpc.Client, deadlineMs: number): Promise<Error | undefined> {
+  return new Promise((resolve) => channel.waitForReady(deadlineMs, resolve));
+}
+
+/** @throws MoesaicError cancelled as soon as the worker is told to stop */
+async function unlessStopped<T>(work: Promise<T>, what: string, { signal }: WorkerOptions): Promise<T> {
+  let giveUp = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    giveUp = () => reject(new MoesaicError("cancelled", `told to stop while ${what}`));
+    if (signal.aborted) giveUp();
+    signal.addEventListener("abort", giveUp);
   });
+  work.catch(() => {}); // Heard here or, when told to stop before, by nobody.
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+function pause(delayMs: number, options: WorkerOptions): Promise<void> {
+  const over = new Promise<void>((resolve) => options.clock.setTimer(delayMs, resolve));
+  return unlessStopped(over, "looking for another coordinator", options);
 }
 
 function metadataOf({ joinToken }: WorkerOptions): grpc.Metadata {

@@ -1,4 +1,3 @@
-import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
 import type { RequestContext } from "./request-context.js";
 import type { ContextHandlers } from "./server.js";
@@ -11,6 +10,11 @@ export interface ClusterControl {
   requestDrain(): Promise<number>;
   /** Lets one rank leave between two steps; its seat goes to a spare or to who comes next. @throws MoesaicError not_found */
   drainRank(replicaId: number, rank: number): Promise<void>;
+  /**
+   * Lets a replica finish what runs, or others take it over, and its ranks leave. @returns requests that were finished
+   * @throws MoesaicError not_found; failed_precondition when no other replica serves
+   */
+  drainReplica(replicaId: number): Promise<number>;
 }
 
 /** Shortest pause between two messages of Watch, milliseconds. */
@@ -30,11 +34,8 @@ async function drain(control: ClusterControl, request: v1.DrainRequest): Promise
     await control.drainRank(replicaId ?? 0, rank);
     return { num_finished: 0 };
   }
-  if (replicaId == null) return { num_finished: await control.requestDrain() };
-  throw new MoesaicError(
-    "unimplemented",
-    "replica_id: draining one replica is not available yet; drain a rank of it, or the whole cluster",
-  );
+  const drained = replicaId == null ? control.requestDrain() : control.drainReplica(replicaId);
+  return { num_finished: await drained };
 }
 
 async function* watch(control: ClusterControl, context: RequestContext): AsyncIterable<v1.StatusResponse.$Properties> {

@@ -63,7 +63,8 @@ export function loopbackOrJoinToken(joinToken: string): Authenticate {
       presented === undefined ? "presents no join token" : "presents a join token that is not this cluster's";
     throw new MoesaicError(
       "failed_precondition",
-      `a caller from ${peer} is not on loopback and ${what}; give its worker and \`moesaic up\` the same MOESAIC_JOIN_TOKEN`,
+      `a caller from ${peer} is not on loopback and ${what}: a worker needs the same MOESAIC_JOIN_TOKEN as \`moesaic up\`; ` +
+        "whoever is no worker is served on the coordinator's own machine alone, at 127.0.0.1",
     );
   };
 }
@@ -89,7 +90,8 @@ export function createRequestContext(call: CallFacts, authenticate: Authenticate
   if (required === undefined || !roles.has(required)) {
     throw new MoesaicError(
       "failed_precondition",
-      `${call.method}: ${identity} does not have the role ${required ?? "any"}`,
+      `${call.method}: ${identity} does not have the role ${required ?? "any"}; a join token makes a rank and nothing ` +
+        "else, so make this call on the coordinator's own machine, at 127.0.0.1",
     );
   }
   const traceparent = call.metadata.get("traceparent")[0];
@@ -111,6 +113,8 @@ function deadlineOf(deadline: Date | number, clock: Clock): number {
   return Number.isFinite(remainingMs) ? clock.nowMs() + remainingMs : Infinity;
 }
 
+/** @param peer ADDRESS:PORT as the socket has it, an IPv6 address with or without brackets */
 function isLoopback(peer: string): boolean {
-  return /^(127\.|\[?::1\]?|\[?::ffff:127\.|unix:|ipv4:127\.|ipv6:\[?::1)/.test(peer);
+  const address = peer.slice(0, peer.lastIndexOf(":")).replaceAll(/[[\]]/g, "");
+  return address === "::1" || /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address);
 }

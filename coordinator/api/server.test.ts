@@ -1,5 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
 import { systemClock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
@@ -93,6 +95,56 @@ describe("ApiServer", () => {
   });
 });
 
+describe("ApiServer's door", () => {
+  it("refuses callers before their message is read, at services of other libraries too", async () => {
+    let isOpen = false;
+    let numServed = 0;
+    const authenticate = (peer: string, metadata: grpc.Metadata) => {
+      if (isOpen) return trustLoopback(peer, metadata);
+      throw new MoesaicError("failed_precondition", "no entry", { place: "door" });
+    };
+    const server = new ApiServer({ clock: systemClock, log: silentLogger, authenticate, maxMessageBytes: 1 << 10 });
+    server.addService(v1.Inference, { tokenize: async () => ({ token_ids: [(numServed += 1)] }) });
+    server.addService(v1.Rank, { attach: (stream) => stream.end() });
+    new HealthImplementation({ "": "SERVING" }).addToServer(server.raw);
+    const channel = new grpc.Client(
+      `127.0.0.1:${await server.listen("127.0.0.1:0")}`,
+      grpc.credentials.createInsecure(),
+    );
+    try {
+      const refused = ({ code, message, place }: MoesaicError) => [code, message, place];
+      const expected = ["failed_precondition", "no entry", "door"];
+      const inference = createClient(v1.Inference, channel);
+      // Larger than the server takes: had it been read, the answer were another.
+      const tokenize = () => inference.tokenize({ text: "x".repeat(4_000) }).then(unexpected, fromGrpcStatus);
+      assert.deepEqual(refused(await tokenize()), expected);
+      const attached = createClient(v1.Rank, channel).attach();
+      attached.resume();
+      assert.deepEqual(refused(fromGrpcStatus((await once(attached, "error"))[0])), expected);
+      const check = () => checkHealth(channel);
+      assert.deepEqual(refused(await check().then(unexpected, fromGrpcStatus)), expected);
+      assert.equal(numServed, 0);
+      isOpen = true;
+      assert.equal((await tokenize()).code, "resource_exhausted");
+      assert.ok((await check()).length > 0);
+      assert.deepEqual((await inference.tokenize({ text: "x" })).token_ids, [1]);
+    } finally {
+      channel.close();
+      await server.close(0);
+    }
+  });
+});
+
+/** Without the library's types: an empty request asks for the whole server. */
+function checkHealth(channel: grpc.Client): Promise<Buffer> {
+  const raw = (bytes: Buffer) => bytes;
+  return new Promise((resolve, reject) => {
+    channel.makeUnaryRequest("/grpc.health.v1.Health/Check", raw, raw, Buffer.alloc(0), (error, response) =>
+      error === null ? resolve(response ?? Buffer.alloc(0)) : reject(error),
+    );
+  });
+}
+
 function unexpected(): never {
   throw new Error("expected the call to fail");
 }
@@ -118,10 +170,16 @@ describe("createRequestContext", () => {
   });
 
   it("denies callers from other machines as long as there is no security", () => {
-    for (const peer of ["10.0.0.7:1", "[2001:db8::1]:1"]) {
+    for (const peer of ["10.0.0.7:1", "[2001:db8::1]:1", "::1234:5", "::10.0.0.7:5", "unknown", "127.evil:1"]) {
       assert.throws(() => createRequestContext(call({ peer }), trustLoopback, systemClock), {
         code: "failed_precondition",
       });
+    }
+  });
+
+  it("knows the machine's own callers by any address of loopback", () => {
+    for (const peer of ["127.0.0.1:1", "127.3.2.1:1", "::1:5", "[::1]:5", "::ffff:127.0.0.1:5"]) {
+      assert.equal(createRequestContext(call({ peer }), trustLoopback, systemClock).identity, "local");
     }
   });
 

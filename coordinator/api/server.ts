@@ -2,7 +2,7 @@ import * as grpc from "@grpc/grpc-js";
 import { once } from "node:events";
 import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
-import { toStatusError } from "../../proto/grpc-status.js";
+import { toGrpcStatus, toStatusError } from "../../proto/grpc-status.js";
 import type { Logger } from "../../proto/log.js";
 import {
   serviceDefinition,
@@ -39,8 +39,9 @@ export interface ApiServerOptions {
 }
 
 /**
- * The gRPC server. Every RPC passes `#contextOf` before its handler runs, and every error leaves as a gRPC status with our
- * code. Streams obey the client's pace: the next event is asked for when the last one was taken.
+ * The gRPC server. Callers pass `#guarded` before anything they send is read, and `#contextOf` before the handler runs; every
+ * error leaves as a gRPC status with our code. Streams obey the client's pace: the next event is asked for when the last
+ * one was taken.
  */
 export class ApiServer {
   readonly #server: grpc.Server;
@@ -54,6 +55,7 @@ export class ApiServer {
       "grpc.keepalive_time_ms": 20_000,
       "grpc.keepalive_timeout_ms": 10_000,
       "grpc.keepalive_permit_without_calls": 1,
+      interceptors: [(_method, call) => this.#guarded(call)],
     });
   }
 
@@ -86,6 +88,22 @@ export class ApiServer {
     const cancel = this.#options.clock.setTimer(graceMs, () => this.#server.forceShutdown());
     await graceful;
     cancel();
+  }
+
+  /** Who may not call at all is told so before its message takes memory; services of other libraries are behind it too. */
+  #guarded(call: grpc.ServerInterceptingCallInterface): grpc.ServerInterceptingCall {
+    const listener = new grpc.ServerListenerBuilder().withOnReceiveMetadata((metadata, next) => {
+      try {
+        this.#options.authenticate(call.getPeer(), metadata);
+      } catch (caught) {
+        const error = MoesaicError.from(caught);
+        this.#options.log.debug({ peer: call.getPeer(), code: error.code }, "caller refused");
+        return call.sendStatus(toGrpcStatus(error));
+      }
+      next(metadata);
+    });
+    const responder = new grpc.ResponderBuilder().withStart((next) => next(listener.build()));
+    return new grpc.ServerInterceptingCall(call, responder.build());
   }
 
   #wrap(method: grpc.MethodDefinition<object, object>, handler: unknown): grpc.UntypedHandleCall {

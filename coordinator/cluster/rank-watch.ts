@@ -5,8 +5,8 @@ import type { Seat } from "./seat.js";
 const SILENCE_MS_MIN = 5_000;
 /** Longest wait for a rank to bind its program. */
 const SIZING_MS_MAX = 30_000;
-/** Longest pause in a load; reading, connecting and allocating all fit. */
-const LOAD_STALL_MS = 60_000;
+/** Longest pause in a load, at least; reading and allocating fit, and waiting for peers does twice. */
+const LOAD_STALL_MS_MIN = 60_000;
 
 /**
  * Sees that no wait for a rank lasts for ever. `onLost` is called with the rank at fault: one that is silent, does not bind
@@ -16,15 +16,22 @@ const LOAD_STALL_MS = 60_000;
 export class RankWatch {
   readonly #seats: readonly Seat[];
   readonly #stallMs: number;
+  readonly #loadStallMs: number;
   readonly #clock: Clock;
   readonly #onLost: (seat: Seat, reason: string) => void;
   #cancelTimer: (() => void) | null = null;
   #epochBeganMs = 0;
   #stepBeganMs: number | null = null;
 
-  constructor(seats: readonly Seat[], stallMs: number, clock: Clock, onLost: (seat: Seat, reason: string) => void) {
+  constructor(
+    seats: readonly Seat[],
+    { stallMs, peerDeadlineMs }: { stallMs: number; peerDeadlineMs: number },
+    clock: Clock,
+    onLost: (seat: Seat, reason: string) => void,
+  ) {
     this.#seats = seats;
     this.#stallMs = stallMs;
+    this.#loadStallMs = Math.max(LOAD_STALL_MS_MIN, 2 * peerDeadlineMs);
     this.#clock = clock;
     this.#onLost = onLost;
   }
@@ -74,8 +81,8 @@ export class RankWatch {
     if (seat.state === "attached" && seat.sized === null && nowMs - this.#epochBeganMs > SIZING_MS_MAX) {
       return `it did not bind its program within ${SIZING_MS_MAX} ms`;
     }
-    if (seat.state === "loading" && nowMs - seat.movedMs > LOAD_STALL_MS) {
-      return `its load stood still for ${LOAD_STALL_MS} ms`;
+    if (seat.state === "loading" && nowMs - seat.movedMs > this.#loadStallMs) {
+      return `its load stood still for ${this.#loadStallMs} ms`;
     }
     return null;
   }

@@ -21,8 +21,11 @@ function replicaWith(overrides: Partial<ReplicaConfig> = {}): { replica: Replica
     dummySeed: null,
     kernelPackages: ["cpu"],
     chooseNumBlocks: () => 8,
+    misfitOf: () => null,
     leaseMs: 1000,
     stallMs: 2000,
+    peerDeadlineMs: 5000,
+    fencingToken: () => 0,
     ...overrides,
   };
   return { replica: new Replica(config, clock, silentLogger), clock };
@@ -312,6 +315,122 @@ describe("Replica", () => {
       clock.advance(250);
     }
     assert.match(replica.reason, /rank 0 of h was lost.*it said nothing for 6000 ms/);
+  });
+
+  it("tells ranks how long to wait for peers, and the coordinator's token of the moment", () => {
+    let token = 7;
+    const { replica } = replicaWith({ peerDeadlineMs: 1_234, fencingToken: () => token });
+    const assigned = () => {
+      const rank = new FakeRank();
+      attachTo(replica, rank);
+      rank.onLost("gone");
+      return [rank.received[0]?.assignment?.peer_deadline_ms, rank.received[0]?.assignment?.fencing_token];
+    };
+    assert.deepEqual(assigned(), [1_234, 7]);
+    token = 9;
+    assert.deepEqual(assigned(), [1_234, 9]);
+  });
+
+  it("waits longer for a load in which ranks may wait longer for each other", () => {
+    const { replica, clock } = replicaWith({ worldSize: 2, peerDeadlineMs: 100_000 });
+    const ranks = [new FakeRank({ pid: 1 }), new FakeRank({ pid: 2 })];
+    for (const rank of ranks) attachTo(replica, rank);
+    for (const rank of ranks) rank.size(1);
+    const wait = (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 1_000) {
+        for (const rank of ranks) rank.onMessage({ progress: { epoch: 1 } });
+        clock.advance(1_000);
+      }
+    };
+    wait(199_000);
+    assert.equal(replica.state, "loading");
+    wait(3_000);
+    assert.match(replica.reason, /its load stood still for 200000 ms/);
+  });
+
+  // ---- a rank that does not fit
+
+  const noRoom = { ranks: [0, 1], error: new MoesaicError("resource_exhausted", "memory: 9 + 9 = 18, there are 10") };
+
+  it("refuses the rank that came last where a host has no room for the blocks chosen before, and waits for another", () => {
+    let hasRoom = true;
+    const asked: number[] = [];
+    const misfitOf: ReplicaConfig["misfitOf"] = (_ranks, numBlocks) => {
+      asked.push(numBlocks);
+      return hasRoom ? null : noRoom;
+    };
+    const { replica, clock } = replicaWith({ worldSize: 2, misfitOf });
+    const ranks = [new FakeRank({ pid: 1 }), new FakeRank({ pid: 2 })];
+    for (const rank of ranks) attachTo(replica, rank);
+    ready(ranks, 1);
+    assert.deepEqual(asked, [], "the first world's blocks are chosen for it");
+    ranks[0]!.onLost("gone");
+    hasRoom = false;
+    clock.advance(10);
+    const small = new FakeRank({ pid: 3 });
+    attachTo(replica, small);
+    for (const rank of [small, ranks[1]!]) rank.size(2);
+    assert.deepEqual(asked, [8]);
+    assert.equal(small.closedWith, noRoom.error, "it hears the arithmetic");
+    assert.equal(ranks[1]!.closedWith, null);
+    assert.equal(replica.state, "waiting");
+    assert.match(replica.reason, /memory: 9 \+ 9 = 18.*1 of 2 ranks attached, waiting for rank 0/);
+    hasRoom = true;
+    const large = new FakeRank({ pid: 4 });
+    attachTo(replica, large);
+    ready([large, ranks[1]!], 3);
+    assert.equal(replica.state, "ready");
+  });
+
+  it("takes an error of one rank for that rank's own once the replica was ready", () => {
+    const { replica, ranks } = threeRanks();
+    ready(ranks, 1);
+    ranks[2]!.onLost("gone");
+    const poor = new FakeRank({ pid: 9 });
+    attachTo(replica, poor);
+    poor.onMessage({ failure: { epoch: 2, code: "not_found", text: "there is no such file", place: "/model" } });
+    assert.equal(replica.state, "waiting");
+    assert.match(replica.reason, /rank 2 of h was lost.*no such file/);
+    ranks[2] = new FakeRank({ pid: 10 });
+    attachTo(replica, ranks[2]);
+    ready(ranks, 3);
+    assert.equal(replica.state, "ready");
+  });
+
+  // ---- leaving
+
+  it("finishes the running step before its ranks leave", async () => {
+    const { replica, ranks } = threeRanks();
+    ready(ranks, 1);
+    const step = replica.step(plan(1, 1));
+    const drained = replica.drain(1_000);
+    assert.equal(ranks[1]!.last.drain, undefined);
+    ranks[0]!.onMessage({ step_result: encodeStepResult(result(1, 1)) });
+    assert.equal((await step).stepId, 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const rank of ranks) {
+      assert.deepEqual(rank.last.drain, { epoch: 1 });
+      rank.onMessage({ drained: { epoch: 1 } });
+      rank.onLost("the rank ended its stream");
+    }
+    await drained;
+    assert.deepEqual([replica.state, replica.reason], ["closed", "drained"]);
+  });
+
+  it("lets its ranks go to another coordinator at once, with the step that runs", async () => {
+    const { replica, ranks } = threeRanks();
+    ready(ranks, 1);
+    const step = replica.step(plan(1, 1));
+    replica.letGo("another has the lease");
+    await assert.rejects(step, { code: "unavailable", message: "another has the lease" });
+    for (const rank of ranks) assert.deepEqual(rank.last.drain, { epoch: 1, look_again: true });
+    assert.throws(() => attachTo(replica, new FakeRank()), { code: "failed_precondition" });
+    const numReceived = ranks[0]!.received.length;
+    const drained = replica.drain(500);
+    for (const rank of ranks) rank.onLost("the rank ended its stream");
+    await drained;
+    assert.equal(ranks[0]!.received.length, numReceived, "it is not told twice");
+    assert.equal(replica.reason, "another has the lease");
   });
 
   it("lets one rank leave after the running step, and ends the epoch on the others", async () => {

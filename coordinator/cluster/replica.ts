@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { Misfit } from "../../plans/memory.js";
 import type { RankProgram } from "../../plans/rank-program.js";
 import type { Clock } from "../../proto/clock.js";
 import { MoesaicError, isErrorCode } from "../../proto/errors.js";
@@ -29,8 +30,13 @@ export interface ReplicaConfig {
   kernelPackages: string[];
   /** KV blocks that fit every rank. @throws MoesaicError resource_exhausted */
   chooseNumBlocks(ranks: SizedRank[]): number;
+  /** Ranks that have no room for the KV blocks chosen before; null when all have. */
+  misfitOf(ranks: SizedRank[], numBlocks: number): Misfit | null;
   leaseMs: number;
   stallMs: number;
+  peerDeadlineMs: number;
+  /** Of the coordinator's lease at this moment; 0: there is no fencing. */
+  fencingToken(): number;
 }
 
 /** What a rank's program takes, and on which host. */
@@ -80,6 +86,8 @@ export class Replica {
   readonly #watch: RankWatch;
   /** What happened last, if it was bad. */
   #trouble = "";
+  /** Program, checkpoint and settings are known to be good: what goes wrong with one rank is about that rank. */
+  #wasReady = false;
   #numFailedEpochs = 0;
   #cancelRetryTimer: (() => void) | null = null;
   #pending: { stepId: number; resolve: (result: StepResult) => void; reject: (error: MoesaicError) => void } | null =
@@ -93,7 +101,7 @@ export class Replica {
     this.replicaId = replicaId;
     this.#log = log.child({ replicaId });
     this.seats = Array.from({ length: worldSize }, (_, rank) => new Seat(rank, requirements[rank] ?? ANYBODY));
-    this.#watch = new RankWatch(this.seats, config.stallMs, clock, (seat, reason) => this.#lose(seat, reason));
+    this.#watch = new RankWatch(this.seats, config, clock, (seat, reason) => this.#lose(seat, reason));
   }
 
   /** Why it is not ready; empty when it is. */
@@ -158,7 +166,7 @@ export class Replica {
       throw new MoesaicError("not_found", `replica ${this.replicaId} has no attached rank ${rank}`);
     }
     const { connection } = seat;
-    if (this.#pending !== null) await new Promise<void>((resolve) => this.#stepListeners.push(resolve));
+    if (this.#pending !== null) await this.#whenStepEnded();
     if (seat.connection !== connection || !this.#isOpen) return;
     seat.state = "draining";
     const text = `rank ${rank} was drained`;
@@ -170,19 +178,30 @@ export class Replica {
     if (seat.connection === connection) this.#lose(seat, `it did not leave within ${graceMs} ms`);
   }
 
-  /** Tells every rank to leave and resolves when they have, or after `graceMs`. No step may be running. */
+  /** Finishes the running step, tells every rank to leave, and resolves when they have; each part takes `graceMs` at most. */
   async drain(graceMs: number): Promise<void> {
-    const leaving = this.seats.filter((seat) => seat.connection !== null);
+    if (this.#pending !== null) await this.#within(graceMs, this.#whenStepEnded());
+    if (this.#isOpen) this.#close("drained", {});
+    await this.#within(graceMs, Promise.all(this.seats.map((seat) => seat.whenLeft())));
+    for (const seat of this.seats) seat.connection?.close();
+  }
+
+  /** Ends the replica at once, since its ranks belong to another coordinator now: they are told to look for that one. */
+  letGo(reason: string): void {
+    if (this.#isOpen) this.#close(reason, { look_again: true });
+  }
+
+  #close(reason: string, how: v1.Drain.$Properties): void {
     this.#cancelRetry();
     this.#watch.stop();
-    this.#move("closed", "");
-    const gone = leaving.map((seat) => seat.whenLeft());
-    for (const seat of leaving) {
+    // First the state: what comes in from now on belongs to no epoch.
+    this.#move("closed", reason);
+    this.#rejectStep(new MoesaicError("unavailable", reason));
+    for (const seat of this.seats) {
+      if (seat.connection === null || seat.state === "draining") continue;
       seat.state = "draining";
-      seat.connection!.send({ drain: { epoch: this.epoch } });
+      seat.connection.send({ drain: { epoch: this.epoch, ...how } });
     }
-    await this.#within(graceMs, Promise.all(gone));
-    for (const seat of leaving) seat.connection?.close();
   }
 
   /** Ends the replica for good: nothing that is tried again would go better. */
@@ -239,6 +258,8 @@ export class Replica {
       lease_ms: config.leaseMs,
       stall_ms: config.stallMs,
       transport: this.transport || "auto",
+      peer_deadline_ms: config.peerDeadlineMs,
+      fencing_token: config.fencingToken(),
     };
   }
 
@@ -288,8 +309,10 @@ export class Replica {
     seat.movedMs = seat.heardMs;
     if (this.seats.some((other) => other.sized === null)) return;
     const ranks = this.seats.map((other) => ({ hostId: other.hostId, sized: other.sized! }));
+    // A later epoch keeps the number: the scheduler's tables are made for it.
+    const misfit = this.numBlocks > 0 ? this.#config.misfitOf(ranks, this.numBlocks) : null;
+    if (misfit !== null) return this.#refuse(misfit);
     try {
-      // A later epoch keeps the number: the scheduler's tables are made for it.
       this.numBlocks ||= this.#config.chooseNumBlocks(ranks);
     } catch (caught) {
       return this.fail(MoesaicError.from(caught).describe());
@@ -302,6 +325,13 @@ export class Replica {
     for (const other of this.seats) {
       other.connection?.send({ load: { epoch: this.epoch, num_blocks: this.numBlocks } });
     }
+  }
+
+  /** Of the ranks that do not fit their host together the last to come goes, with the arithmetic; its seat waits for another. */
+  #refuse({ ranks, error }: Misfit): void {
+    const seats = ranks.map((rank) => this.seats[rank]!);
+    const last = seats.reduce((a, b) => (b.takenMs >= a.takenMs ? b : a));
+    this.#lose(last, error.describe(), error);
   }
 
   #loadProgressed(seat: Seat, progress: v1.LoadProgress.$Properties): void {
@@ -325,6 +355,7 @@ export class Replica {
       "rank ready",
     );
     if (this.seats.some((other) => other.ready === null)) return this.onProgress();
+    this.#wasReady = true;
     this.#move("ready", "");
     this.onEvent({ name: "replica_ready" });
   }
@@ -350,7 +381,7 @@ export class Replica {
     const isPeers = ["unavailable", "deadline_exceeded", "cancelled"].includes(code);
     if (isPeers && this.seats.length > 1) return this.#epochFailed(`rank ${seat.rank} reported: ${text}`);
     const isAboutInput = code !== "internal" && !isPeers;
-    if (isAboutInput && this.state !== "ready") this.fail(`rank ${seat.rank}: ${text}`);
+    if (isAboutInput && !this.#wasReady) this.fail(`rank ${seat.rank}: ${text}`);
     else this.#lose(seat, text);
   }
 
@@ -370,14 +401,14 @@ export class Replica {
     this.#move("waiting", reason);
   }
 
-  /** Ends the epoch; the others stay attached and take part in the next. */
-  #lose(seat: Seat, reason: string): void {
+  /** Ends the epoch; the others stay attached and take part in the next. @param error what the rank is told */
+  #lose(seat: Seat, reason: string, error?: MoesaicError): void {
     const { connection } = seat;
     if (connection === null) return;
     const event = this.#lossOf(seat, connection);
     const place = `rank ${seat.rank} of ${seat.hostId || "an unknown host"} was lost ${seat.describePhase()}`;
     const text = `${place}: ${reason}`;
-    connection.close();
+    connection.close(error);
     seat.leave();
     if (!this.#isOpen) return;
     this.#log.warn({ rank: seat.rank, epoch: this.epoch, reason, phase: event.phase }, "rank lost");
@@ -431,6 +462,10 @@ export class Replica {
     for (const listener of this.#stepListeners.splice(0)) listener();
   }
 
+  #whenStepEnded(): Promise<void> {
+    return new Promise((resolve) => this.#stepListeners.push(resolve));
+  }
+
   #cancelRetry(): void {
     this.#cancelRetryTimer?.();
     this.#cancelRetryTimer = null;
@@ -457,7 +492,7 @@ const STATE_TEXTS = {
   loading: "weights are loading",
   ready: "",
   failed: "",
-  closed: "drained",
+  closed: "",
 } as const;
 
 function waitingText(seats: readonly Seat[], empty: readonly Seat[]): string {

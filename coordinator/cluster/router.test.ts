@@ -79,26 +79,41 @@ describe("Router", () => {
     assert.equal(lanes[1].submitted.length, 1);
   });
 
-  it("hands over the sequences of a failed replica with the tokens they have, and ends what cannot be", () => {
+  it("hands over the sequences of a failed replica with what they have, and ends what nobody can take", () => {
     const lanes = [new FakeLane(0), new FakeLane(1)] as const;
     const router = routerOf(...lanes);
     const outputs: SequenceOutput[] = [];
     const listener = (output: SequenceOutput) => void outputs.push(output);
+    router.submit(spec(1, 3), listener);
     lanes[0].availability = "away";
-    const error = new MoesaicError("failed_precondition", "replica 0 is gone");
-    router.adopt(
-      [
-        { spec: spec(1, 3), listener, outputTokenIds: [7, 8] },
-        { spec: spec(2, 3, true), listener, outputTokenIds: [] },
-      ],
-      error,
-    );
-    assert.deepEqual(lanes[1].submitted[0]?.outputTokenIds, [7, 8]);
+    router.adopt([
+      {
+        spec: spec(1, 3),
+        listener: () => assert.fail("the replica's ear"),
+        outputTokenIds: [7, 8],
+        numReturnedLogits: 0,
+      },
+      { spec: spec(2, 3, true), listener, outputTokenIds: [], numReturnedLogits: 2 },
+    ]);
     assert.deepEqual(
-      outputs.map(({ seqId, finish, error: why }) => [seqId, finish, why]),
-      [[2, "error", error]],
+      lanes[1].submitted.map(({ outputTokenIds, numReturnedLogits }) => [outputTokenIds, numReturnedLogits]),
+      [
+        [[7, 8], 0],
+        [[], 2],
+      ],
     );
     router.abort(1);
     assert.deepEqual(lanes[1].aborted, [1]);
+    const end = { seqId: 1, requestId: "r1", numPromptTokens: 3, numOutputTokens: 3, numCachedTokens: 0 };
+    lanes[1].listeners.get(1)!({ ...end, finish: "abort" });
+    lanes[1].availability = "away";
+    router.adopt([{ spec: spec(3, 3), listener, outputTokenIds: [], numReturnedLogits: 0 }]);
+    assert.deepEqual(
+      outputs.map(({ seqId, finish, error }) => [seqId, finish, error?.code]),
+      [
+        [1, "abort", undefined],
+        [3, "error", "unavailable"],
+      ],
+    );
   });
 });

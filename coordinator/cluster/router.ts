@@ -8,7 +8,7 @@ export interface Lane extends SequenceRunner {
   readonly replicaId: number;
   /**
    * ready; recovering: it has served, every seat is taken and the next epoch is on its way; away: it waits for ranks, or
-   * has never been ready, or never will be again.
+   * has never been ready, is being drained, or never will be ready again.
    */
   readonly availability: "ready" | "recovering" | "away";
   /** Tokens of its sequences, waiting ones included. */
@@ -19,12 +19,13 @@ export interface Lane extends SequenceRunner {
 
 /**
  * Gives each sequence to the ready replica with the least to do. A recovering one is waited for when none is ready; one
- * that is away gets nothing. Sequences of a replica that failed for good run on elsewhere.
+ * that is away gets nothing. Sequences of a replica that failed for good, or is drained, run on elsewhere.
  */
 export class Router implements SequenceRunner {
   readonly #log: Logger;
   readonly #lanes: Lane[] = [];
-  readonly #laneOf = new Map<number, Lane>();
+  /** Where each sequence runs, and who listens to it. */
+  readonly #routes = new Map<number, { lane: Lane; listener: OutputListener }>();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -49,19 +50,20 @@ export class Router implements SequenceRunner {
   }
 
   abort(seqId: number, finish: FinishReason = "abort"): void {
-    this.#laneOf.get(seqId)?.abort(seqId, finish);
+    this.#routes.get(seqId)?.lane.abort(seqId, finish);
   }
 
-  /** Sequences whose replica failed for good: each goes on where there is room, with the tokens it has. */
-  adopt(orphans: readonly LiveSequence[], error: MoesaicError): void {
+  /** Sequences whose replica runs them no longer: each goes on where there is room, after what it has. */
+  adopt(orphans: readonly LiveSequence[]): void {
     for (const orphan of orphans) {
+      const { spec, outputTokenIds, numReturnedLogits } = orphan;
       try {
-        if (orphan.spec.wantsLogits) throw error;
-        const spec = { ...orphan.spec, outputTokenIds: orphan.outputTokenIds };
-        this.submit(spec, orphan.listener);
+        // The replica's own ear at the old place stays behind.
+        const listener = this.#routes.get(spec.seqId)?.listener ?? orphan.listener;
+        this.submit({ ...spec, outputTokenIds, numReturnedLogits }, listener);
         this.#log.info({ seqId: spec.seqId, requestId: spec.requestId }, "sequence was handed over");
       } catch (caught) {
-        this.#laneOf.delete(orphan.spec.seqId);
+        this.#routes.delete(spec.seqId);
         endAll([orphan], MoesaicError.from(caught));
       }
     }
@@ -69,10 +71,10 @@ export class Router implements SequenceRunner {
 
   #submitTo(lane: Lane, spec: SequenceSpec, listener: OutputListener): void {
     lane.submit(spec, (output) => {
-      if (output.finish !== undefined) this.#laneOf.delete(spec.seqId);
+      if (output.finish !== undefined) this.#routes.delete(spec.seqId);
       listener(output);
     });
-    this.#laneOf.set(spec.seqId, lane);
+    this.#routes.set(spec.seqId, { lane, listener });
   }
 
   #candidates(): Lane[] {

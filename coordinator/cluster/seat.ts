@@ -24,6 +24,8 @@ export class Seat {
   progress: v1.Progress.$Properties | null = null;
   loadBytesDone = 0;
   loadBytesPlanned = 0;
+  /** When the rank came. */
+  takenMs = 0;
   /** When the rank last said anything. */
   heardMs = 0;
   /** When what it says last showed work done. */
@@ -59,6 +61,7 @@ export class Seat {
     assert(this.connection === null, `seat ${this.rank} is free`);
     this.connection = connection;
     this.#lastHello = connection.hello;
+    this.takenMs = nowMs;
     this.heardMs = nowMs;
     this.beginEpoch(nowMs);
   }

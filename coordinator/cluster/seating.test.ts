@@ -3,13 +3,19 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { RankProgram } from "../../plans/rank-program.js";
 import { ManualClock } from "../../proto/clock.js";
+import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
 import { FakeRank } from "./fake-rank.js";
-import { Replica } from "./replica.js";
+import { Replica, type ReplicaConfig } from "./replica.js";
 import { ANYBODY, type SeatRequirement } from "./seat.js";
 import { Seating } from "./seating.js";
 
-function replicasOf(worlds: number[], clock: ManualClock, requirements?: SeatRequirement[]): Replica[] {
+function replicasOf(
+  worlds: number[],
+  clock: ManualClock,
+  requirements?: SeatRequirement[],
+  misfitOf: ReplicaConfig["misfitOf"] = () => null,
+): Replica[] {
   return worlds.map((worldSize, replicaId) => {
     const config = {
       replicaId,
@@ -20,8 +26,11 @@ function replicasOf(worlds: number[], clock: ManualClock, requirements?: SeatReq
       dummySeed: null,
       kernelPackages: ["cpu"],
       chooseNumBlocks: () => 8,
+      misfitOf,
       leaseMs: 1_000,
       stallMs: 2_000,
+      peerDeadlineMs: 5_000,
+      fencingToken: () => 0,
     };
     return new Replica(config, clock, silentLogger);
   });
@@ -55,6 +64,43 @@ describe("Seating", () => {
     ranks[0]!.onLost("gone");
     assert.equal(rankOf(ranks[2]!), 0);
     assert.equal(replica.epoch, 2);
+    assert.deepEqual(seating.spares(), []);
+  });
+
+  it("takes the next spare when the first has too little memory for the replica's blocks", () => {
+    const misfitOf: ReplicaConfig["misfitOf"] = (ranks) => {
+      const small = ranks.findIndex(({ sized }) => (sized.memory_bytes ?? 0) < 50);
+      if (small < 0) return null;
+      return { ranks: [small], error: new MoesaicError("resource_exhausted", "memory: 60, there are 40") };
+    };
+    const [replica] = replicasOf([2], new ManualClock(), undefined, misfitOf) as [Replica];
+    const seating = new Seating([replica], 2, silentLogger);
+    const [first, second, small, large] = [
+      new FakeRank({ pid: 1 }),
+      new FakeRank({ pid: 2 }),
+      new FakeRank({ pid: 3 }),
+      new FakeRank({ pid: 4 }),
+    ];
+    for (const rank of [first, second, small, large]) seating.attach(rank);
+    for (const rank of [first, second]) rank.size(1);
+    for (const rank of [first, second]) rank.finishLoad(1);
+    first.onLost("gone");
+    small.size(2, { memory_bytes: 40 });
+    second.size(2);
+    assert.equal(small.closedWith?.message, "memory: 60, there are 40");
+    assert.deepEqual([large, second].map(rankOf), [0, 1]);
+    for (const rank of [large, second]) rank.size(3);
+    for (const rank of [large, second]) rank.finishLoad(3);
+    assert.equal(replica.state, "ready");
+  });
+
+  it("lets spares look for another coordinator", () => {
+    const [replica] = replicasOf([1], new ManualClock()) as [Replica];
+    const seating = new Seating([replica], 1, silentLogger);
+    const [seated, spare] = [new FakeRank({ pid: 1 }), new FakeRank({ pid: 2 })];
+    for (const rank of [seated, spare]) seating.attach(rank);
+    seating.drain({ look_again: true });
+    assert.deepEqual(spare.last.drain, { epoch: 0, look_again: true });
     assert.deepEqual(seating.spares(), []);
   });
 

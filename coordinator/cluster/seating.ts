@@ -44,11 +44,11 @@ export class Seating {
     }));
   }
 
-  /** Lets the spares go. */
-  drain(): void {
+  /** Lets the spares go. @param how with `look_again` they look for the coordinator that has the lease */
+  drain(how: v1.Drain.$Properties = {}): void {
     for (const connection of this.#spares.splice(0)) {
       connection.onLost = () => {};
-      connection.send({ drain: { epoch: 0 } });
+      connection.send({ drain: { epoch: 0, ...how } });
       connection.close();
     }
   }

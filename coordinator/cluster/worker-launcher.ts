@@ -33,6 +33,8 @@ export class WorkerLauncher {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #children = new Map<ChildProcess, LaunchedWorker>();
+  /** Launch ids of workers that nobody needs any more. */
+  readonly #retired = new Set<string>();
   #isStopping = false;
 
   constructor(command: (worker: LaunchedWorker) => WorkerCommand, clock: Clock, log: Logger) {
@@ -52,6 +54,11 @@ export class WorkerLauncher {
       const cancel = this.#clock.setTimer(LOST_GRACE_MS, () => child.kill("SIGKILL"));
       child.once("exit", cancel);
     }
+  }
+
+  /** A worker that ends from now on is not started again. */
+  retire(launchId: string): void {
+    this.#retired.add(launchId);
   }
 
   /** Workers that end from now on are not started again. */
@@ -87,7 +94,7 @@ export class WorkerLauncher {
     const worker = this.#children.get(child);
     if (worker === undefined) return;
     this.#children.delete(child);
-    if (this.#isStopping) return;
+    if (this.#isOver(worker)) return;
     const delayMs = RESTART_DELAYS_MS[numRestarts];
     if (delayMs === undefined) {
       this.onGiveUp(worker, `the worker process ${how}; it was started ${numRestarts + 1} times`);
@@ -95,8 +102,12 @@ export class WorkerLauncher {
     }
     this.#log.warn({ pid: child.pid, how, delayMs }, "worker ended and will be started again");
     this.#clock.setTimer(delayMs, () => {
-      if (!this.#isStopping) this.#start(worker, numRestarts + 1);
+      if (!this.#isOver(worker)) this.#start(worker, numRestarts + 1);
     });
+  }
+
+  #isOver({ launchId }: LaunchedWorker): boolean {
+    return this.#isStopping || this.#retired.has(launchId);
   }
 
   async #exited(withinMs: number): Promise<void> {

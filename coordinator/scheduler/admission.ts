@@ -20,6 +20,7 @@ export interface Door {
 export function checkSpec(spec: SequenceSpec, door: Door): void {
   checkIds(spec, door);
   checkLength(spec, door.config);
+  checkReturnedLogits(spec);
   checkTokenIds(spec, door.config.vocabSize);
   checkBlocks(spec, door);
   const { maxWaiting } = door.config;
@@ -58,6 +59,13 @@ function checkLength(
     const text = `wanted an integer from ${numTokensMin} to ${config.maxSeqLen}, got ${maxSeqLen}`;
     throw invalid(requestId, "sampling.maxSeqLen", text);
   }
+}
+
+/** With the logits of all its tokens out a sequence would have ended. */
+function checkReturnedLogits({ requestId, promptTokenIds, numReturnedLogits = 0 }: SequenceSpec): void {
+  const numMax = promptTokenIds.length - 1;
+  if (Number.isSafeInteger(numReturnedLogits) && numReturnedLogits >= 0 && numReturnedLogits <= numMax) return;
+  throw invalid(requestId, "numReturnedLogits", `wanted an integer from 0 to ${numMax}, got ${numReturnedLogits}`);
 }
 
 function checkTokenIds(spec: SequenceSpec, vocabSize: number): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, type StepPlan, type StepResult } from "../../proto/step.js";
+import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, OUTPUT_NONE } from "../../proto/step.js";
+import type { StepPlan, StepResult } from "../../proto/step.js";
 import { silentLogger } from "../../proto/log.js";
 import { Scheduler } from "./scheduler.js";
 import type { SchedulerConfig } from "./scheduler-config.js";
@@ -54,6 +55,20 @@ describe("Scheduler", () => {
     assert.deepEqual(scheduler.apply(result, 30), [
       { seqId: 1, requestId: "r", ...counts, ...token, finish: "stop", timings },
     ]);
+  });
+
+  it("returns no logits that another scheduler returned", () => {
+    const { scheduler, plan } = planned({}, { wantsLogits: true, numReturnedLogits: 2 });
+    const none = { seqRows: Int32Array.of(), tokenIds: Int32Array.of() };
+    assert.deepEqual([plan.tokenIds.length, plan.outputs[0]], [2, OUTPUT_NONE]);
+    assert.deepEqual(scheduler.apply({ ...answer(plan), ...none }, 0), []);
+    const last = scheduler.schedule(30)!;
+    const [output] = scheduler.apply({ ...answer(last), ...none, logits: new Float32Array(50) }, 40);
+    assert.deepEqual([output?.logits?.position, output?.logits?.numTokens, output?.finish], [2, 1, "length"]);
+    for (const numReturnedLogits of [-1, 1.5, 3]) {
+      const refused = { code: "invalid_argument", message: /from 0 to 2/, place: "numReturnedLogits" };
+      assert.throws(() => planned({}, { wantsLogits: true, numReturnedLogits }), refused);
+    }
   });
 
   it("goes on in a new world after a result that stopped it", () => {

@@ -11,6 +11,8 @@ export interface SequenceSpec {
   promptTokenIds: ArrayLike<number>;
   /** Outputs that another scheduler produced already: the sequence goes on after them. */
   outputTokenIds?: readonly number[];
+  /** Prompt tokens, the first ones, whose logits another scheduler handed out: they are computed and not returned again. */
+  numReturnedLogits?: number;
   /** `sampling.maxSeqLen` bounds the outputs. */
   sampling: RowSampling;
   /** The smaller is served the earlier; 0 is the usual one. */
@@ -54,7 +56,7 @@ export class Sequence {
   /** Tokens in the step being planned or in flight. */
   numScheduledTokens = 0;
   /** Prompt tokens whose logits have been handed out: a replay computes these again and returns nothing. */
-  numReturnedLogits = 0;
+  numReturnedLogits: number;
   /** Set when the end was asked for during a step in flight. */
   pendingEnd: SequenceEnd | null = null;
   scheduledMs: number | null = null;
@@ -69,6 +71,7 @@ export class Sequence {
     this.priority = spec.priority;
     this.deadlineMs = spec.deadlineMs;
     this.wantsLogits = spec.wantsLogits;
+    this.numReturnedLogits = spec.numReturnedLogits ?? 0;
     this.kv = kv;
     this.arrivalMs = arrivalMs;
     this.arrivalOrder = arrivalOrder;

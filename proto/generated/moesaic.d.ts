@@ -6940,6 +6940,12 @@ export namespace moesaic {
             /** Assignment transport. */
             transport: string;
 
+            /** Assignment peer_deadline_ms. */
+            peer_deadline_ms: number;
+
+            /** Assignment fencing_token. */
+            fencing_token: number;
+
             /**
              * Creates a new Assignment instance using the specified properties.
              * @param [properties] Properties to set
@@ -7038,6 +7044,12 @@ export namespace moesaic {
 
                 /** Assignment transport */
                 transport?: (string|null);
+
+                /** Assignment peer_deadline_ms */
+                peer_deadline_ms?: (number|null);
+
+                /** Assignment fencing_token */
+                fencing_token?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -7987,6 +7999,9 @@ export namespace moesaic {
             /** Drain epoch. */
             epoch: number;
 
+            /** Drain look_again. */
+            look_again: boolean;
+
             /**
              * Creates a new Drain instance using the specified properties.
              * @param [properties] Properties to set
@@ -8049,6 +8064,9 @@ export namespace moesaic {
 
                 /** Drain epoch */
                 epoch?: (number|null);
+
+                /** Drain look_again */
+                look_again?: (boolean|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

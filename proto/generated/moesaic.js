@@ -18981,6 +18981,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [lease_ms] Assignment lease_ms
              * @property {number|null} [stall_ms] Assignment stall_ms
              * @property {string|null} [transport] Assignment transport
+             * @property {number|null} [peer_deadline_ms] Assignment peer_deadline_ms
+             * @property {number|null} [fencing_token] Assignment fencing_token
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -19118,6 +19120,22 @@ export const moesaic = $root.moesaic = (() => {
              */
             Assignment.prototype.transport = "";
 
+            /**
+             * Assignment peer_deadline_ms.
+             * @member {number} peer_deadline_ms
+             * @memberof moesaic.v1.Assignment
+             * @instance
+             */
+            Assignment.prototype.peer_deadline_ms = 0;
+
+            /**
+             * Assignment fencing_token.
+             * @member {number} fencing_token
+             * @memberof moesaic.v1.Assignment
+             * @instance
+             */
+            Assignment.prototype.fencing_token = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -19187,6 +19205,10 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 12, wireType 0 =*/96).int32(message.stall_ms);
                 if (message.transport != null && $Object.hasOwnProperty.call(message, "transport") && message.transport !== "")
                     writer.uint32(/* id 13, wireType 2 =*/106).string(message.transport);
+                if (message.peer_deadline_ms != null && $Object.hasOwnProperty.call(message, "peer_deadline_ms") && message.peer_deadline_ms !== 0)
+                    writer.uint32(/* id 14, wireType 0 =*/112).int32(message.peer_deadline_ms);
+                if (message.fencing_token != null && $Object.hasOwnProperty.call(message, "fencing_token") && (typeof message.fencing_token === "object" ? message.fencing_token.low || message.fencing_token.high : message.fencing_token !== 0))
+                    writer.uint32(/* id 15, wireType 0 =*/120).int64(message.fencing_token);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -19344,6 +19366,24 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.transport;
                             continue;
                         }
+                    case 14: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.peer_deadline_ms = value;
+                            else
+                                delete message.peer_deadline_ms;
+                            continue;
+                        }
+                    case 15: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.fencing_token = value;
+                            else
+                                delete message.fencing_token;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -19438,6 +19478,19 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.transport != null)
                     if (typeof object.transport !== "string" || object.transport.length)
                         message.transport = $String(object.transport);
+                if (object.peer_deadline_ms != null)
+                    if ($Number(object.peer_deadline_ms) !== 0)
+                        message.peer_deadline_ms = object.peer_deadline_ms | 0;
+                if (object.fencing_token != null)
+                    if (typeof object.fencing_token === "object" ? object.fencing_token.low || object.fencing_token.high : $Number(object.fencing_token) !== 0)
+                        if ($util.Long)
+                            message.fencing_token = $util.Long.fromValue(object.fencing_token, false);
+                        else if (typeof object.fencing_token === "string")
+                            message.fencing_token = $parseInt(object.fencing_token, 10);
+                        else if (typeof object.fencing_token === "number")
+                            message.fencing_token = object.fencing_token;
+                        else if (typeof object.fencing_token === "object")
+                            message.fencing_token = new $util.LongBits(object.fencing_token.low >>> 0, object.fencing_token.high >>> 0).toNumber();
                 return message;
             };
 
@@ -19479,6 +19532,12 @@ export const moesaic = $root.moesaic = (() => {
                     object.lease_ms = 0;
                     object.stall_ms = 0;
                     object.transport = "";
+                    object.peer_deadline_ms = 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.fencing_token = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.fencing_token = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -19517,6 +19576,15 @@ export const moesaic = $root.moesaic = (() => {
                     object.stall_ms = message.stall_ms;
                 if (message.transport != null && $Object.hasOwnProperty.call(message, "transport"))
                     object.transport = message.transport;
+                if (message.peer_deadline_ms != null && $Object.hasOwnProperty.call(message, "peer_deadline_ms"))
+                    object.peer_deadline_ms = message.peer_deadline_ms;
+                if (message.fencing_token != null && $Object.hasOwnProperty.call(message, "fencing_token"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.fencing_token = typeof message.fencing_token === "number" ? $BigInt(message.fencing_token) : $util.Long.fromBits(message.fencing_token.low >>> 0, message.fencing_token.high >>> 0, false).toBigInt();
+                    else if (typeof message.fencing_token === "number")
+                        object.fencing_token = options.longs === $String ? $String(message.fencing_token) : message.fencing_token;
+                    else
+                        object.fencing_token = options.longs === $String ? $util.Long.prototype.toString.call(message.fencing_token) : options.longs === $Number ? new $util.LongBits(message.fencing_token.low >>> 0, message.fencing_token.high >>> 0).toNumber() : message.fencing_token;
                 return object;
             };
 
@@ -22398,6 +22466,7 @@ export const moesaic = $root.moesaic = (() => {
              * Properties of a Drain.
              * @typedef {Object} moesaic.v1.Drain.$Properties
              * @property {number|null} [epoch] Drain epoch
+             * @property {boolean|null} [look_again] Drain look_again
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -22438,6 +22507,14 @@ export const moesaic = $root.moesaic = (() => {
             Drain.prototype.epoch = 0;
 
             /**
+             * Drain look_again.
+             * @member {boolean} look_again
+             * @memberof moesaic.v1.Drain
+             * @instance
+             */
+            Drain.prototype.look_again = false;
+
+            /**
              * Creates a new Drain instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.Drain
@@ -22471,6 +22548,8 @@ export const moesaic = $root.moesaic = (() => {
                     throw $Error("max depth exceeded");
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && message.epoch !== 0)
                     writer.uint32(/* id 1, wireType 0 =*/8).int32(message.epoch);
+                if (message.look_again != null && $Object.hasOwnProperty.call(message, "look_again") && message.look_again !== false)
+                    writer.uint32(/* id 2, wireType 0 =*/16).bool(message.look_again);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -22524,6 +22603,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.epoch;
                             continue;
                         }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.look_again = value;
+                            else
+                                delete message.look_again;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -22562,6 +22650,9 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.epoch != null)
                     if ($Number(object.epoch) !== 0)
                         message.epoch = object.epoch | 0;
+                if (object.look_again != null)
+                    if (object.look_again)
+                        message.look_again = $Boolean(object.look_again);
                 return message;
             };
 
@@ -22582,10 +22673,14 @@ export const moesaic = $root.moesaic = (() => {
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
                 let object = {};
-                if (options.defaults)
+                if (options.defaults) {
                     object.epoch = 0;
+                    object.look_again = false;
+                }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
+                if (message.look_again != null && $Object.hasOwnProperty.call(message, "look_again"))
+                    object.look_again = message.look_again;
                 return object;
             };
 

@@ -4,32 +4,25 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { DEMO_MODEL, IS_LONG } from "../paths.js";
-import { GOLDEN, requestLines, type GoldenGeneration, type ResultLine } from "./golden-generations.js";
+import { DEMO_MODEL } from "../paths.js";
+import { checkGolden, generateGolden, GOLDEN, SOME_GOLDEN, type ResultLine } from "./golden-generations.js";
 import { jsonLines, MAIN_FILE, moesaic, RunningCluster, temporaryFolder } from "./moesaic.js";
 
-/** All of them, or so many spread over the families. */
-const SOME = IS_LONG ? GOLDEN : GOLDEN.filter((_, index) => index % 9 === 0);
+const MODEL = ["--model", DEMO_MODEL];
 
 describe("moesaic generate", () => {
   it("gives the golden tokens of each prompt alone", async (test) => {
-    const results = await generate(test, SOME, "tokens", ["--max-concurrent", "1"]);
-    checkGolden(results, SOME);
+    const results = await generateGolden(test, SOME_GOLDEN, "tokens", [...MODEL, "--max-concurrent", "1"]);
+    checkGolden(results, SOME_GOLDEN);
   });
 
   it("gives the golden tokens of all prompts at once, cut into steps of 64 tokens", async (test) => {
-    const results = await generate(test, GOLDEN, "tokens", ["--max-batched-tokens", "64"]);
+    const results = await generateGolden(test, GOLDEN, "tokens", [...MODEL, "--max-batched-tokens", "64"]);
     checkGolden(results, GOLDEN);
   });
 
-  for (const layout of ["--ep 2", "--ep 4 --tokens-placement sharded", "--tp 2 --ep 2"]) {
-    it(`gives the golden tokens on several ranks: ${layout}`, async (test) => {
-      checkGolden(await generate(test, SOME, "tokens", layout.split(" ")), SOME);
-    });
-  }
-
   it("renders conversations to the golden prompts and reads answers, reasoning and calls out of the tokens", async (test) => {
-    const results = await generate(test, GOLDEN, "messages", []);
+    const results = await generateGolden(test, GOLDEN, "messages", MODEL);
     checkGolden(results, GOLDEN);
     for (const [index, { parsed, prompt_tokens: promptTokens }] of GOLDEN.entries()) {
       const result = results[index]!;
@@ -85,33 +78,8 @@ describe("moesaic generate", () => {
   });
 });
 
-async function generate(
-  test: TestContext,
-  generations: readonly GoldenGeneration[],
-  input: "messages" | "tokens",
-  flags: readonly string[],
-): Promise<ResultLine[]> {
-  const file = join(temporaryFolder(test), "requests.jsonl");
-  writeFileSync(file, requestLines(generations, input));
-  const timeoutMs = IS_LONG ? 600_000 : 120_000;
-  const result = await moesaic(["generate", "--model", DEMO_MODEL, "--input", file, "--json", ...flags], { timeoutMs });
-  assert.equal(result.code, 0, result.stderr);
-  return jsonLines<ResultLine>(result);
-}
-
 function run(test: TestContext, lines: readonly object[], flags: readonly string[]) {
   const file = join(temporaryFolder(test), "requests.jsonl");
   writeFileSync(file, lines.map((line) => JSON.stringify(line)).join("\n"));
-  return moesaic(["generate", "--model", DEMO_MODEL, "--input", file, "--json", ...flags]);
-}
-
-function checkGolden(results: readonly ResultLine[], generations: readonly GoldenGeneration[]): void {
-  assert.deepEqual(
-    results.map(({ id }) => id),
-    generations.map(({ id }) => id),
-    "results come in input order",
-  );
-  for (const [index, { id, generated_tokens: golden }] of generations.entries()) {
-    assert.deepEqual(results[index]!.token_ids, golden, `tokens of generation ${id}`);
-  }
+  return moesaic(["generate", ...MODEL, "--input", file, "--json", ...flags]);
 }

@@ -52,13 +52,19 @@ export function temporaryFolder(test: TestContext): string {
   return folder;
 }
 
+/** Keys of `spec`; what is left out is as documentOf says, or the product's default. */
 export interface ClusterSettings {
+  /** Folder of a checkpoint; the demo model's by default. */
+  model?: string;
   engine?: Record<string, unknown>;
   scheduler?: Record<string, unknown>;
   maxModelLen?: number;
+  plan?: Record<string, unknown>;
+  workers?: Record<string, unknown>[];
+  replicas?: number;
 }
 
-/** A cluster of the demo model as `moesaic up` runs it, with a client; it goes away with the test. */
+/** A cluster as `moesaic up` runs it, with a client; it goes away with the test. */
 export class RunningCluster {
   readonly process: ChildProcess;
   readonly client: MoesaicClient;
@@ -157,17 +163,16 @@ function exitOf(child: ChildProcess): Promise<[number | null, NodeJS.Signals | n
   return once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
 }
 
-function documentOf({ engine = {}, scheduler = {}, maxModelLen = 4_096 }: ClusterSettings): object {
+function documentOf(settings: ClusterSettings): object {
   return {
     apiVersion: "moesaic.dev/v1",
     kind: "Cluster",
     metadata: { name: "test" },
     spec: {
       model: DEMO_MODEL,
-      maxModelLen,
+      maxModelLen: 4_096,
       api: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" },
-      engine,
-      scheduler,
+      ...settings,
     },
   };
 }

@@ -3,137 +3,104 @@
  * position that the fixtures know; and the greedy tokens by `moesaic generate`.
  */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { FIXTURES, IS_LONG, skipWithout } from "../paths.js";
 import { jsonLines, moesaic, temporaryFolder } from "../e2e/moesaic.js";
-import { SafetensorsFile } from "./safetensors-file.js";
+import { IS_LONG, skipWithout } from "../paths.js";
+import { GoldenModel, type GoldenPrompt } from "./golden-model.js";
+import { logitsOf } from "./logits-command.js";
+import { allLayouts, flagsOf, keepsBits, nameOf, PACKAGES, pairedLayouts, type RankLayout } from "./rank-layouts.js";
+import type { SafetensorsFile } from "./safetensors-file.js";
 
-/** float32 tolerances of the fixtures: of one position's logits, relative L2; of one value, absolute. */
-const RELATIVE_L2 = 2e-5;
-const ABSOLUTE = 2e-4;
+const MODELS = ["tiny-a", "tiny-b"];
+/** Of one rank, by model and package: what layouts of whole sums must repeat bit for bit. */
+const ofOneRank = new Map<string, SafetensorsFile>();
 
-for (const model of ["tiny-a", "tiny-b"]) {
-  for (const kernels of ["reference", "cpu"]) {
+for (const model of MODELS) {
+  for (const kernels of PACKAGES) {
     describe(`${model} on the ${kernels} kernels`, { skip: skipWithout(model) }, () => {
       it("computes the golden logits at every position", async (test) => {
         const golden = new GoldenModel(model);
-        const file = join(temporaryFolder(test), "logits.safetensors");
-        const lines = golden.prompts.map(({ name }) => ({ tokens: golden.forced(name) }));
-        const args = ["logits", "--model", join(FIXTURES, model), "--kernels", kernels, "--out", file];
-        const result = await moesaic([...args, "--input", inputFile(test, lines)]);
-        assert.equal(result.code, 0, result.stderr);
-        const logits = new SafetensorsFile(file);
-        for (const [index, prompt] of golden.prompts.entries()) golden.check(prompt, logits, `logits.${index}`);
+        const logits = await checkedLogits(test, golden, golden.prompts, ["--kernels", kernels]);
+        ofOneRank.set(`${model} ${kernels}`, logits);
       });
 
       it("chooses the golden tokens, all prompts at once", async (test) => {
-        const golden = new GoldenModel(model);
-        const sampling = { temperature: 0, max_tokens: 48, ignore_eos: true };
-        const lines = golden.prompts.map(({ name }) => ({ tokens: golden.ids(`${name}.input_ids`), ...sampling }));
-        const args = ["generate", "--model", join(FIXTURES, model), "--kernels", kernels, "--json"];
-        const result = await moesaic([...args, "--input", inputFile(test, lines)]);
-        assert.equal(result.code, 0, result.stderr);
-        const outputs = jsonLines<{ token_ids: number[] }>(result).map(({ token_ids: tokenIds }) => tokenIds);
-        assert.deepEqual(
-          outputs,
-          golden.prompts.map(({ name }) => golden.ids(`${name}.greedy_ids`)),
-        );
+        await checkGreedyTokens(test, new GoldenModel(model), ["--kernels", kernels]);
       });
     });
   }
 }
 
-/** Every rank a process of its own. In the short run the layouts that cut most unevenly; the rest with the long tests. */
-const LAYOUTS = ["--tp 2", "--tp 4", "--ep 2", "--ep 3", "--tp 2 --ep 2"];
-const SHORT_LAYOUTS = ["--tp 4", "--ep 3"];
+/** All combinations with the long tests. Else both models take turns, two pairs of layouts each time one after the other. */
+const RUNS = (IS_LONG ? allLayouts() : pairedLayouts()).flatMap((layout, index) => {
+  const turn = (index + Math.floor(index / 4)) % MODELS.length;
+  return MODELS.filter((_, model) => IS_LONG || model === turn).map((model) => ({ model, layout }));
+});
 
-for (const model of ["tiny-a", "tiny-b"]) {
+describe("the layouts tested", () => {
+  it("have every layout, placement, package and model among them", () => {
+    const values = RUNS.flatMap(({ model, layout }) => [model, layout.layout, layout.placement, layout.kernels]);
+    assert.equal(new Set(values).size, 5 + 2 + 2 + 2);
+  });
+});
+
+for (const model of MODELS) {
   describe(`${model} on several ranks`, { skip: skipWithout(model) }, () => {
-    for (const layout of IS_LONG ? LAYOUTS : SHORT_LAYOUTS) {
-      for (const placement of ["replicated", "sharded"]) {
-        it(`computes the golden logits with ${layout}, tokens ${placement}`, async (test) => {
-          const golden = new GoldenModel(model);
-          const file = join(temporaryFolder(test), "logits.safetensors");
-          const lines = golden.prompts.map(({ name }) => ({ tokens: golden.forced(name) }));
-          const args = [
-            "logits",
-            "--model",
-            join(FIXTURES, model),
-            ...layout.split(" "),
-            "--tokens-placement",
-            placement,
-          ];
-          const result = await moesaic([...args, "--out", file, "--input", inputFile(test, lines)]);
-          assert.equal(result.code, 0, result.stderr);
-          const logits = new SafetensorsFile(file);
-          for (const [index, prompt] of golden.prompts.entries()) golden.check(prompt, logits, `logits.${index}`);
-        });
-      }
+    for (const { layout } of RUNS.filter((run) => run.model === model)) {
+      const name = nameOf(layout);
+      const bits = keepsBits(layout) ? ", with the bits of one rank" : "";
+
+      it(`computes the golden logits with ${name}${bits}`, async (test) => {
+        const golden = new GoldenModel(model);
+        const prompts = promptsFor(golden, layout);
+        const logits = await checkedLogits(test, golden, prompts, flagsOf(layout));
+        if (!keepsBits(layout)) return;
+        const oneRank = ofOneRank.get(`${model} ${layout.kernels}`);
+        assert.ok(oneRank !== undefined, "one rank has no logits");
+        for (const index of prompts.keys()) sameBits(logits, oneRank, `logits.${index}`);
+      });
+
+      if (!IS_LONG) continue;
+      it(`chooses the golden tokens with ${name}`, async (test) => {
+        await checkGreedyTokens(test, new GoldenModel(model), flagsOf(layout));
+      });
     }
   });
 }
 
-interface GoldenPrompt {
-  name: string;
-  length: number;
-  logits_first_position: number;
-  logits_positions: number;
+/** The reference package needs seconds for the long prompts; the others are longer than every window, too. */
+function promptsFor({ prompts }: GoldenModel, { kernels }: RankLayout): readonly GoldenPrompt[] {
+  return IS_LONG || kernels !== "reference" ? prompts : prompts.filter(({ length }) => length < 100);
 }
 
-class GoldenModel {
-  readonly prompts: GoldenPrompt[];
-  readonly #values: SafetensorsFile;
-
-  constructor(model: string) {
-    const folder = join(FIXTURES, model);
-    this.prompts = (
-      JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")) as { prompts: GoldenPrompt[] }
-    ).prompts;
-    this.#values = new SafetensorsFile(join(folder, "golden.safetensors"));
-  }
-
-  ids(tensor: string): number[] {
-    return [...this.#values.int32(tensor)];
-  }
-
-  /** Prompt and continuation without the last token, which nothing follows. */
-  forced(prompt: string): number[] {
-    return [...this.ids(`${prompt}.input_ids`), ...this.ids(`${prompt}.greedy_ids`).slice(0, -1)];
-  }
-
-  check({ name, length, logits_first_position: first }: GoldenPrompt, got: SafetensorsFile, tensor: string): void {
-    const [numTokens, vocabSize] = got.shape(tensor) as [number, number];
-    assert.equal(numTokens, length + 47);
-    const values = got.float32(tensor);
-    const compare = (golden: Float32Array, firstPosition: number): void => {
-      for (let row = 0; row * vocabSize < golden.length; row += 1) {
-        const at = (firstPosition + row) * vocabSize;
-        const want = golden.subarray(row * vocabSize, (row + 1) * vocabSize);
-        checkRow(values.subarray(at, at + vocabSize), want, `${name} position ${firstPosition + row}`);
-      }
-    };
-    compare(this.#values.float32(`${name}.logits`), first);
-    compare(this.#values.float32(`${name}.greedy_logits`), length - 1);
-  }
+async function checkedLogits(
+  test: TestContext,
+  golden: GoldenModel,
+  prompts: readonly GoldenPrompt[],
+  flags: readonly string[],
+): Promise<SafetensorsFile> {
+  const forced = prompts.map(({ name }) => golden.forced(name));
+  const logits = await logitsOf(test, golden.folder, forced, flags);
+  for (const [index, prompt] of prompts.entries()) golden.check(prompt, logits, `logits.${index}`);
+  return logits;
 }
 
-function checkRow(got: Float32Array, want: Float32Array, place: string): void {
-  let [errorSquares, squares, largest] = [0, 0, 0];
-  for (const [index, value] of want.entries()) {
-    const difference = Math.abs(got[index]! - value);
-    errorSquares += difference ** 2;
-    squares += value ** 2;
-    largest = Math.max(largest, Number.isNaN(difference) ? Infinity : difference);
-  }
-  const relative = Math.sqrt(errorSquares / squares);
-  assert.ok(relative <= RELATIVE_L2, `${place}: relative L2 ${relative}, at most ${RELATIVE_L2}`);
-  assert.ok(largest <= ABSOLUTE, `${place}: off by ${largest}, at most ${ABSOLUTE}`);
+async function checkGreedyTokens(test: TestContext, golden: GoldenModel, flags: readonly string[]): Promise<void> {
+  const sampling = { temperature: 0, max_tokens: 48, ignore_eos: true };
+  const lines = golden.prompts.map(({ name }) => ({ tokens: golden.ids(`${name}.input_ids`), ...sampling }));
+  const input = join(temporaryFolder(test), "prompts.jsonl");
+  writeFileSync(input, lines.map((line) => JSON.stringify(line)).join("\n"));
+  const result = await moesaic(["generate", "--model", golden.folder, ...flags, "--json", "--input", input]);
+  assert.equal(result.code, 0, result.stderr);
+  assert.deepEqual(
+    jsonLines<{ token_ids: number[] }>(result).map(({ token_ids: tokenIds }) => tokenIds),
+    golden.prompts.map(({ name }) => golden.ids(`${name}.greedy_ids`)),
+  );
 }
 
-function inputFile(test: TestContext, lines: readonly object[]): string {
-  const file = join(temporaryFolder(test), "prompts.jsonl");
-  writeFileSync(file, lines.map((line) => JSON.stringify(line)).join("\n"));
-  return file;
+function sameBits(got: SafetensorsFile, want: SafetensorsFile, tensor: string): void {
+  assert.ok(got.bytes(tensor).length > 0);
+  assert.ok(got.bytes(tensor).equals(want.bytes(tensor)), `${tensor} has other bits than one rank's`);
 }

@@ -24,11 +24,16 @@ export class SafetensorsFile {
     return new Int32Array(this.#data(name, "I32"));
   }
 
+  /** A view of a tensor's bytes as they are in the file. */
+  bytes(name: string): Buffer {
+    const [begin, end] = this.#entry(name).data_offsets;
+    return this.#bytes.subarray(this.#begin + begin, this.#begin + end);
+  }
+
   #data(name: string, dtype: string): ArrayBuffer {
     const entry = this.#entry(name);
     if (entry.dtype !== dtype) throw new Error(`${name} is ${entry.dtype}, not ${dtype}`);
-    const [begin, end] = entry.data_offsets;
-    return Uint8Array.from(this.#bytes.subarray(this.#begin + begin, this.#begin + end)).buffer;
+    return Uint8Array.from(this.bytes(name)).buffer;
   }
 
   #entry(name: string) {

@@ -132,6 +132,49 @@ describe("EngineLoop", () => {
     await running;
   });
 
+  it("hands sequences over in mid-step, and another loop goes on with the next token or the next logits", async () => {
+    for (const isLogits of [false, true]) {
+      const loops = [loopOn(new MortalWorld([])), loopOn(new MortalWorld([]))] as const;
+      const running = loops.map((loop) => loop.run());
+      const outputs: SequenceOutput[] = [];
+      const promptTokenIds = Array.from({ length: 40 }, (_, at) => at);
+      const spec = {
+        seqId: 1,
+        requestId: "r",
+        promptTokenIds,
+        sampling: sampling(1, 60),
+        priority: 0,
+        deadlineMs: null,
+      };
+      await new Promise<void>((resolve) => {
+        const listener = (output: SequenceOutput): void => {
+          outputs.push(output);
+          if (output.finish !== undefined) return resolve();
+          // The step of the next token has begun by the time that this runs.
+          if (outputs.length === 2) setImmediate(() => handOver(listener));
+        };
+        loops[0].submit({ ...spec, wantsLogits: isLogits }, listener);
+      });
+      if (isLogits) {
+        const positions = outputs.flatMap(({ logits }) =>
+          Array.from({ length: logits?.numTokens ?? 0 }, (_, at) => logits!.position + at),
+        );
+        assert.deepEqual(positions, promptTokenIds);
+      } else {
+        const tokens = outputs.flatMap(({ tokenId }) => tokenId ?? []);
+        assert.deepEqual(tokens, expectedTokens(1, promptTokenIds, 20));
+      }
+      for (const loop of loops) loop.stop();
+      await Promise.all(running);
+
+      function handOver(listener: (output: SequenceOutput) => void): void {
+        for (const { spec: left, outputTokenIds, numReturnedLogits } of loops[0].handOver()) {
+          loops[1].submit({ ...left, outputTokenIds, numReturnedLogits }, listener);
+        }
+      }
+    }
+  });
+
   it("ends a sequence that a listener aborts while outputs are delivered", async () => {
     const loop = loopOn(new MortalWorld([]));
     const running = loop.run();
