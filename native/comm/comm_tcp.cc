@@ -16,6 +16,8 @@ namespace {
 
 // Up to here everybody sends everything: a second round would cost more than the bytes that it saves.
 constexpr size_t kSmallBytes = 64 * 1024;
+// What is to be summed waits here, in a memory of fixed size: larger sums are made in pieces.
+constexpr size_t kStagedFloats = 2 * 1024 * 1024;
 // How long a rank that gives up tries to tell those whose links are full.
 constexpr auto kGoodbyeTime = std::chrono::milliseconds(100);
 // A rank that has waited for this part of the deadline says so, for those who wait for it in turn.
@@ -33,6 +35,8 @@ struct Transfer {
 
   bool is_done() const { return !link->is_sending() && (!receives || (is_claimed && !link->is_receiving())); }
   bool has_size() const { return is_claimed || link->arrived() != nullptr; }
+  // Its part is there and stays at the door until those of others are: nobody waits for this peer.
+  bool is_kept_waiting() const { return receives && !is_placed && has_size() && !link->is_sending(); }
 };
 
 int64_t size_of(std::span<const int64_t> begins, size_t member) { return begins[member + 1] - begins[member]; }
@@ -44,7 +48,7 @@ std::span<Byte> part(std::span<Byte> bytes, std::span<const int64_t> begins, siz
 
 // A root may have nothing to say for long; a link that was cut is noticed all the same.
 bool is_patient(const Call& call, const Transfer& transfer) {
-  return call.key.kind == CallKind::kBroadcast && transfer.receives && !transfer.has_size();
+  return call.patience == Patience::kWhileItLives && transfer.receives && !transfer.has_size();
 }
 
 class TcpCommunicator final : public CommunicatorBase {
@@ -53,7 +57,13 @@ class TcpCommunicator final : public CommunicatorBase {
       : CommunicatorBase(options),
         deadline_(std::chrono::milliseconds(options.deadline_ms)),
         links_(std::move(links)),
-        alarm_(std::move(alarm)) {}
+        alarm_(std::move(alarm)),
+        piece_(kStagedFloats / std::max<size_t>(1, links_.size() - 1)),
+        staged_(new float[kStagedFloats]) {
+    transfers_.reserve(links_.size());
+    polls_.reserve(links_.size() + 1);
+    parts_.reserve(links_.size());
+  }
 
  protected:
   Status reduce_everywhere(const Call& call, std::span<float> values) override;
@@ -72,8 +82,9 @@ class TcpCommunicator final : public CommunicatorBase {
   void begin(const Call& call);
   void send(const Call& call, Transfer& transfer, std::span<const std::byte> data);
   void receive(Transfer& transfer, std::span<std::byte> into);
-  std::span<float> stage(size_t count);
-  Status sum_staged(const Call& call, const float* own, std::span<float> out);
+  template <typename PartOf>
+  Status sum_in_pieces(const Call& call, const PartOf& part_of, const float* own, std::span<float> out);
+  void sum_staged(const Call& call, const float* own, std::span<float> out);
 
   template <typename Place>
   Status move(const Call& call, const Place& place);
@@ -94,35 +105,23 @@ class TcpCommunicator final : public CommunicatorBase {
   const Fd alarm_;                               // readable once the epoch has ended
   std::vector<Transfer> transfers_;              // of the running call, by member without the own rank
   std::vector<pollfd> polls_;
-  std::vector<float> staged_;  // what has to be summed
+  const size_t piece_;                           // floats of one peer that wait in staged_ at most
+  const std::unique_ptr<float[]> staged_;        // what has to be summed; pages come as they are touched
+  std::vector<const float*> parts_;              // of the piece that is being summed, by member
   bool has_said_goodbye_ = false;
 };
 
 // ---- collectives: what goes over each link, and what becomes of what comes
 
 Status TcpCommunicator::reduce_everywhere(const Call& call, std::span<float> values) {
-  begin(call);
-  std::span<float> staged = stage(values.size() * call.num_peers());
-  for (Transfer& transfer : transfers_) {
-    send(call, transfer, std::as_bytes(values));
-    receive(transfer, std::as_writable_bytes(staged.first(values.size())));
-    staged = staged.subspan(values.size());
-  }
-  if (Status status = move(call, [] { return Status(); }); !status.ok()) return status;
-  return sum_staged(call, values.data(), values);
+  const auto everything = [&](size_t) { return std::span<const float>(values); };
+  return sum_in_pieces(call, everything, values.data(), values);
 }
 
 Status TcpCommunicator::reduce_parts(const Call& call, std::span<const float> values, std::span<const int64_t> begins,
                                      std::span<float> out) {
-  begin(call);
-  std::span<float> staged = stage(out.size() * call.num_peers());
-  for (Transfer& transfer : transfers_) {
-    send(call, transfer, std::as_bytes(part(values, begins, transfer.member)));
-    receive(transfer, std::as_writable_bytes(staged.first(out.size())));
-    staged = staged.subspan(out.size());
-  }
-  if (Status status = move(call, [] { return Status(); }); !status.ok()) return status;
-  return sum_staged(call, values.data() + begins[call.group->own_index], out);
+  const auto part_of = [&](size_t member) { return part(values, begins, member); };
+  return sum_in_pieces(call, part_of, values.data() + begins[call.group->own_index], out);
 }
 
 Status TcpCommunicator::gather_parts(const Call& call, std::span<const std::byte> own, std::span<const int64_t> begins,
@@ -206,22 +205,39 @@ void TcpCommunicator::receive(Transfer& transfer, std::span<std::byte> into) {
   transfer.into = into;
 }
 
-std::span<float> TcpCommunicator::stage(size_t count) {
-  if (staged_.size() < count) staged_.resize(count);
-  return std::span(staged_).first(count);
+// Member m gets part_of(m); out becomes the sum of `own` and of what comes. A part of no bytes has one piece, too.
+template <typename PartOf>
+Status TcpCommunicator::sum_in_pieces(const Call& call, const PartOf& part_of, const float* own, std::span<float> out) {
+  const auto has_piece = [&](size_t first, size_t count) { return first == 0 || first < count; };
+  for (size_t first = 0;; first += piece_) {
+    begin(call);
+    const size_t count = std::min(piece_, out.size() - std::min(first, out.size()));
+    float* staged = staged_.get();
+    bool is_over = !has_piece(first, out.size());
+    for (Transfer& transfer : transfers_) {
+      const std::span<const float> values = part_of(transfer.member);
+      if (has_piece(first, out.size())) receive(transfer, std::as_writable_bytes(std::span(staged, count)));
+      staged += count;
+      if (!has_piece(first, values.size())) continue;
+      send(call, transfer, std::as_bytes(values.subspan(first, std::min(piece_, values.size() - first))));
+      is_over = false;
+    }
+    if (is_over) return {};
+    if (Status status = move(call, [] { return Status(); }); !status.ok()) return status;
+    if (count > 0) sum_staged(call, own + first, out.subspan(first, count));
+  }
 }
 
 // Others' values lie one after the other, in rank order, the own ones left out.
-Status TcpCommunicator::sum_staged(const Call& call, const float* own, std::span<float> out) {
-  std::vector<const float*> parts;
-  const float* next = staged_.data();
+void TcpCommunicator::sum_staged(const Call& call, const float* own, std::span<float> out) {
+  parts_.clear();
+  const float* next = staged_.get();
   for (size_t m = 0; m < call.num_members(); ++m) {
     const bool is_own = m == call.group->own_index;
-    parts.push_back(is_own ? own : next);
+    parts_.push_back(is_own ? own : next);
     if (!is_own) next += out.size();
   }
-  if (!out.empty()) sum_in_order(parts, out.size(), out.data());
-  return {};
+  sum_in_order(parts_, out.size(), out.data());
 }
 
 // ---- moving bytes
@@ -289,7 +305,7 @@ Status TcpCommunicator::look_at_endings(const Call& call) {
 Status TcpCommunicator::look_at_clock(const Call& call, Clock::time_point started) {
   const auto now = Clock::now();
   for (Transfer& transfer : transfers_) {
-    if (transfer.is_done() || is_patient(call, transfer)) continue;
+    if (transfer.is_done() || transfer.is_kept_waiting() || is_patient(call, transfer)) continue;
     const auto idle = now - std::max(started, transfer.link->moved_at());
     if (idle >= deadline_) return late(call, transfer);
     if (idle >= deadline_ / kNotesPerDeadline && !transfer.is_noted) note_waiting(call, transfer);
@@ -301,7 +317,7 @@ Status TcpCommunicator::look_at_clock(const Call& call, Clock::time_point starte
 void TcpCommunicator::wait(const Call& call, Clock::time_point started) {
   auto next = Clock::time_point::max();
   for (const Transfer& transfer : transfers_) {
-    if (transfer.is_done() || is_patient(call, transfer)) continue;
+    if (transfer.is_done() || transfer.is_kept_waiting() || is_patient(call, transfer)) continue;
     const auto idle_since = std::max(started, transfer.link->moved_at());
     next = std::min(next, idle_since + (transfer.is_noted ? deadline_ : deadline_ / kNotesPerDeadline));
   }

@@ -25,8 +25,11 @@ Notice notice_of(const FrameHeader& frame, const char* text) {
 
 }  // namespace
 
-TcpLink::TcpLink(int32_t rank, const std::string& address, Fd socket)
-    : rank_(rank), name_(text("rank ", rank, " (", address, ")")), socket_(std::move(socket)), moved_at_(Clock::now()) {}
+TcpLink::TcpLink(int32_t own_rank, int32_t rank, const std::string& address, Fd socket)
+    : rank_(rank),
+      name_(text("rank ", rank, " (", address, ", linked to rank ", own_rank, ")")),
+      socket_(std::move(socket)),
+      moved_at_(Clock::now()) {}
 
 // Closing a socket with unread bytes would throw away what the peer has yet to get from us.
 TcpLink::~TcpLink() {
@@ -125,6 +128,7 @@ ssize_t TcpLink::read_some(std::span<std::byte> into) {
 void TcpLink::receive_into(std::span<std::byte> into) {
   payload_ = into;
   have_ = 0;
+  moved_at_ = Clock::now();  // it may have waited for its place, which is not the peer's fault
   state_ = into.empty() ? State::kHeader : State::kPayload;
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <thread>
 
+#include "../shm_mailboxes.h"
 #include "../tcp_connect.h"
 #include "model.h"
 
@@ -147,6 +148,25 @@ MOESAIC_TEST("who waits for a rank that waits itself names the one behind it") {
   });
 }
 
+// Where a part goes is not known before the sizes of all have come: ranks 0 and 2 have each other's, and wait for rank 1.
+MOESAIC_TEST("all_to_all: who has sent its part is not blamed for a rank that has not") {
+  for_both([](Transport transport) {
+    Ranks ranks({transport, 3, 600}, [&](const CommunicatorOptions& options, DataPlaneListener* listener) {
+      const std::unique_ptr<Communicator> communicator = must_connect(transport, options, listener);
+      if (options.rank == 1) return sleep_ms(1500);
+      std::vector<std::byte> bytes(3), recv(3);
+      std::vector<int64_t> recv_begins(4);
+      report_status(communicator->all_to_all(0, bytes, std::vector<int64_t>{0, 1, 2, 3}, recv, recv_begins));
+    });
+    ranks.wait();
+    for (const int32_t rank : {0, 2}) {
+      expect_report(ranks, rank, Code::kUnavailable, "rank 1 ", 0, INT64_MAX);
+      const std::string message = ranks.report(rank).text;
+      expect(message.find("rank 0 (") == std::string::npos && message.find("rank 2 (") == std::string::npos, message);
+    }
+  });
+}
+
 MOESAIC_TEST("abort from another thread ends a running call, here and on the peers, with the reason") {
   for_both([](Transport transport) {
     Ranks ranks({transport, 3}, [&](const CommunicatorOptions& options, DataPlaneListener* listener) {
@@ -254,7 +274,7 @@ MOESAIC_TEST("a rank that leaves a call out is found out by the next") {
   for_both([](Transport transport) {
     run_world({transport, 2, 500}, [](Communicator& communicator) {
       std::vector<std::byte> data(1);
-      if (communicator.rank() == 0) expect_ok(communicator.broadcast(0, 0, data, nullptr), "broadcast");
+      if (communicator.rank() == 0) expect_ok(communicator.broadcast(0, 0, data, nullptr, Patience::kWhileItLives), "broadcast");
       std::vector<float> values(1);
       const Status status = communicator.all_reduce(0, values);
       if (communicator.rank() == 1)
@@ -388,6 +408,35 @@ MOESAIC_TEST("tcp: a peer that sends nonsense is an error that names it") {
     expect_report(ranks, 0, nonsense.code, nonsense.part, 0, INT64_MAX);
     const std::string message = ranks.report(0).text;
     expect(nonsense.code == Code::kResourceExhausted || message.find("rank 1 (127.0.0.1:") != std::string::npos, message);
+  }
+}
+
+// The same in shared memory, where sizes are read from what the peer wrote.
+MOESAIC_TEST("shm: sizes that make no sense are refused before a byte is copied") {
+  for (const int64_t bytes : {int64_t{-8}, int64_t{3}, INT64_MIN, INT64_MAX}) {
+    Ranks ranks({Transport::kShm, 2, 2000}, [&](const CommunicatorOptions& options, DataPlaneListener* listener) {
+      if (options.rank == 0) {
+        const std::unique_ptr<Communicator> communicator = must_connect(Transport::kShm, options, listener);
+        std::vector<std::byte> send(2), recv(2);
+        std::vector<int64_t> recv_begins(3);
+        return report_status(communicator->all_to_all(0, send, std::vector<int64_t>{0, 1, 2}, recv, recv_begins));
+      }
+      auto segment = ShmSegment::open(options);
+      if (!segment.ok()) fail(segment.status().message());
+      Groups groups(1, 2);
+      Ending ending(1);
+      ShmMailboxes mailboxes(options, *segment.value(), groups, ending);
+      const Call call{CallKey{groups.find(0)->key, 1, CallKind::kAllToAll}, groups.find(0)};
+      Slot slot;
+      expect_ok(mailboxes.claim(call, &slot), "claim");
+      slot.header->chunk = 0;
+      slot.header->num_chunks = 1;
+      slot.header->part_bytes[0] = bytes;
+      mailboxes.publish(call, slot);
+      sleep_ms(200);
+    });
+    ranks.wait();
+    expect_report(ranks, 0, Code::kResourceExhausted, "recv holds 2", 0, INT64_MAX);
   }
 }
 
