@@ -356,6 +356,8 @@ function program(): RankProgram {
       numGlobalExperts: NUM_EXPERTS,
       localExperts: Array.from({ length: NUM_EXPERTS }, (_, expert) => expert),
       expertRanks: Array.from({ length: NUM_EXPERTS }, () => [0]),
+      rankHeads: [1],
+      rankIntermediateSizes: [INTERMEDIATE],
       globalVocabSize: 32,
       vocabBegin: 0,
     },

@@ -8,7 +8,7 @@ import type { MachineProfile } from "./machine-profile.js";
 import { describeDummy } from "./model-description.js";
 import { resolvePlan } from "./resolved-plan.js";
 import { parseShardingPlan } from "./sharding-plan.js";
-import { classOf, storedBytes } from "./tensor-class.js";
+import { checkpointBytes, classOf, storedBytes } from "./tensor-class.js";
 
 const MODEL = describeDummy("gpt-oss-20b");
 const TYPICAL: MachineProfile = {
@@ -35,7 +35,7 @@ describe("costOf", () => {
     const yaml = "worldSize: 3\nattention: { ranks: [0, 1], tp: 2 }\nexperts: { ep: 3 }\nweights: [2, 1, 1]\n";
     const { plan, ranks } = costFrom(yaml);
     const limits = { maxBatchedTokens: 8, maxSequences: 1, maxSeqLen: 64, blockSize: 16, numBlocks: 9 };
-    ranks.forEach(({ bytes, weightsBytes }, rank) => {
+    ranks.forEach(({ bytes, weightsBytes, checkpointBytes: ofCheckpoint }, rank) => {
       const { weights } = lower(MODEL, plan, rank, { limits, precision: "exact", dequantize: false });
       const counted = { embedding: 0, attention: 0, router: 0, experts: 0, norms: 0, lm_head: 0 };
       for (const weight of weights) counted[classOf(weight)] += storedBytes(weight);
@@ -43,6 +43,10 @@ describe("costOf", () => {
       assert.equal(
         weightsBytes,
         weights.map(storedBytes).reduce((a, b) => a + b),
+      );
+      assert.equal(
+        ofCheckpoint,
+        weights.map(checkpointBytes).reduce((a, b) => a + b),
       );
     });
   });

@@ -7,7 +7,7 @@ import type { ModelDescription } from "./model-description.js";
 import { expertGroups } from "./rank-groups.js";
 import { sharesOf, type RankShare } from "./rank-share.js";
 import type { ResolvedPlan } from "./resolved-plan.js";
-import { classOf, storedBytes, TENSOR_CLASSES, type TensorClass } from "./tensor-class.js";
+import { checkpointBytes, classOf, storedBytes, TENSOR_CLASSES, type TensorClass } from "./tensor-class.js";
 
 /** A usual length of a conversation, for choices that depend on it. */
 export const USUAL_SEQ_LEN = 1_024;
@@ -32,6 +32,8 @@ export interface RankCost {
   /** Stored bytes of all layers. */
   bytes: Record<TensorClass, number>;
   weightsBytes: number;
+  /** Of its slices in the checkpoint. */
+  checkpointBytes: number;
   /** Of one token, in one layer: float32 keys and values. */
   kvBytesPerLayer: number;
   /** Times as fast as the profile says; its weight over the mean of all. */
@@ -57,11 +59,11 @@ export function costOf(
 ): PlanCost {
   const meanWeight = plan.weights.reduce((sum, weight) => sum + weight, 0) / plan.worldSize;
   const ranks = sharesOf(model, plan).map((share, rank): RankCost => {
-    const bytes = bytesOfShare(model, share, options);
+    const held = bytesOfShare(model, share, options);
     return {
       share,
-      bytes,
-      weightsBytes: TENSOR_CLASSES.reduce((sum, kind) => sum + bytes[kind], 0),
+      ...held,
+      weightsBytes: TENSOR_CLASSES.reduce((sum, kind) => sum + held.bytes[kind], 0),
       kvBytesPerLayer: 2 * sizeOf(share.kvHeads) * model.headDim * 4,
       speed: (plan.weights[rank] ?? 1) / meanWeight,
     };
@@ -136,14 +138,20 @@ export function bytesRead(cost: PlanCost, rank: number, numTokens: number): { we
 // ---- what ranks hold -----------------------------------------------------------------------------------------------
 
 /** All layers hold the same, so one is lowered and counted for all. */
-function bytesOfShare(model: ModelDescription, share: RankShare, options: CostOptions): Record<TensorClass, number> {
+function bytesOfShare(
+  model: ModelDescription,
+  share: RankShare,
+  options: CostOptions,
+): Pick<RankCost, "bytes" | "checkpointBytes"> {
+  let fromCheckpoint = 0;
   const bytes = { embedding: 0, attention: 0, router: 0, experts: 0, norms: 0, lm_head: 0 };
   const oneLayer = { ...model, layerKinds: model.layerKinds.slice(0, 1) };
   for (const weight of lowerWeights(oneLayer, share, options)) {
     const times = weight.name.startsWith("layers.") ? model.layerKinds.length : 1;
     bytes[classOf(weight)] += times * storedBytes(weight);
+    fromCheckpoint += times * checkpointBytes(weight);
   }
-  return bytes;
+  return { bytes, checkpointBytes: fromCheckpoint };
 }
 
 function keysSeen(model: ModelDescription, kind: "full" | "sliding", seqLen: number): number {

@@ -13,6 +13,7 @@ export function renderReplica(explanation: ReplicaExplanation): string {
       header: ["", "heads", "KV heads", "experts", "units", "head rows"],
     },
     { title: "Stored bytes", rows: byteLines(explanation), header: ["", ...TENSOR_CLASSES, "all"] },
+    { title: "Checkpoint bytes", rows: checkpointLines(explanation) },
     { title: "All ranks", rows: totalLines(explanation) },
     { title: "Bytes of a token", rows: tokenLines(explanation), header: ["", "KV", "read in a step of 1"] },
     {
@@ -58,6 +59,10 @@ function byteLines({ ranks }: ReplicaExplanation): string[][] {
     ...TENSOR_CLASSES.map((kind) => count(rank.bytes[kind])),
     ...bytes(rank.weights_bytes),
   ]);
+}
+
+function checkpointLines({ ranks }: ReplicaExplanation): string[][] {
+  return ranks.map((rank) => [`rank ${rank.rank}`, ...bytes(rank.checkpoint_bytes)]);
 }
 
 function totalLines({ weights_bytes: all, world_size: worldSize }: ReplicaExplanation): string[][] {

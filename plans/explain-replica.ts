@@ -22,7 +22,7 @@ export interface ReplicaInput {
   seqLen: number;
 }
 
-/** Field names are those of the JSON result. Bytes are stored bytes before packing. */
+/** Field names are those of the JSON result. Bytes are stored bytes before packing, unless they say. */
 export interface ReplicaExplanation {
   model: string;
   world_size: number;
@@ -58,6 +58,8 @@ export interface RankExplanation {
   vocab_rows: number;
   bytes: Record<TensorClass, number>;
   weights_bytes: number;
+  /** Of its slices in the checkpoint: what it reads at load. Rows that ranks share are read by turns that follow it. */
+  checkpoint_bytes: number;
   /** Keys and values of one token in all layers. */
   kv_bytes_per_token: number;
   /** Expected in a step of one token, KV included. */
@@ -167,7 +169,7 @@ function weightsBytes(
 }
 
 function rankExplanation(cost: PlanCost, rank: number): RankExplanation {
-  const { share, bytes, weightsBytes, kvBytesPerLayer } = cost.ranks[rank]!;
+  const { share, bytes, weightsBytes, checkpointBytes, kvBytesPerLayer } = cost.ranks[rank]!;
   const read = bytesRead(cost, rank, 1);
   return {
     rank,
@@ -178,6 +180,7 @@ function rankExplanation(cost: PlanCost, rank: number): RankExplanation {
     vocab_rows: sizeOf(share.vocab),
     bytes,
     weights_bytes: weightsBytes,
+    checkpoint_bytes: checkpointBytes,
     kv_bytes_per_token: kvBytesPerLayer * cost.model.layerKinds.length,
     read_bytes: Math.round(read.weightsBytes + read.kvBytes),
   };

@@ -6,6 +6,7 @@ export function renderExplanation(explanation: Explanation): string {
   const { model, rank, world_size: worldSize, precision } = explanation;
   const sections: { title: string; rows: string[][] }[] = [
     { title: "Weights as stored", rows: tensorLines(explanation) },
+    { title: "Weights in the checkpoint", rows: [["read at load", ...bytes(explanation.checkpoint_bytes)]] },
     { title: "Arenas", rows: arenaLines(explanation) },
     { title: "Limits", rows: limitLines(explanation) },
     { title: "KV cache", rows: kvLines(explanation) },

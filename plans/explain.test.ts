@@ -39,6 +39,11 @@ describe("explainPlan", () => {
     assert.equal(total, weights + kv + workspace);
   });
 
+  it("counts the bytes that the checkpoint has behind its header, as one rank reads all of them", () => {
+    const file = readFileSync("models/moesaic-demo/model.safetensors");
+    assert.equal(explainPlan(demoInput()).json.checkpoint_bytes, file.length - 8 - Number(file.readBigUInt64LE(0)));
+  });
+
   it("counts for one decoded token what its four experts and one row of the embedding take", () => {
     const { json } = explainPlan(input20b(null));
     const bytesOf = (name: string): number =>

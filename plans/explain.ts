@@ -4,7 +4,7 @@ import { USUAL_SEQ_LEN } from "./cost.js";
 import { blocksOfGroup } from "./kv-groups.js";
 import type { Choice } from "./memory.js";
 import type { Dtype, ProgramOp, RankProgram, WeightTensor } from "./rank-program.js";
-import { classOf, TENSOR_CLASSES, type TensorClass } from "./tensor-class.js";
+import { checkpointBytes, classOf, TENSOR_CLASSES, type TensorClass } from "./tensor-class.js";
 
 /** What an engine says about a program: the part of native's ProgramDescription that is explained. */
 export interface EngineSizes {
@@ -47,6 +47,8 @@ export interface Explanation {
   };
   /** Stored bytes, packed as the kernels want them. */
   tensors: { class: TensorClass; dtype: Dtype; num_tensors: number; bytes: number }[];
+  /** Of the rank's slices in the checkpoint: what it reads at load. */
+  checkpoint_bytes: number;
   arenas: { weights_bytes: number; kv_bytes: number; workspace_bytes: number; total_bytes: number };
   kv_groups: KvGroupExplanation[];
   kv_block_bytes: number;
@@ -111,6 +113,7 @@ function explanationOf(input: ExplainInput): Explanation {
       num_blocks: limits.numBlocks,
     },
     tensors: tensorClasses(program, sizes),
+    checkpoint_bytes: program.weights.reduce((sum, weight) => sum + checkpointBytes(weight), 0),
     arenas: {
       weights_bytes: weightsBytes,
       kv_bytes: kvBytes,

@@ -163,6 +163,19 @@ describe("lower, on any world", () => {
     );
   });
 
+  it("tells every rank the heads and units of all", () => {
+    fc.assert(
+      fc.property(worlds, ({ programs }) => {
+        const [heads, units] = [
+          programs.map(({ dims }) => dims.numHeads),
+          programs.map(({ dims }) => dims.intermediateSize),
+        ];
+        for (const { dims } of programs) assert.deepEqual([dims.rankHeads, dims.rankIntermediateSizes], [heads, units]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it("adds each bias once among the ranks that add up", () => {
     fc.assert(
       fc.property(worlds, ({ model, plan, programs }) => {

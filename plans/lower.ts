@@ -8,7 +8,7 @@ import { lowerWeights } from "./lower-weights.js";
 import type { ModelDescription } from "./model-description.js";
 import { attentionGroupOf, range, rankGroups } from "./rank-groups.js";
 import type { Precision, ProgramDims, ProgramLimits, RankProgram } from "./rank-program.js";
-import { sharesOf, type RankShare } from "./rank-share.js";
+import { sharesOf } from "./rank-share.js";
 import type { ResolvedPlan } from "./resolved-plan.js";
 import type { RankView } from "./rank-view.js";
 
@@ -35,7 +35,7 @@ export function lower(model: ModelDescription, plan: ResolvedPlan, rank: number,
     rank,
     worldSize: plan.worldSize,
     precision: options.precision,
-    dims: dimsOf(model, view.share, plan),
+    dims: dimsOf(model, plan, rank),
     limits: options.limits,
     rope: model.rope,
     kvGroups: view.kvGroups,
@@ -62,9 +62,11 @@ function viewOf(model: ModelDescription, plan: ResolvedPlan, rank: number): Rank
   };
 }
 
-function dimsOf(model: ModelDescription, share: RankShare, plan: ResolvedPlan): ProgramDims {
+function dimsOf(model: ModelDescription, plan: ResolvedPlan, rank: number): ProgramDims {
+  const shares = sharesOf(model, plan);
+  const share = shares[rank]!;
   const expertRanks = range(model.numExperts).map((): number[] => []);
-  plan.experts.assign.forEach((experts, rank) => experts.forEach((expert) => expertRanks[expert]?.push(rank)));
+  plan.experts.assign.forEach((experts, holder) => experts.forEach((expert) => expertRanks[expert]?.push(holder)));
   return {
     hiddenSize: model.hiddenSize,
     vocabSize: sizeOf(share.vocab),
@@ -77,6 +79,8 @@ function dimsOf(model: ModelDescription, share: RankShare, plan: ResolvedPlan): 
     numGlobalExperts: model.numExperts,
     localExperts: share.experts,
     expertRanks,
+    rankHeads: shares.map(({ heads }) => sizeOf(heads)),
+    rankIntermediateSizes: shares.map(({ intermediate }) => sizeOf(intermediate)),
     globalVocabSize: model.vocabSize,
     vocabBegin: share.vocab[0],
   };

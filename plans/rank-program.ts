@@ -44,6 +44,9 @@ export interface ProgramDims {
   localExperts: number[];
   /** For every global expert the ranks that hold it, ascending; more than one when experts are cut (their outputs add up). */
   expertRanks: number[][];
+  /** By world rank, 0 where it has none: its heads, and units of each of its experts. Ranks read shared rows in this ratio. */
+  rankHeads: number[];
+  rankIntermediateSizes: number[];
   /** Vocabulary of the model, and the first id of this rank's rows of lm_head. */
   globalVocabSize: number;
   vocabBegin: number;

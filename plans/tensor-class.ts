@@ -1,3 +1,4 @@
+import { sizeOf } from "./apportion.js";
 import type { WeightTensor } from "./rank-program.js";
 
 /** What a weight is for; in the order in which they are shown. */
@@ -18,6 +19,12 @@ export function classOf({ name }: Pick<WeightTensor, "name">): TensorClass {
 /** Bytes of a weight's elements as they are stored, before a kernel's packing. */
 export function storedBytes({ storedDtype, numExperts, rows, cols }: WeightTensor): number {
   return numExperts * rows * cols * BYTES_PER_ELEMENT[storedDtype];
+}
+
+/** Bytes of the slices that fill a weight, as the checkpoint has them: what is read when nothing is shared. */
+export function checkpointBytes({ sourceDtype, sources }: WeightTensor): number {
+  const elements = sources.map(({ experts, rows, cols }) => experts.length * sizeOf(rows) * sizeOf(cols));
+  return elements.reduce((sum, count) => sum + count * BYTES_PER_ELEMENT[sourceDtype], 0);
 }
 
 /** MXFP4: half a byte, and a byte of scale for 32. */

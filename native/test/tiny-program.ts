@@ -34,6 +34,8 @@ export function tinyProgram(): RankProgram {
       numGlobalExperts: EXPERTS,
       localExperts: EXPERT_IDS,
       expertRanks: EXPERT_IDS.map(() => [0]),
+      rankHeads: [HEADS],
+      rankIntermediateSizes: [INTERMEDIATE],
       globalVocabSize: TINY_VOCAB,
       vocabBegin: 0,
     },

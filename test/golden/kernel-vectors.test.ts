@@ -287,6 +287,8 @@ function programOf(test: Case): RankProgram {
       numGlobalExperts: 6,
       localExperts: [0, 1, 2, 3, 4, 5],
       expertRanks: Array.from({ length: 6 }, () => [0]),
+      rankHeads: [8],
+      rankIntermediateSizes: [352],
       globalVocabSize: 16,
       vocabBegin: 0,
     },

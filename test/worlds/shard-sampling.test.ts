@@ -172,6 +172,8 @@ function samplingProgram(rank: number, numShards: number): RankProgram {
       numGlobalExperts: 0,
       localExperts: [],
       expertRanks: [],
+      rankHeads: ranks.map(() => 1),
+      rankIntermediateSizes: ranks.map(() => 0),
       globalVocabSize: VOCAB,
       vocabBegin: begin,
     },

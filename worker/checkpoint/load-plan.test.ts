@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import * as fc from "fast-check";
 import type { LoadPlan, ProgramDescription, WeightRead } from "../../native/binding.js";
+import { lower } from "../../plans/lower.js";
+import { describeDummy } from "../../plans/model-description.js";
 import type { RankProgram, WeightSource, WeightTensor } from "../../plans/rank-program.js";
+import { resolvePlan } from "../../plans/resolved-plan.js";
+import { planFromFlags } from "../../plans/sharding-plan.js";
+import { checkpointBytes } from "../../plans/tensor-class.js";
 import { filledSafetensors, writeFolder, writeSparse, type TensorSpec } from "../../test/hostile-checkpoint.js";
 import { openCheckpoint, type Checkpoint } from "./checkpoint.js";
 import { MAX_READ_BYTES, planLoad } from "./load-plan.js";
@@ -90,11 +95,11 @@ describe("planLoad", () => {
     const oShape = [64, 4096];
     const cutO = (cols: [number, number]) =>
       matrix("o", 1, 64, cols[1] - cols[0], [slice("o", oShape, { rows: [0, 64], cols })]);
-    const world = (weight: WeightTensor, rank: number, holders: number[]): RankProgram =>
+    const world = (weight: WeightTensor, rank: number, holders: number[], rankSizes = [1, 1, 1, 1]): RankProgram =>
       ({
         rank,
         weights: [weight],
-        dims: { expertRanks: [[], holders] },
+        dims: { expertRanks: [[], holders], rankHeads: rankSizes, rankIntermediateSizes: rankSizes },
         tokenOwners: holders,
       }) as unknown as RankProgram;
 
@@ -118,7 +123,7 @@ describe("planLoad", () => {
       ];
       await usingModel([bf16("o", oShape)], (checkpoint) => {
         const plans = cuts.map((cols, rank) =>
-          planLoad(world(cutO(cols), rank, [0, 1, 2]), checkpoint, [described(cutO(cols), 64)], [0, 1, 2]),
+          planLoad(world(cutO(cols), rank, [0, 1, 2], [6, 1, 1]), checkpoint, [described(cutO(cols), 64)], [0, 1, 2]),
         );
         for (const { reads, sharedReads } of plans) {
           assert.deepEqual(reads, []);
@@ -127,6 +132,33 @@ describe("planLoad", () => {
         }
         const planned = plans.map(({ bytesPlanned }) => bytesPlanned).toSorted((a, b) => a - b);
         assert.deepEqual(planned, [0, 0, tensorBytes(checkpoint, "o")]);
+      });
+    });
+
+    it("gives each rank a band of the rows that is as long as its columns are wide, in pieces of 4 MiB at most", async () => {
+      const cuts: [number, number][] = [
+        [0, 3072],
+        [3072, 4096],
+      ];
+      await usingModel([bf16("o", [768, 4096])], (checkpoint) => {
+        const plans = cuts.map((cols, rank) => {
+          const weight = matrix("o", 1, 768, cols[1] - cols[0], [slice("o", [768, 4096], { rows: [0, 768], cols })]);
+          return planLoad(world(weight, rank, [0, 1, 2, 3], [6, 2]), checkpoint, [described(weight, 64)], [0, 1]);
+        });
+        for (const { sharedReads } of plans) {
+          assert.deepEqual(
+            sharedReads.map(({ rootRank, rowBegin, rowEnd }) => [rootRank, rowBegin, rowEnd]),
+            [
+              [0, 0, 512],
+              [0, 512, 576],
+              [1, 576, 768],
+            ],
+          );
+        }
+        assert.deepEqual(
+          plans.map(({ bytesPlanned }) => bytesPlanned),
+          [576 * 8192, 192 * 8192],
+        );
       });
     });
 
@@ -234,6 +266,38 @@ describe("planLoad", () => {
           assert.equal(plan.bytesPlanned, bytes);
           assertOrdered(plan);
           assert.ok(plan.reads.every((read) => read.bytes + read.scaleBytes <= MAX_READ_BYTES));
+        });
+      });
+    }
+  });
+
+  describe("on gpt-oss-20b with experts of 90 blocks in unequal parts", () => {
+    const model = describeDummy("gpt-oss-20b");
+    const limits = { maxBatchedTokens: 16, maxSequences: 4, maxSeqLen: 64, blockSize: 16, numBlocks: 16 };
+    const programsOf = (tp: number): RankProgram[] => {
+      const plan = resolvePlan(planFromFlags(tp, 1), model, tp);
+      return range(0, tp).map((rank) => lower(model, plan, rank, { limits, precision: "exact", dequantize: false }));
+    };
+    for (const tp of [4, 8]) {
+      it(`lets each of ${tp} ranks read what its shard has, within 1 %, and all of them the same bands`, async () => {
+        const programs = programsOf(tp);
+        await usingModel(tensorsOf(programsOf(1)[0]!), (checkpoint) => {
+          const plans = programs.map((program) => {
+            const sizes = program.weights.map((weight) => described(weight, 64));
+            return planLoad(program, checkpoint, sizes, range(0, tp));
+          });
+          const bandsOf = ({ sharedReads }: LoadPlan) =>
+            sharedReads.map((read) => `${read.fileOffset} ${read.bytes} ${read.rootRank}`).join("\n");
+          for (const [rank, plan] of plans.entries()) {
+            const own = programs[rank]!.weights.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
+            assert.ok(Math.abs(plan.bytesPlanned / own - 1) <= 0.01, `rank ${rank}: ${plan.bytesPlanned} for ${own}`);
+            assert.ok(bandsOf(plan) === bandsOf(plans[0]!), `rank ${rank} has other bands than rank 0`);
+            assertOneTensorEach(plan, programs[rank]!);
+            const shared = programs[rank]!.weights.filter((_, index) => isSharedIn(plan, index));
+            const due = shared.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
+            const read = sharedBytesOf(plan, rank);
+            assert.ok(Math.abs(read / due - 1) <= 0.01, `rank ${rank}: ${read} shared bytes for ${due}`);
+          }
         });
       });
     }
@@ -348,6 +412,37 @@ describe("planLoad", () => {
     });
   });
 });
+
+/** The tensors from which the program of one rank takes everything, as they are stored. */
+function tensorsOf({ weights }: RankProgram): TensorSpec[] {
+  const sources = weights.flatMap((weight) => weight.sources);
+  return sources.flatMap(({ tensor, scales, shape }) => {
+    if (scales === null) return [bf16(tensor, shape)];
+    const blocks = [...shape.slice(0, -1), shape.at(-1)! / 32];
+    return [u8(tensor, [...blocks, 16]), u8(scales, blocks)];
+  });
+}
+
+/** Bands of one expert of a weight begin where the one before ends, and end with its rows. */
+function assertOneTensorEach({ sharedReads }: LoadPlan, { weights }: RankProgram): void {
+  const nextRows = new Map<string, number>();
+  for (const { weightIndex, expert, rowBegin, rowEnd } of sharedReads) {
+    const key = `${weightIndex} ${expert}`;
+    assert.equal(rowBegin, nextRows.get(key) ?? 0);
+    nextRows.set(key, rowEnd);
+  }
+  for (const [key, rows] of nextRows) assert.equal(rows, weights[Number.parseInt(key)]!.rows);
+}
+
+function isSharedIn({ sharedReads }: LoadPlan, weightIndex: number): boolean {
+  return sharedReads.some((read) => read.weightIndex === weightIndex);
+}
+
+function sharedBytesOf({ sharedReads }: LoadPlan, rank: number): number {
+  return sharedReads
+    .filter(({ rootRank }) => rootRank === rank)
+    .reduce((sum, { bytes, scaleBytes }) => sum + bytes + scaleBytes, 0);
+}
 
 interface RandomPlan {
   experts: number;

@@ -3,6 +3,7 @@ import type { RankProgram, WeightSource, WeightTensor } from "../../plans/rank-p
 import { assert, MoesaicError } from "../../proto/errors.js";
 import type { Checkpoint, TensorInfo } from "./checkpoint.js";
 import { tensorPlace, type SafetensorsDtype } from "./safetensors.js";
+import { SHARED_GRANULE, SharedBands, type Sharers } from "./shared-bands.js";
 
 /** Most bytes of one read, scales included: enough for a disk's full speed, little enough to stage one per thread. */
 export const MAX_READ_BYTES = 16 * 2 ** 20;
@@ -13,14 +14,12 @@ export const MAX_SHARED_BYTES = 4 * 2 ** 20;
 /** What a disk reads at least: slices that are finer cost as much as whole rows. */
 const DISK_BLOCK_BYTES = 4096;
 
-/** Pieces of shared rows end at multiples of it on every rank, whatever kernels the rank has: all granules divide it. */
-const SHARED_GRANULE = 64;
-
 /**
  * Plans every read that fills a rank's weights, before the first byte is read: rows of the checkpoint's tensors, or slices
  * of rows, in pieces of at most `maxReadBytes`, in file order. Where a tensor is cut along its columns so finely that a
  * slice may be less than a disk block, whole rows are read once a host and shared: all ranks of the host that hold columns
- * of it derive the same reads and the same readers from their own programs. Checks dtype and shape of each tensor on the way.
+ * of it derive the same reads and the same readers from their own programs, so that each reads about what its shard has.
+ * Checks dtype and shape of each tensor on the way.
  * @param described the weights of the engine's ProgramDescription, for their row granules
  * @param hostRanks ranks on this host, ascending, own one included
  * @throws MoesaicError not_found (no such tensor), invalid_argument (another dtype or shape), unimplemented (a
@@ -34,11 +33,12 @@ export function planLoad(
   maxReadBytes = MAX_READ_BYTES,
 ): LoadPlan {
   assert(hostRanks.includes(program.rank), `rank ${program.rank} is not on its own host`);
+  const bands = new SharedBands();
   const planned = program.weights.flatMap((weight, weightIndex) => {
     const { name, rowGranule } = described[weightIndex] ?? { name: "", rowGranule: 0 };
     assert(name === weight.name, `the description has ${weight.name} at ${weightIndex}`);
     assert(rowGranule >= 1, `row granule of ${weight.name}`);
-    const target = { program, hostRanks, weight, weightIndex, rowGranule, maxReadBytes };
+    const target = { program, hostRanks, weight, weightIndex, rowGranule, maxReadBytes, bands };
     return weight.sources.flatMap((source) => readsOfSource(target, source, checkpoint));
   });
   const ordered = planned.toSorted((a, b) => a.fileIndex - b.fileIndex || a.fileOffset - b.fileOffset);
@@ -64,6 +64,8 @@ interface Target {
   weightIndex: number;
   rowGranule: number;
   maxReadBytes: number;
+  /** Of the whole plan: what one tensor leaves over is evened out by the next. */
+  bands: SharedBands;
 }
 
 /**
@@ -110,26 +112,22 @@ function ownReads(target: Target, source: WeightSource, rows: ExpertRows): Weigh
   }));
 }
 
-/** The ranks take turns at reading, layer after layer and expert after expert, so that each reads about as much. */
-function sharedReads(
-  target: Target,
-  source: WeightSource,
-  rows: ExpertRows & { sharers: readonly number[] },
-): SharedRead[] {
-  const { globalExpert, sharers, shape, stored } = rows;
+/** Each rank reads a band of the rows for all. The more columns it takes, the longer is its band. */
+function sharedReads(target: Target, source: WeightSource, rows: ExpertRows & { sharers: Sharers }): SharedRead[] {
+  const { sharers, shape, stored } = rows;
   const { values, scales } = stored;
   const rowBytes = values.rowBytes + (scales?.rowBytes ?? 0);
   const numGranules = Math.max(Math.floor(MAX_SHARED_BYTES / (SHARED_GRANULE * rowBytes)), 1);
   checkShared(target, source, shape);
-  // The digits of the layer's number are in the name, so layers after each other begin with other ranks.
-  const firstTurn = Buffer.from(source.tensor).reduce((total, byte) => total + byte, globalExpert);
-  return steps(0, shape.rows, numGranules * SHARED_GRANULE).map(([begin, end], piece) => ({
-    ...readOf(target, source, rows, [begin, end]),
-    bytes: (end - begin) * values.rowBytes,
-    scaleBytes: scales === null ? 0 : (end - begin) * scales.rowBytes,
-    ranks: [...sharers],
-    rootRank: sharers[(firstTurn + piece) % sharers.length] ?? target.program.rank,
-  }));
+  return target.bands.deal(sharers, shape.rows, rowBytes).flatMap(({ rank, begin: bandBegin, end: bandEnd }) =>
+    steps(bandBegin, bandEnd, numGranules * SHARED_GRANULE).map(([begin, end]) => ({
+      ...readOf(target, source, rows, [begin, end]),
+      bytes: (end - begin) * values.rowBytes,
+      scaleBytes: scales === null ? 0 : (end - begin) * scales.rowBytes,
+      ranks: [...sharers.ranks],
+      rootRank: rank,
+    })),
+  );
 }
 
 /** Where rows [begin, end) of the tensor are and where they go; `bytes` is left to the caller. */
@@ -167,16 +165,18 @@ function readOf(
  * be the same on all of them though their slices differ, so it follows from the most ranks that may have cut the row: those
  * that hold the expert, or, for what has no experts, all that run attention.
  */
-function sharersOf(target: Target, expert: number, shape: LogicalShape, values: StoredRows): number[] | null {
+function sharersOf(target: Target, expert: number, shape: LogicalShape, values: StoredRows): Sharers | null {
   const { program, hostRanks } = target;
   if (sliceBytes(values) === values.rowBytes) return null;
   const holders = shape.hasExperts ? (program.dims.expertRanks[expert] ?? []) : program.tokenOwners;
-  const sharers = holders.filter((rank) => hostRanks.includes(rank));
+  const columnsByRank = shape.hasExperts ? program.dims.rankIntermediateSizes : program.dims.rankHeads;
+  const ranks = holders.filter((rank) => hostRanks.includes(rank));
+  const columns = ranks.map((rank) => columnsByRank[rank] ?? 0);
   assert(
-    sharers.includes(program.rank),
+    (columns[ranks.indexOf(program.rank)] ?? 0) > 0,
     `rank ${program.rank} holds columns of ${target.weight.name} that are not its own`,
   );
-  return values.rowBytes / holders.length < DISK_BLOCK_BYTES ? sharers : null;
+  return values.rowBytes / holders.length < DISK_BLOCK_BYTES ? { ranks, columns } : null;
 }
 
 /** The program is ours: what is cut along columns is not cut along rows as well, and is alone in its weight. */
