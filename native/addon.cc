@@ -11,7 +11,9 @@
 
 #include "binder.h"
 #include "comm_bench.h"
+#include "compute_device.h"
 #include "convert.h"
+#include "cuda_device.h"
 #include "device.h"
 #include "engine.h"
 #include "engine_handle.h"
@@ -28,9 +30,32 @@ T value_or_throw(Napi::Env env, StatusOr<T> result) {
   return std::move(result.value());
 }
 
+void ok_or_throw(Napi::Env env, const Status& status) {
+  if (!status.ok()) throw to_error(env, status);
+}
+
 // ---- machine --------------------------------------------------------------------------------------------------------------
 
 Napi::Value device_properties(const Napi::CallbackInfo& info) { return from_device(info.Env(), probe_device()); }
+
+Napi::Value cuda_devices(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const StatusOr<std::vector<CudaDeviceInfo>> devices = list_cuda_devices();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("missing", devices.ok() ? env.Null() : Napi::String::New(env, devices.status().message()));
+  Napi::Array list = Napi::Array::New(env);
+  for (uint32_t i = 0; devices.ok() && i < devices.value().size(); ++i) {
+    const CudaDeviceInfo& gpu = devices.value()[i];
+    Napi::Object device = Napi::Object::New(env);
+    device.Set("name", gpu.name);
+    device.Set("computeCapability", gpu.compute_capability);
+    device.Set("numMultiprocessors", gpu.num_multiprocessors);
+    device.Set("memoryBytes", static_cast<double>(gpu.memory_bytes));
+    list.Set(i, device);
+  }
+  object.Set("devices", list);
+  return object;
+}
 
 // Blocking work on a thread of its own; a value of T becomes the promise's by `convert`.
 template <typename T>
@@ -89,6 +114,13 @@ Napi::Value measure_one_socket(const Napi::CallbackInfo& info) {
   return Measurement<std::vector<double>>::start(info.Env(), [=] { return measure_socket(bytes, calls); }, from_doubles);
 }
 
+Napi::Value measure_gpu_copy(const Napi::CallbackInfo& info) {
+  const int64_t bytes = to_integer(info[0], "bytes", 1 << 20, kMaxSafeInteger);
+  const auto repeats = static_cast<int32_t>(to_integer(info[1], "repeats", 1, 1000));
+  const auto work = [=] { return measure_cuda_copy(bytes, repeats); };
+  return Measurement<double>::start(info.Env(), work, [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
+}
+
 Napi::Value measure_ranks(const Napi::CallbackInfo& info) {
   const std::shared_ptr<DataPlaneListener> listener = DataPlaneHandle::unwrap(info[0]).listener(info.Env());
   const auto rank = static_cast<int32_t>(to_integer(info[1], "rank", 0, 1023));
@@ -110,8 +142,8 @@ Napi::Value open_kernel_package(const Napi::CallbackInfo& info) {
 Napi::Value describe_program(const Napi::CallbackInfo& info) {
   const RankProgram program = to_program(info[0]);
   const EngineOptions options = to_options(info[1]);
-  const uint32_t cpu_features = probe_device().cpu_features;
-  return from_bound_program(info.Env(), program, value_or_throw(info.Env(), bind_program(program, options, cpu_features)));
+  const mk_device device = value_or_throw(info.Env(), ComputeDevice::describe(program.precision, options));
+  return from_bound_program(info.Env(), program, value_or_throw(info.Env(), bind_program(program, options, device)));
 }
 
 Napi::Value open_engine(const Napi::CallbackInfo& info) {
@@ -185,8 +217,9 @@ void write_buffer(const Napi::CallbackInfo& info) {
   const size_t count = array.ElementLength();
   if (count % buffer.cols != 0 || count / buffer.cols > static_cast<size_t>(buffer.max_rows))
     values.fail(text("expected up to ", buffer.max_rows, " whole rows of ", buffer.cols, ", got ", count, " elements"));
-  if (count > 0)
-    std::memcpy(buffer.data, static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength());
+  if (count == 0) return;
+  const std::byte* data = static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+  ok_or_throw(info.Env(), executor.write_buffer(index, data, static_cast<int64_t>(array.ByteLength())));
 }
 
 Napi::Value read_buffer(const Napi::CallbackInfo& info) {
@@ -196,7 +229,7 @@ Napi::Value read_buffer(const Napi::CallbackInfo& info) {
   const mk_buffer& buffer = executor.buffer(index);
   const auto count = static_cast<size_t>(to_integer(info[2], "rows", 0, buffer.max_rows)) * buffer.cols;
   const auto copy = [&](auto array) -> Napi::Value {
-    if (count > 0) std::memcpy(array.Data(), buffer.data, array.ByteLength());
+    if (count > 0) ok_or_throw(info.Env(), executor.read_buffer(index, array.Data(), static_cast<int64_t>(array.ByteLength())));
     return array;
   };
   switch (executor.program().buffers[index].dtype) {
@@ -212,7 +245,9 @@ Napi::Value read_buffer(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
   add("deviceProperties", device_properties);
+  add("cudaDevices", cuda_devices);
   add("measureReadBandwidth", measure_read);
+  add("measureGpuCopy", measure_gpu_copy);
   add("measureCopy", measure_one_copy);
   add("measureSocket", measure_one_socket);
   add("measureCollectives", measure_ranks);

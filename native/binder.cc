@@ -26,8 +26,12 @@ class Binder {
     lay_out_weights(program_, {}, nullptr, shapes_);
     for (const Placement placement : {Placement::kReplicated, Placement::kSharded})
       if (Status status = bind_ops(placement); !status.ok()) return status;
+    const mk_begin_step_args begin_step = make_begin_step_args(program_, shapes_);
+    if (Status status = bind_alone(MK_OP_BEGIN_STEP, &begin_step, bound_.begin_step); !status.ok()) return status;
+    // Rows whose candidates do not suffice are sampled from their whole logits.
+    const mk_sample_args full_sample = make_full_sample_args(program_, shapes_);
     if (program_.is_vocab_sharded())
-      if (Status status = bind_full_sample(); !status.ok()) return status;
+      if (Status status = bind_alone(MK_OP_SAMPLE, &full_sample, bound_.full_sample); !status.ok()) return status;
     if (Status status = place_weights(); !status.ok()) return status;
     if (Status status = size_arenas(); !status.ok()) return status;
     return std::move(bound_);
@@ -47,17 +51,16 @@ class Binder {
     return {};
   }
 
-  // Rows whose candidates do not suffice are sampled from their whole logits.
-  Status bind_full_sample() {
-    const mk_sample_args args = make_full_sample_args(program_, shapes_);
-    const mk_op_instance instance{MK_OP_SAMPLE, &args};
+  // An op that the engine runs beside those of the program.
+  Status bind_alone(mk_op op, const void* args, BoundKernel& bound) {
+    const mk_op_instance instance{op, args};
     for (const KernelPackage* package : packages_)
       for (const mk_kernel* kernel : package->kernels)
-        if (kernel->num_ops == 1 && kernel->ops[0] == MK_OP_SAMPLE && kernel->supports(&device_, &instance, 1)) {
-          bound_.full_sample = {package, kernel, 0, 1, bound_.kernel_memory.scratch_bytes.size(), true};
+        if (kernel->num_ops == 1 && kernel->ops[0] == op && kernel->supports(&device_, &instance, 1)) {
+          bound = {package, kernel, 0, 1, bound_.kernel_memory.scratch_bytes.size(), op == MK_OP_SAMPLE};
           return take_memory(*package, *kernel, &instance, 1);
         }
-    return Status(Code::kUnimplemented, "program.dims: no package samples from the whole vocabulary");
+    return Status(Code::kUnimplemented, text("no package has a kernel for ", op_name(op), " on this device"));
   }
 
   const std::vector<Op>& ops() const { return program_.ops_of(placement_); }
@@ -225,15 +228,16 @@ class Binder {
 
 }  // namespace
 
-StatusOr<BoundProgram> bind_program(const RankProgram& program, const EngineOptions& options, uint32_t cpu_features) {
+StatusOr<BoundProgram> bind_program(const RankProgram& program, const EngineOptions& options, const mk_device& device) {
   if (Status status = check_program(program); !status.ok()) return status;
+  if (program.precision == Precision::kFast && device.kind == MK_DEVICE_CPU)
+    return Status(Code::kUnimplemented, "program.precision: \"fast\" has no kernels for the CPU; use \"exact\"");
   std::vector<const KernelPackage*> packages;
   for (const std::string& path : options.packages) {
     StatusOr<const KernelPackage*> package = open_package(path);
     if (!package.ok()) return package.status();
     packages.push_back(package.value());
   }
-  const mk_device device{sizeof(mk_device), MK_DEVICE_CPU, cpu_features, 0, options.num_threads, 0};
   return Binder(program, device, std::move(packages)).bind();
 }
 

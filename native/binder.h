@@ -17,6 +17,8 @@ namespace moesaic {
 struct EngineOptions {
   std::vector<std::string> packages;  // paths in order of preference
   int32_t num_threads = 1;
+  mk_device_kind device = MK_DEVICE_CPU;
+  bool is_deterministic = true;  // of a device that has to be told
 };
 
 // One kernel and the ops [first_op, first_op + num_ops) it computes; or one collective, which has no kernel.
@@ -39,6 +41,7 @@ struct BoundWeight {
 // A program that can run: sizes are exactly what an engine takes.
 struct BoundProgram {
   std::array<std::vector<BoundKernel>, kNumPlacements> kernels;  // of each op list
+  BoundKernel begin_step;
   BoundKernel full_sample;  // sample over the whole vocabulary, of a program that holds a part of it
   std::vector<BoundWeight> weights;
   KernelMemory kernel_memory;
@@ -51,6 +54,6 @@ struct BoundProgram {
 
 // Checks the program, opens the packages, binds and sizes. Allocates no arena. Errors: as check_program and open_package, and
 // unimplemented when an op has no kernel, with what each package said.
-StatusOr<BoundProgram> bind_program(const RankProgram& program, const EngineOptions& options, uint32_t cpu_features);
+StatusOr<BoundProgram> bind_program(const RankProgram& program, const EngineOptions& options, const mk_device& device);
 
 }  // namespace moesaic

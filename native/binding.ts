@@ -10,8 +10,15 @@ export interface Binding {
   // ---- machine -----------------------------------------------------------------------------------------------------
   /** What kernels may use here. Cheap; never throws. */
   deviceProperties(): DeviceProperties;
+  /** GPUs that the CUDA driver shows this process, the first of which an engine uses. Cheap after the first call; never throws. */
+  cudaDevices(): CudaDevices;
   /** Read bandwidth in bytes/s of `numThreads` threads over `bytes` of memory touched before: the best of `repeats`. */
   measureReadBandwidth(numThreads: number, bytes: number, repeats: number): Promise<number>;
+  /**
+   * Bytes read and written per second when the first GPU copies `bytes` of its memory: the best of `repeats`.
+   * @throws failed_precondition without a GPU
+   */
+  measureGpuCopy(bytes: number, repeats: number): Promise<number>;
   /** Microseconds that one thread takes to copy `bytes` from memory to memory, of each of `calls`. */
   measureCopy(bytes: number, calls: number): Promise<Float64Array>;
   /** Microseconds that `bytes` take through one plain tcp connection of the loopback interface, of each of `calls`. */
@@ -145,6 +152,21 @@ export interface DeviceProperties {
   memoryBytes: number;
 }
 
+export interface CudaDevices {
+  devices: CudaDeviceProperties[];
+  /** Why there are none: no driver, too old a driver, no GPU. Null when there are. */
+  missing: string | null;
+}
+
+export interface CudaDeviceProperties {
+  name: string;
+  /** 10 * major + minor: 90 for 9.0. */
+  computeCapability: number;
+  numMultiprocessors: number;
+  /** All of the device's memory, whoever uses it. */
+  memoryBytes: number;
+}
+
 export interface PackageInfo {
   name: string;
   version: string;
@@ -161,8 +183,14 @@ export interface KernelInfo {
 export interface EngineOptions {
   /** Package libraries in order of preference; the first that supports an op (sequence) gets it. */
   packages: string[];
+  /** Of the CPU's kernels, and of the load on any device. */
   numThreads: number;
+  device: DeviceKind;
+  /** Rows must not depend on how many others share a step, also where that costs speed: precision fast on a GPU. */
+  deterministic: boolean;
 }
+
+export type DeviceKind = "cpu" | "cuda";
 
 /** What an engine of this program takes and runs. */
 export interface ProgramDescription {

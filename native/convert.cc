@@ -178,6 +178,8 @@ class OpReader {
         return AddOp{buffer("x"), buffer("out")};
       case MK_OP_SAMPLE_SHARD:
         op_.field("op").fail("a program says sample, whatever part of the vocabulary its rank holds");
+      case MK_OP_BEGIN_STEP:
+        op_.field("op").fail("the engine begins every step with it; a program does not say so");
       default:
         return read_collective();
     }
@@ -392,6 +394,9 @@ EngineOptions to_options(Napi::Value value) {
   EngineOptions options;
   root.field("packages").each(kMaxPackages, [&](const Reader& item) { options.packages.push_back(item.string()); });
   options.num_threads = root.field("numThreads").int32(1, kMaxThreads);
+  constexpr const char* kDevices[] = {"cpu", "cuda"};
+  options.device = static_cast<mk_device_kind>(root.field("device").one_of(kDevices));
+  options.is_deterministic = root.field("deterministic").boolean();
   return options;
 }
 

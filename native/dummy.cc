@@ -38,7 +38,7 @@ uint64_t row_key(uint64_t tensor_key, int64_t expert, int64_t row);
 
 StatusOr<LoadReport> load_dummy_weights(const std::vector<WeightTarget>& targets, uint64_t seed, int32_t num_threads,
                                         const std::atomic<bool>& cancelled, std::atomic<uint64_t>& ticks,
-                                        const LoadProgress& progress) {
+                                        const LoadProgress& progress, ComputeDevice& device) {
   if (Status status = check_sources(targets); !status.ok()) return status;
   const FillStaging make = [&](const Piece& piece, std::byte* values, std::byte* scales) {
     const WeightTarget& target = targets[piece.weight_index];
@@ -54,7 +54,7 @@ StatusOr<LoadReport> load_dummy_weights(const std::vector<WeightTarget>& targets
     }
     return Status();
   };
-  return place_pieces(targets, cut_weights(targets), num_threads, make, LoadWatch{cancelled, ticks, progress});
+  return place_pieces(targets, cut_weights(targets), num_threads, make, LoadWatch{cancelled, ticks, progress}, device);
 }
 
 namespace {

@@ -48,6 +48,8 @@ void Engine::close() {
 }
 
 void Engine::run() {
+  // Fails only as every job will.
+  static_cast<void>(executor_->enter_thread());
   while (std::unique_ptr<EngineJob> job = next_job()) {
     EngineJob& running = *job;
     Status status = run_job(running, *executor_, closing_);

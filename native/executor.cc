@@ -6,19 +6,33 @@
 #include <iterator>
 #include <utility>
 
-#include "device.h"
 #include "text.h"
 
 namespace moesaic {
 namespace {
 
-Status check_memory(const BoundProgram& bound, int64_t memory_bytes) {
+Status check_memory(const BoundProgram& bound, const ComputeDevice& device) {
   const int64_t wanted = bound.weights_bytes + bound.kv_bytes + bound.workspace_bytes;
-  if (wanted <= memory_bytes) return {};
+  const StatusOr<int64_t> offered = device.memory_bytes();
+  if (!offered.ok()) return offered.status();
+  if (wanted <= offered.value()) return {};
   return Status(Code::kResourceExhausted,
                 text("the arenas want ", wanted, " bytes (weights ", bound.weights_bytes, ", KV ", bound.kv_bytes,
-                     ", workspace ", bound.workspace_bytes, "), this machine offers ", memory_bytes,
+                     ", workspace ", bound.workspace_bytes, "), this machine's ", device.name(), " offers ", offered.value(),
                      "; lower numBlocks, maxBatchedTokens or maxSequences, or use more ranks"));
+}
+
+// Counts that one captured step serves: few enough to be met again, close enough that little is launched in vain.
+int32_t bucket_of(int32_t count, int32_t most) {
+  if (count <= 4) return count;
+  const int32_t granule = count <= 16 ? 4 : count <= 64 ? 8 : count <= 256 ? 32 : 128;
+  return std::min((count + granule - 1) / granule * granule, most);
+}
+
+int32_t power_of_two_from(int32_t count, int32_t least, int32_t most) {
+  int32_t power = least;
+  while (power < count) power *= 2;
+  return std::min(power, most);
 }
 
 std::vector<int64_t> offsets_of(const std::vector<BoundWeight>& weights) {
@@ -42,41 +56,60 @@ void copy_to(std::vector<T>& to, const T* from, int64_t count) {
 }  // namespace
 
 StatusOr<std::unique_ptr<Executor>> Executor::open(RankProgram program, const EngineOptions& options) {
-  const DeviceInfo device = probe_device();
-  StatusOr<BoundProgram> bound = bind_program(program, options, device.cpu_features);
+  auto ticks = std::make_unique<std::atomic<uint64_t>>(0);
+  StatusOr<std::unique_ptr<ComputeDevice>> device = ComputeDevice::open(program.precision, options, ticks.get());
+  if (!device.ok()) return device.status();
+  if (!device.value()->shares_memory() && program.world_size > 1)
+    return Status(Code::kUnimplemented,
+                  text("program.worldSize: a rank on a GPU works alone so far, this plan has ", program.world_size,
+                       " ranks; use a plan of one rank, or device cpu"));
+  StatusOr<BoundProgram> bound = bind_program(program, options, device.value()->properties());
   if (!bound.ok()) return bound.status();
-  if (Status status = check_memory(bound.value(), device.memory_bytes); !status.ok()) return status;
-  StatusOr<Arena> weights = Arena::map("the weights arena", bound.value().weights_bytes, true);
-  if (!weights.ok()) return weights.status();
-  StatusOr<Arena> kv = Arena::map("the KV arena", bound.value().kv_bytes, false);
-  if (!kv.ok()) return kv.status();
-  StatusOr<Arena> workspace = Arena::map("the workspace arena", bound.value().workspace_bytes, false);
-  if (!workspace.ok()) return workspace.status();
-  return std::unique_ptr<Executor>(new Executor(std::move(program), std::move(bound.value()), options.num_threads,
-                                                std::move(weights.value()), std::move(kv.value()),
-                                                std::move(workspace.value())));
+  if (Status status = check_memory(bound.value(), *device.value()); !status.ok()) return status;
+  StatusOr<Arenas> arenas = allocate(*device.value(), program, bound.value());
+  if (!arenas.ok()) return arenas.status();
+  std::unique_ptr<Executor> executor(new Executor(std::move(program), std::move(bound.value()), options.num_threads,
+                                                  std::move(ticks), std::move(device.value()), std::move(arenas.value())));
+  if (Status status = executor->lay_out(); !status.ok()) return status;
+  return executor;
 }
 
-Executor::Executor(RankProgram program, BoundProgram bound, int32_t num_threads, Arena weights, Arena kv, Arena workspace)
+StatusOr<Executor::Arenas> Executor::allocate(ComputeDevice& device, const RankProgram& program, const BoundProgram& bound) {
+  Arenas arenas;
+  Status status;
+  const auto keep = [&](Arena& arena, StatusOr<Arena> taken) {
+    if (!taken.ok()) status = taken.status();
+    else arena = std::move(taken.value());
+    return status.ok();
+  };
+  Storage sizes_only;
+  const bool has_all = keep(arenas.weights, device.allocate("the weights arena", bound.weights_bytes, true)) &&
+                       keep(arenas.kv, device.allocate("the KV arena", bound.kv_bytes, false)) &&
+                       keep(arenas.workspace, device.allocate("the workspace arena", bound.workspace_bytes, false)) &&
+                       (device.shares_memory() ||
+                        keep(arenas.mirror, device.allocate_host("the host's mirror of the state",
+                                                                 lay_out_state(program, nullptr, sizes_only))));
+  if (!has_all) return status;
+  return arenas;
+}
+
+Executor::Executor(RankProgram program, BoundProgram bound, int32_t num_threads,
+                   std::unique_ptr<std::atomic<uint64_t>> ticks, std::unique_ptr<ComputeDevice> device, Arenas arenas)
     : program_(std::move(program)),
       bound_(std::move(bound)),
       num_threads_(num_threads),
-      weights_(std::move(weights)),
-      kv_(std::move(kv)),
-      workspace_(std::move(workspace)),
-      rows_(program_, storage_),
-      pool_(num_threads, &counter_),
+      counter_(std::move(ticks)),
+      device_(std::move(device)),
+      arenas_(std::move(arenas)),
+      host_(device_->shares_memory() ? storage_ : mirror_),
+      rows_(program_, host_),
       exchange_(program_, storage_),
       samples_(program_, storage_) {
-  lay_out_workspace(program_, bound_.kernel_memory, workspace_.data(), storage_);
-  lay_out_weights(program_, offsets_of(bound_.weights), weights_.data(), storage_);
-  lay_out_kv(program_, kv_.data(), storage_);
-  std::copy(program_.inv_freq.begin(), program_.inv_freq.end(), storage_.inv_freq);
-  // Written here once: the count of a buffer that always has one row.
-  if (program_.is_vocab_sharded()) *const_cast<int32_t*>(storage_.full_logits.num_rows) = 1;
-  std::fill_n(storage_.local_experts, program_.dims.num_global_experts, -1);
-  for (size_t i = 0; i < program_.dims.local_experts.size(); ++i)
-    storage_.local_experts[program_.dims.local_experts[i]] = static_cast<int32_t>(i);
+  lay_out_workspace(program_, bound_.kernel_memory, arenas_.workspace.data(), storage_);
+  lay_out_weights(program_, offsets_of(bound_.weights), arenas_.weights.data(), storage_);
+  lay_out_kv(program_, arenas_.kv.data(), storage_);
+  if (!device_->shares_memory()) lay_out_state(program_, arenas_.mirror.data(), mirror_);
+  begin_step_args_ = make_begin_step_args(program_, storage_);
   for (const Placement placement : {Placement::kReplicated, Placement::kSharded}) {
     const auto list = static_cast<size_t>(placement);
     for (const Op& op : program_.ops_of(placement)) args_[list].push_back(make_args(program_, op, storage_));
@@ -87,6 +120,22 @@ Executor::Executor(RankProgram program, BoundProgram bound, int32_t num_threads,
   }
   if (program_.weights.empty()) weights_state_ = Weights::kLoaded;
   if (program_.world_size > 1) message_.reserve(kFirstBytes);
+}
+
+// What kernels read and nobody writes again.
+Status Executor::lay_out() {
+  std::vector<int32_t> local_experts(program_.dims.num_global_experts, -1);
+  for (size_t i = 0; i < program_.dims.local_experts.size(); ++i)
+    local_experts[program_.dims.local_experts[i]] = static_cast<int32_t>(i);
+  const int32_t one = 1;
+  const auto write = [&](void* to, const auto* from, size_t count) {
+    return device_->upload(to, from, static_cast<int64_t>(count * sizeof(*from)));
+  };
+  if (Status status = write(storage_.inv_freq, program_.inv_freq.data(), program_.inv_freq.size()); !status.ok()) return status;
+  if (Status status = write(storage_.local_experts, local_experts.data(), local_experts.size()); !status.ok()) return status;
+  if (program_.is_vocab_sharded())
+    if (Status status = write(const_cast<int32_t*>(storage_.full_logits.num_rows), &one, 1); !status.ok()) return status;
+  return device_->finish();
 }
 
 Status Executor::connect(const ConnectOptions& options, std::shared_ptr<DataPlaneListener> listener) {
@@ -241,39 +290,95 @@ Status Executor::give_up(Status status) {
 Status Executor::run_step(const StepPlan& plan, StepResult& result) {
   step_id_.store(plan.step_id, std::memory_order_relaxed);
   fill_step_arrays(plan);
-  if (plan.num_tokens() > 0)
-    if (Status status = run_ops(plan.placement, *storage_.step_arrays.num_logits_rows > 0); !status.ok()) return status;
+  set_bounds(plan);
+  if (plan.num_tokens() == 0) {
+    if (Status status = send_state(); !status.ok()) return status;
+    if (Status status = device_->finish(); !status.ok()) return status;
+    return collect(plan, result);
+  }
+  GraphKey key;
+  const bool has_graph = choose_graph(plan, key);
+  const bool wants_logits = *host_.step_arrays.num_logits_rows > 0;
+  const auto launches = [&] { return run_ops(plan.placement, wants_logits); };
+  Status status = send_state();
+  if (status.ok()) status = device_->run(has_graph ? &key : nullptr, Launches(launches));
+  if (status.ok()) status = fetch_sampled();
+  if (status.ok()) status = device_->finish();
+  if (!status.ok()) return Status(status.code(), text("step ", plan.step_id, ", last op launched ", op_.load(), ": ", status.message()));
   return collect(plan, result);
 }
 
+// Exact where nothing is captured; where it is, as large as the key's bucket.
+void Executor::set_bounds(const StepPlan& plan) {
+  LaunchBounds& bounds = storage_.bounds;
+  bounds = {plan.num_tokens(), exchange_.own_count(plan.num_tokens()), max_rows(program_, RowsKind::kReceived),
+            *host_.step_arrays.num_logits_rows, plan.num_seqs(), 0, 0};
+  for (int32_t seq = 0; seq < plan.num_seqs(); ++seq) {
+    bounds.query_len = std::max(bounds.query_len, plan.query_starts[seq + 1] - plan.query_starts[seq]);
+    bounds.seq_len = std::max(bounds.seq_len, plan.seq_lens[seq]);
+  }
+}
+
+// Steps in which every sequence decodes one token and samples the next come again and again; others are launched as they are.
+bool Executor::choose_graph(const StepPlan& plan, GraphKey& key) {
+  LaunchBounds& bounds = storage_.bounds;
+  if (device_->shares_memory() || bounds.query_len != 1 || bounds.logits_rows != bounds.seqs) return false;
+  constexpr int32_t kShortest = 1024;
+  const int32_t most = max_step_seqs(program_.limits);
+  bounds.tokens = bounds.own = bounds.received = bounds.logits_rows = bounds.seqs = bucket_of(bounds.tokens, most);
+  bounds.seq_len = power_of_two_from(bounds.seq_len, kShortest, std::max(kShortest, program_.limits.max_seq_len));
+  key = {static_cast<int32_t>(plan.placement), bounds.tokens, bounds.logits_rows, bounds.seq_len};
+  return true;
+}
+
+// The step's columns in one copy, and what changed of the rows.
+Status Executor::send_state() {
+  if (device_->shares_memory()) return {};
+  const std::byte* from = arenas_.mirror.data();
+  const auto* end = reinterpret_cast<const std::byte*>(host_.step_arrays.token_ids);
+  if (Status status = device_->upload(arenas_.workspace.data(), from, end - from); !status.ok()) return status;
+  for (const Rows::Written& piece : rows_.written()) {
+    const int64_t offset = static_cast<const std::byte*>(piece.data) - from;
+    if (Status status = device_->upload(arenas_.workspace.data() + offset, piece.data, piece.bytes); !status.ok()) return status;
+  }
+  return {};
+}
+
+Status Executor::fetch_sampled() {
+  if (device_->shares_memory()) return {};
+  const StepArrays& from = storage_.step_arrays;
+  const StepArrays& to = host_.step_arrays;
+  const int64_t num_sampled = *to.num_sampled;
+  int32_t num_top = 0;
+  for (int64_t i = 0; i < num_sampled; ++i) num_top = std::max(num_top, rows_.num_top_logprobs(to.sample_rows[i]));
+  if (Status status = device_->download(to.sampled_ids, from.sampled_ids, num_sampled * 4); !status.ok()) return status;
+  if (Status status = device_->download(to.logprobs, from.logprobs, num_sampled * 4); !status.ok()) return status;
+  if (num_top == 0) return {};
+  const int64_t bytes = num_sampled * kMaxTopLogprobs * 4;
+  if (Status status = device_->download(to.top_ids, from.top_ids, bytes); !status.ok()) return status;
+  return device_->download(to.top_logprobs, from.top_logprobs, bytes);
+}
+
 void Executor::fill_step_arrays(const StepPlan& plan) {
-  const StepArrays& step = storage_.step_arrays;
+  const StepArrays& step = host_.step_arrays;
   *step.num_tokens = plan.num_tokens();
   *step.num_seqs = plan.num_seqs();
   *step.num_own = exchange_.own_count(plan.num_tokens());
   *step.num_received = 0;
+  std::copy(plan.token_ids.begin(), plan.token_ids.end(), step.planned_ids);
   std::copy(plan.positions.begin(), plan.positions.end(), step.positions);
   std::copy(plan.seq_rows.begin(), plan.seq_rows.end(), step.seq_rows);
   std::copy(plan.query_starts.begin(), plan.query_starts.end(), step.query_starts);
   std::copy(plan.seq_lens.begin(), plan.seq_lens.end(), step.seq_lens);
-  for (int32_t seq = 0; seq < plan.num_seqs(); ++seq) fill_tokens(plan, seq);
+  for (int32_t seq = 0; seq < plan.num_seqs(); ++seq)
+    std::fill(step.token_seqs + plan.query_starts[seq], step.token_seqs + plan.query_starts[seq + 1], seq);
   fill_logits_rows(plan);
 }
 
-void Executor::fill_tokens(const StepPlan& plan, int32_t seq) {
-  const StepArrays& step = storage_.step_arrays;
-  const int32_t row = plan.seq_rows[seq];
-  for (int32_t t = plan.query_starts[seq]; t < plan.query_starts[seq + 1]; ++t) {
-    const int32_t token_id = plan.token_ids[t] == kLastSampled ? rows_.last_sampled(row) : plan.token_ids[t];
-    step.token_ids[t] = token_id;
-    step.token_seqs[t] = seq;
-    rows_.record_history(row, plan.positions[t], token_id);
-  }
-}
 
 // Rows to sample come first, as the sample op wants them; rows whose logits are returned as they are follow.
 void Executor::fill_logits_rows(const StepPlan& plan) {
-  const StepArrays& step = storage_.step_arrays;
+  const StepArrays& step = host_.step_arrays;
   int32_t num_rows = 0;
   for (int32_t seq = 0; seq < plan.num_seqs(); ++seq) {
     if (plan.outputs[seq] != kOutputSample) continue;
@@ -293,6 +398,9 @@ void Executor::fill_logits_rows(const StepPlan& plan) {
 Status Executor::run_ops(Placement placement, bool wants_logits) {
   const std::vector<BoundKernel>& kernels = bound_.kernels[static_cast<size_t>(placement)];
   const std::vector<Op>& ops = program_.ops_of(placement);
+  op_.store("begin_step", std::memory_order_relaxed);
+  const void* begin_step = args_pointer(begin_step_args_);
+  if (Status status = launch(bound_.begin_step, &begin_step); !status.ok()) return status;
   for (size_t i = 0; i < kernels.size(); ++i) {
     if (kernels[i].logits_only && !wants_logits) continue;
     const Op& op = ops[kernels[i].first_op];
@@ -303,7 +411,7 @@ Status Executor::run_ops(Placement placement, bool wants_logits) {
     if (status.ok() && std::holds_alternative<SampleShardOp>(op))
       status = merge_samples(placement, kernels[i].kernel != nullptr);
     if (!status.ok()) return status;
-    counter_.fetch_add(kernels[i].num_ops, std::memory_order_relaxed);
+    counter_->fetch_add(kernels[i].num_ops, std::memory_order_relaxed);
   }
   return {};
 }
@@ -318,13 +426,19 @@ Status Executor::run_collective(Placement placement, const BoundKernel& bound) {
 Status Executor::run_kernel(Placement placement, size_t index) {
   const auto list = static_cast<size_t>(placement);
   const BoundKernel& bound = bound_.kernels[list][index];
+  Status status = launch(bound, parts_[list][index].data());
+  if (status.ok()) return status;
+  return Status(status.code(), text(op_place(placement, bound.first_op), ": ", status.message()));
+}
+
+Status Executor::launch(const BoundKernel& bound, const void* const* parts) {
   mk_error error{};
-  const mk_status status = bound.kernel->launch(parts_[list][index].data(), bound.num_ops, storage_.kernel_workspace,
-                                                storage_.scratch[bound.scratch], pool_.stream(), &error);
+  const mk_status status = bound.kernel->launch(parts, bound.num_ops, storage_.kernel_workspace,
+                                                storage_.scratch[bound.scratch], device_->stream(), &error);
   if (status == MK_OK) return {};
   error.message[sizeof(error.message) - 1] = '\0';
-  return Status(code_of(status), text(op_place(placement, bound.first_op), ": kernel ", bound.kernel->name, " of package ",
-                                      bound.package->name, " failed: ", error.message));
+  return Status(code_of(status),
+                text("kernel ", bound.kernel->name, " of package ", bound.package->name, " failed: ", error.message));
 }
 
 Status Executor::merge_samples(Placement placement, bool has_candidates) {
@@ -347,14 +461,8 @@ Status Executor::sample_whole_row(const mk_buffer& logits, int32_t index) {
   args.logprobs += index;
   args.top_ids += int64_t{index} * kMaxTopLogprobs;
   args.top_logprobs += int64_t{index} * kMaxTopLogprobs;
-  const BoundKernel& bound = bound_.full_sample;
   const void* parts[] = {&args};
-  mk_error error{};
-  const mk_status status =
-      bound.kernel->launch(parts, 1, storage_.kernel_workspace, storage_.scratch[bound.scratch], pool_.stream(), &error);
-  if (status == MK_OK) return {};
-  error.message[sizeof(error.message) - 1] = '\0';
-  return Status(code_of(status), text("sample of the whole vocabulary: kernel ", bound.kernel->name, " failed: ", error.message));
+  return launch(bound_.full_sample, parts);
 }
 
 void Executor::reserve_result(StepResult& result) const {
@@ -374,7 +482,7 @@ Status Executor::collect(const StepPlan& plan, StepResult& result) {
 }
 
 Status Executor::collect_sampled(StepResult& result) {
-  const StepArrays& step = storage_.step_arrays;
+  const StepArrays& step = host_.step_arrays;
   const int32_t num_sampled = *step.num_sampled;
   copy_to(result.seq_rows, step.sample_rows, num_sampled);
   copy_to(result.token_ids, step.sampled_ids, num_sampled);
@@ -391,7 +499,7 @@ Status Executor::collect_sampled(StepResult& result) {
 }
 
 void Executor::collect_top_logprobs(StepResult& result) {
-  const StepArrays& step = storage_.step_arrays;
+  const StepArrays& step = host_.step_arrays;
   const int32_t num_sampled = *step.num_sampled;
   int32_t num_top = 0;
   for (int32_t i = 0; i < num_sampled; ++i) num_top = std::max(num_top, rows_.num_top_logprobs(step.sample_rows[i]));
@@ -408,15 +516,18 @@ void Executor::collect_top_logprobs(StepResult& result) {
 
 // Rows of a cut vocabulary come together row by row; only the lead's are wanted, but all ranks have a part.
 Status Executor::collect_logits(Placement placement, StepResult& result) {
-  const StepArrays& step = storage_.step_arrays;
+  const StepArrays& step = host_.step_arrays;
   result.logits.clear();
   const int32_t num_wanted = *step.num_logits_rows - *step.num_sampled;
   if (num_wanted == 0) return {};
   const mk_buffer& logits = storage_.buffers[logits_buffer(placement)];
   const float* first = static_cast<const float*>(logits.data) + int64_t{*step.num_sampled} * logits.cols;
   if (!program_.is_vocab_sharded()) {
-    if (program_.rank == 0) copy_to(result.logits, first, int64_t{num_wanted} * logits.cols);
-    return {};
+    if (program_.rank != 0) return {};
+    result.logits.resize(static_cast<size_t>(num_wanted) * logits.cols);
+    if (Status status = device_->download(result.logits.data(), first, int64_t{num_wanted} * logits.cols * 4); !status.ok())
+      return status;
+    return device_->finish();
   }
   op_.store("gather_logits", std::memory_order_relaxed);
   const auto* whole = static_cast<const float*>(storage_.full_logits.data);
@@ -430,20 +541,21 @@ Status Executor::collect_logits(Placement placement, StepResult& result) {
 
 StatusOr<LoadReport> Executor::load(const LoadPlan& plan, const std::atomic<bool>& cancelled, const LoadProgress& progress) {
   if (Status status = begin_load(); !status.ok()) return status;
-  return end_load(load_weights(weight_targets(), plan, num_threads_, cancelled, counter_, progress,
+  return end_load(load_weights(weight_targets(), plan, num_threads_, cancelled, *counter_, progress, *device_,
                                exchange_.is_attached() ? &exchange_ : nullptr));
 }
 
 StatusOr<LoadReport> Executor::load_dummy(uint64_t seed, const std::atomic<bool>& cancelled, const LoadProgress& progress) {
   if (Status status = begin_load(); !status.ok()) return status;
-  return end_load(load_dummy_weights(weight_targets(), seed, num_threads_, cancelled, counter_, progress));
+  return end_load(load_dummy_weights(weight_targets(), seed, num_threads_, cancelled, *counter_, progress, *device_));
 }
 
 // A load that failed leaves pieces behind; packing wants zeroed memory.
 Status Executor::begin_load() {
   if (weights_state_ == Weights::kLoaded && !program_.weights.empty())
     return Status(Code::kFailedPrecondition, "the engine's weights are loaded already; open another engine");
-  if (weights_state_ == Weights::kDirty) weights_.clear();
+  if (weights_state_ == Weights::kDirty)
+    if (Status status = arenas_.weights.clear(); !status.ok()) return status;
   op_.store("load", std::memory_order_relaxed);
   return {};
 }
@@ -458,14 +570,24 @@ std::vector<WeightTarget> Executor::weight_targets() const {
   for (size_t i = 0; i < program_.weights.size(); ++i) {
     const BoundWeight& bound = bound_.weights[i];
     targets.push_back(
-        {program_.weights[i].name, bound.desc, bound.packing, weights_.data() + bound.offset, bound.bytes,
+        {program_.weights[i].name, bound.desc, bound.packing, arenas_.weights.data() + bound.offset, bound.bytes,
          &program_.weights[i].sources});
   }
   return targets;
 }
 
+Status Executor::write_buffer(int32_t index, const void* values, int64_t bytes) {
+  if (Status status = device_->upload(storage_.buffers[index].data, values, bytes); !status.ok()) return status;
+  return device_->finish();
+}
+
+Status Executor::read_buffer(int32_t index, void* values, int64_t bytes) {
+  if (Status status = device_->download(values, storage_.buffers[index].data, bytes); !status.ok()) return status;
+  return device_->finish();
+}
+
 EngineProgress Executor::progress() const {
-  return {counter_.load(std::memory_order_relaxed), step_id_.load(std::memory_order_relaxed),
+  return {counter_->load(std::memory_order_relaxed), step_id_.load(std::memory_order_relaxed),
           op_.load(std::memory_order_relaxed)};
 }
 

@@ -2,6 +2,9 @@
 // progress(), abort(), collective_stats() and the buffer copies, which the owner allows only while no step runs.
 //
 // In a world of several ranks, rank 0 is the lead: it broadcasts each plan before it runs it, and the others follow.
+//
+// On a device with memory of its own (ComputeDevice::shares_memory) the host keeps a mirror of the state: a step copies what the
+// plan changed to the device, queues the ops, and copies back what they chose.
 #pragma once
 
 #include <array>
@@ -14,6 +17,7 @@
 
 #include "arena.h"
 #include "binder.h"
+#include "compute_device.h"
 #include "connect.h"
 #include "exchange.h"
 #include "loader.h"
@@ -25,7 +29,6 @@
 #include "status.h"
 #include "step.h"
 #include "storage.h"
-#include "thread_pool.h"
 
 namespace moesaic {
 
@@ -62,21 +65,37 @@ class Executor {
   StatusOr<LoadReport> load_dummy(uint64_t seed, const std::atomic<bool>& cancelled, const LoadProgress& progress);
 
   EngineProgress progress() const;  // any thread
-  // The rows of a workspace buffer, by index in the program.
+  // A workspace buffer, by index in the program; its data are the device's. Copying blocks.
   const mk_buffer& buffer(int32_t index) const { return storage_.buffers[index]; }
+  Status write_buffer(int32_t index, const void* values, int64_t bytes);
+  Status read_buffer(int32_t index, void* values, int64_t bytes);
+  // Called once on the thread that steps.
+  Status enter_thread() { return device_->enter_thread(); }
 
  private:
-  Executor(RankProgram program, BoundProgram bound, int32_t num_threads, Arena weights, Arena kv, Arena workspace);
+  struct Arenas {
+    Arena weights, kv, workspace;
+    Arena mirror;  // of the workspace's state; empty where the device shares the host's memory
+  };
+
+  static StatusOr<Arenas> allocate(ComputeDevice& device, const RankProgram& program, const BoundProgram& bound);
+  Executor(RankProgram program, BoundProgram bound, int32_t num_threads, std::unique_ptr<std::atomic<uint64_t>> ticks,
+           std::unique_ptr<ComputeDevice> device, Arenas arenas);
+  Status lay_out();
+  Status send_state();
+  Status fetch_sampled();
   void fill_step_arrays(const StepPlan& plan);
-  void fill_tokens(const StepPlan& plan, int32_t seq);
   void fill_logits_rows(const StepPlan& plan);
   Status check_step(const StepPlan& plan) const;
   Status check_connected() const;
   Status aborted() const;
   Status run_step(const StepPlan& plan, StepResult& result);
+  void set_bounds(const StepPlan& plan);
+  bool choose_graph(const StepPlan& plan, GraphKey& key);
   Status run_ops(Placement placement, bool wants_logits);
   Status run_collective(Placement placement, const BoundKernel& bound);
   Status run_kernel(Placement placement, size_t index);
+  Status launch(const BoundKernel& bound, const void* const* parts);
   Status merge_samples(Placement placement, bool has_candidates);
   Status sample_whole_row(const mk_buffer& logits, int32_t index);
   Status send_message();
@@ -97,13 +116,17 @@ class Executor {
   const RankProgram program_;
   const BoundProgram bound_;
   const int32_t num_threads_;
-  Arena weights_, kv_, workspace_;
-  Storage storage_;           // addresses within the arenas
+  const std::unique_ptr<std::atomic<uint64_t>> counter_;  // the device ticks it too, within ops
+  const std::unique_ptr<ComputeDevice> device_;  // outlives the arenas
+  Arenas arenas_;
+  Storage storage_;  // addresses within the arenas, as kernels get them
+  Storage mirror_;   // the state in arenas_.mirror
+  Storage& host_;    // what host code follows: storage_ or mirror_
   // By placement; args point into storage_, parts are the args that each bound kernel gets.
   std::array<std::vector<OpArgs>, kNumPlacements> args_;
   std::array<std::vector<std::vector<const void*>>, kNumPlacements> parts_;
+  OpArgs begin_step_args_;
   Rows rows_;
-  ThreadPool pool_;
   Weights weights_state_ = Weights::kAbsent;
 
   std::shared_ptr<DataPlaneListener> listener_;  // outlives the communicator
@@ -119,7 +142,6 @@ class Executor {
   std::string abort_reason_;
   std::atomic<bool> is_aborted_{false};  // there is a reason: connecting stops
 
-  std::atomic<uint64_t> counter_{0};
   std::atomic<int64_t> step_id_{0};
   std::atomic<const char*> op_{""};
 };

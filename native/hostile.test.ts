@@ -4,7 +4,7 @@ import { after, before, describe, it } from "node:test";
 import type { ProgramOp, RankProgram, WeightTensor } from "../plans/rank-program.js";
 import { MoesaicError } from "../proto/errors.js";
 import { LAST_SAMPLED, OUTPUT_LOGITS, OUTPUT_SAMPLE, type StepPlan } from "../proto/step.js";
-import type { EngineHandle } from "./binding.js";
+import type { EngineHandle, EngineOptions } from "./binding.js";
 import { native, packagePath } from "./index.js";
 import { tinyProgram } from "./test/tiny-program.js";
 import { openTinyEngine, tinyStep, type TinySequence } from "./test/tiny-steps.js";
@@ -649,7 +649,12 @@ describe("a program without a sample op", () => {
   });
 });
 
-const OPTIONS = { packages: [packagePath("reference")], numThreads: 1 };
+const OPTIONS: EngineOptions = {
+  packages: [packagePath("reference")],
+  numThreads: 1,
+  device: "cpu",
+  deterministic: true,
+};
 
 function failure(code: string, message: RegExp): (error: unknown) => boolean {
   return (error) => {

@@ -12,7 +12,9 @@ import type { Binding } from "./binding.js";
  */
 export const native: Binding = {
   deviceProperties: wrapped("deviceProperties"),
+  cudaDevices: wrapped("cudaDevices"),
   measureReadBandwidth: wrappedAsync("measureReadBandwidth"),
+  measureGpuCopy: wrappedAsync("measureGpuCopy"),
   measureCopy: wrappedAsync("measureCopy"),
   measureSocket: wrappedAsync("measureSocket"),
   measureCollectives: wrappedAsync("measureCollectives"),

@@ -9,18 +9,18 @@ namespace moesaic {
 namespace {
 
 StatusOr<LoadReport> load_own(const std::vector<WeightTarget>& targets, const LoadPlan& plan, int32_t num_threads,
-                              const StatusOr<std::vector<PlannedFile>>& files, const LoadWatch& watch);
+                              const StatusOr<std::vector<PlannedFile>>& files, const LoadWatch& watch, ComputeDevice& device);
 std::vector<Piece> cut_reads(const std::vector<WeightTarget>& targets, const LoadPlan& plan);
 
 }  // namespace
 
 StatusOr<LoadReport> load_weights(const std::vector<WeightTarget>& targets, const LoadPlan& plan, int32_t num_threads,
                                   const std::atomic<bool>& cancelled, std::atomic<uint64_t>& ticks,
-                                  const LoadProgress& progress, SharedReadExchange* exchange) {
+                                  const LoadProgress& progress, ComputeDevice& device, SharedReadExchange* exchange) {
   if (Status status = check_load_plan(targets, plan, exchange); !status.ok()) return status;
   const LoadWatch watch{cancelled, ticks, progress};
   const StatusOr<std::vector<PlannedFile>> files = open_files(plan);
-  StatusOr<LoadReport> own = load_own(targets, plan, num_threads, files, watch);
+  StatusOr<LoadReport> own = load_own(targets, plan, num_threads, files, watch, device);
   // Whoever shares reads may count on the others from here on, and on their keeping the deadline.
   if (exchange != nullptr)
     if (Status status = exchange->await_all(); !status.ok()) return own.ok() ? status : own;
@@ -32,7 +32,7 @@ StatusOr<LoadReport> load_weights(const std::vector<WeightTarget>& targets, cons
 namespace {
 
 StatusOr<LoadReport> load_own(const std::vector<WeightTarget>& targets, const LoadPlan& plan, int32_t num_threads,
-                              const StatusOr<std::vector<PlannedFile>>& files, const LoadWatch& watch) {
+                              const StatusOr<std::vector<PlannedFile>>& files, const LoadWatch& watch, ComputeDevice& device) {
   if (!files.ok()) return files.status();
   const FillStaging fill = [&](const Piece& piece, std::byte* values, std::byte* scales) {
     const WeightRead& read = plan.reads[piece.read_index];
@@ -42,7 +42,7 @@ StatusOr<LoadReport> load_own(const std::vector<WeightTarget>& targets, const Lo
     if (!status.ok() || read.scales.bytes == 0) return status;
     return read_slices(files.value(), read.scales, first_row, num_rows, scales);
   };
-  return place_pieces(targets, cut_reads(targets, plan), num_threads, fill, watch);
+  return place_pieces(targets, cut_reads(targets, plan), num_threads, fill, watch, device);
 }
 
 std::vector<Piece> cut_reads(const std::vector<WeightTarget>& targets, const LoadPlan& plan) {

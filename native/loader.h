@@ -1,5 +1,5 @@
 // Loader: fills the weights arena. Reads planned byte ranges in parallel with pread (a truncated file is an error, not a
-// signal), and packs each piece into place while it is hot. Memory: one staging buffer per thread, nothing else.
+// signal), and packs each piece into place while it is hot. Memory: the staging of each thread, nothing else.
 #pragma once
 
 #include <atomic>
@@ -14,6 +14,8 @@
 #include "status.h"
 
 namespace moesaic {
+
+class ComputeDevice;
 
 // Where one weight goes. Matrices are packed by `packing`; vectors (packing null) become plain float32.
 struct WeightTarget {
@@ -93,7 +95,8 @@ using LoadProgress = std::function<void(int64_t bytes_done)>;
 // has several ranks. Once a rank of a shared read failed, all of them fail and name its reason; none waits for it.
 StatusOr<LoadReport> load_weights(const std::vector<WeightTarget>& targets, const LoadPlan& plan, int32_t num_threads,
                                   const std::atomic<bool>& cancelled, std::atomic<uint64_t>& ticks,
-                                  const LoadProgress& progress, SharedReadExchange* exchange = nullptr);
+                                  const LoadProgress& progress, ComputeDevice& device,
+                                  SharedReadExchange* exchange = nullptr);
 
 // Seeded random weights of the right dtypes in place: the same for a seed whatever num_threads is. Values depend on where an
 // element is in the checkpoint (tensor, expert, row, column), so the shards of any layout are those of one whole model.
@@ -101,6 +104,6 @@ StatusOr<LoadReport> load_weights(const std::vector<WeightTarget>& targets, cons
 // kInvalidArgument when a weight's sources do not fill it.
 StatusOr<LoadReport> load_dummy_weights(const std::vector<WeightTarget>& targets, uint64_t seed, int32_t num_threads,
                                         const std::atomic<bool>& cancelled, std::atomic<uint64_t>& ticks,
-                                        const LoadProgress& progress);
+                                        const LoadProgress& progress, ComputeDevice& device);
 
 }  // namespace moesaic

@@ -7,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 import type { RankProgram, WeightTensor } from "../plans/rank-program.js";
 import { MoesaicError, type ErrorCode } from "../proto/errors.js";
 import { OUTPUT_NONE, type StepPlan } from "../proto/step.js";
-import type { EngineHandle, LoadPlan, WeightRead } from "./binding.js";
+import type { EngineHandle, EngineOptions, LoadPlan, WeightRead } from "./binding.js";
 import { native, packagePath } from "./index.js";
 
 /*
@@ -169,7 +169,12 @@ describe("loadWeights", () => {
   });
 
   it("refuses rows that begin inside a granule of the kernel's layout", async (t) => {
-    const { weights } = native.describeProgram(program(), { packages: [packagePath("cpu")], numThreads: 1 });
+    const { weights } = native.describeProgram(program(), {
+      packages: [packagePath("cpu")],
+      numThreads: 1,
+      device: "cpu",
+      deterministic: true,
+    });
     const weightIndex = weights.findIndex(({ rowGranule }) => rowGranule > 1);
     const granule = weights[weightIndex]?.rowGranule;
     if (granule === undefined) return t.skip("the cpu package has no layout with a granule above 1");
@@ -241,8 +246,8 @@ describe("loadDummyWeights", () => {
 
 // ---- engines ---------------------------------------------------------------------------------------------------------
 
-function options(numThreads: number, kernels = "reference"): { packages: string[]; numThreads: number } {
-  return { packages: [packagePath(kernels), packagePath("reference")], numThreads };
+function options(numThreads: number, kernels = "reference"): EngineOptions {
+  return { packages: [packagePath(kernels), packagePath("reference")], numThreads, device: "cpu", deterministic: true };
 }
 
 async function withEngine<T>(

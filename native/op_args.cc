@@ -83,6 +83,7 @@ struct ArgsMaker {
     return mk_mxfp4_encode_args{sizeof(mk_mxfp4_encode_args), buffer(op.x), buffer(op.blocks), buffer(op.scales)};
   }
   OpArgs operator()(const AddOp& op) const { return mk_add_args{sizeof(mk_add_args), buffer(op.x), buffer(op.out)}; }
+  OpArgs operator()(const BeginStepOp&) const { return make_begin_step_args(program, storage); }
   // No kernel computes these.
   template <typename Collective>
   OpArgs operator()(const Collective&) const {
@@ -104,6 +105,7 @@ struct ArgsMaker {
     args.block_size = program.limits.block_size;
     args.allowed_mask = nullptr;
     args.token_ids = step.sampled_ids;
+    args.last_sampled = storage.rows.last_sampled;
     args.logprobs = step.logprobs;
     args.max_top_logprobs = kMaxTopLogprobs;
     args.top_ids = step.top_ids;
@@ -116,6 +118,19 @@ struct ArgsMaker {
 
 OpArgs make_args(const RankProgram& program, const Op& op, const Storage& storage) {
   return std::visit(ArgsMaker{program, storage}, op);
+}
+
+mk_begin_step_args make_begin_step_args(const RankProgram& program, const Storage& storage) {
+  const StepArrays& step = storage.step_arrays;
+  return {sizeof(mk_begin_step_args),
+          &storage.step,
+          step.planned_ids,
+          storage.rows.last_sampled,
+          step.token_ids,
+          storage.history,
+          storage.rows.tables[0],
+          max_blocks_per_row(program.limits),
+          program.limits.block_size};
 }
 
 mk_sample_args make_full_sample_args(const RankProgram& program, const Storage& storage) {

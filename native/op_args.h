@@ -12,11 +12,14 @@ namespace moesaic {
 // In the order of mk_op, as Op is.
 using OpArgs = std::variant<mk_rope_table_args, mk_embed_args, mk_rms_norm_args, mk_linear_args, mk_rope_kv_write_args,
                             mk_attention_args, mk_router_args, mk_experts_args, mk_combine_args, mk_gather_rows_args,
-                            mk_sample_args, mk_mxfp4_decode_args, mk_mxfp4_encode_args, mk_add_args, mk_sample_shard_args>;
+                            mk_sample_args, mk_mxfp4_decode_args, mk_mxfp4_encode_args, mk_add_args, mk_sample_shard_args,
+                            mk_begin_step_args>;
 static_assert(std::variant_size_v<OpArgs> == MK_OP_COUNT);
 
 // Points into `storage`, which must outlive the args. Not for collectives.
 OpArgs make_args(const RankProgram& program, const Op& op, const Storage& storage);
+
+mk_begin_step_args make_begin_step_args(const RankProgram& program, const Storage& storage);
 
 // Of a program that holds a part of the vocabulary: the sample op over one row of all of it, storage.full_logits.
 mk_sample_args make_full_sample_args(const RankProgram& program, const Storage& storage);

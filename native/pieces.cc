@@ -9,6 +9,7 @@
 #include <system_error>
 #include <thread>
 
+#include "compute_device.h"
 #include "text.h"
 #include "thread_pool.h"
 
@@ -20,22 +21,18 @@ using Clock = std::chrono::steady_clock;
 // Half of a usual second-level cache, so that packing does not fetch the rows from memory again.
 constexpr int64_t kPieceBytes = 512 << 10;
 
-struct StagingBytes {
-  int64_t values = 0;
-  int64_t scales = 0;
-};
-
 // One load while it runs; its threads share it.
 class Filling {
  public:
   Filling(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces, const FillStaging& fill,
-            const LoadWatch& watch);
+            const LoadWatch& watch, ComputeDevice& device);
 
   StatusOr<LoadReport> run(int32_t num_threads);
 
  private:
   void work();
-  Status place(const Piece& piece, std::byte* values, std::byte* scales, LoadReport* report);
+  Status place_all(LoadReport* report);
+  Status place(const Piece& piece, PieceStager& stager, LoadReport* report);
   void count(int64_t bytes);
   void finish(const Status& status, const LoadReport& report);
 
@@ -43,6 +40,7 @@ class Filling {
   const std::vector<Piece>& pieces_;
   const FillStaging& fill_;
   const LoadWatch& watch_;
+  ComputeDevice& device_;
   const StagingBytes staging_;
   std::atomic<size_t> next_piece_{0};
   std::atomic<bool> failed_{false};
@@ -64,9 +62,10 @@ Code code_of(mk_status status);
 }  // namespace
 
 StatusOr<LoadReport> place_pieces(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces,
-                                  int32_t num_threads, const FillStaging& fill, const LoadWatch& watch) {
+                                  int32_t num_threads, const FillStaging& fill, const LoadWatch& watch,
+                                  ComputeDevice& device) {
   const Clock::time_point begin = Clock::now();
-  StatusOr<LoadReport> report = Filling(targets, pieces, fill, watch).run(num_threads);
+  StatusOr<LoadReport> report = Filling(targets, pieces, fill, watch, device).run(num_threads);
   if (!report.ok()) return report;
   for (const WeightTarget& target : targets) report.value().bytes_packed += target.bytes;
   report.value().total_ms = ms_since(begin);
@@ -97,14 +96,47 @@ Status pack_piece(const WeightTarget& target, const Piece& piece, const std::byt
     return Status();
   }
   const ThreadPool alone(1);  // the pieces are what runs in parallel
+  return pack_rows(target, piece, values, scales, alone.stream());
+}
+
+Status pack_rows(const WeightTarget& target, const Piece& piece, const std::byte* values, const std::byte* scales,
+                 mk_stream stream) {
   const bool has_scales = source_row_bytes(target.desc).scales > 0;
   const mk_pack_args args{sizeof(mk_pack_args), &target.desc, piece.expert, piece.row_begin,
                           piece.row_end,        values,       has_scales ? scales : nullptr, target.dst};
   mk_error error{};
-  const mk_status status = target.packing->pack(&args, alone.stream(), &error);
+  const mk_status status = target.packing->pack(&args, stream, &error);
   if (status == MK_OK) return Status();
   return Status(code_of(status), text("packing ", target.name, " as ", target.packing->layout_id, ": expert ", piece.expert,
                                       ", rows ", piece.row_begin, " to ", piece.row_end, ": ", error.message));
+}
+
+namespace {
+
+// One piece at a time.
+class HostStager final : public PieceStager {
+ public:
+  HostStager(Staging buffer, int64_t values_bytes) : buffer_(std::move(buffer)), values_bytes_(values_bytes) {}
+  StatusOr<Room> begin() override { return Room{buffer_.get(), buffer_.get() + values_bytes_}; }
+  Status place(const WeightTarget& target, const Piece& piece) override {
+    return pack_piece(target, piece, buffer_.get(), buffer_.get() + values_bytes_);
+  }
+  Status finish() override { return {}; }
+
+ private:
+  const Staging buffer_;
+  const int64_t values_bytes_;
+};
+
+}  // namespace
+
+StatusOr<std::unique_ptr<PieceStager>> make_host_stager(StagingBytes bytes) {
+  const int64_t values_bytes = (bytes.values + kStagingAlignment - 1) / kStagingAlignment * kStagingAlignment;
+  const int64_t total_bytes = values_bytes + bytes.scales;
+  Staging buffer = allocate_staging(total_bytes);
+  if (buffer != nullptr) return std::unique_ptr<PieceStager>(std::make_unique<HostStager>(std::move(buffer), values_bytes));
+  return Status(Code::kResourceExhausted,
+                text("wanted ", total_bytes, " bytes of staging memory per thread, there are fewer; free some"));
 }
 
 void cut_pieces(const WeightTarget& target, const Piece& whole, std::vector<Piece>* pieces) {
@@ -122,8 +154,8 @@ void cut_pieces(const WeightTarget& target, const Piece& whole, std::vector<Piec
 namespace {
 
 Filling::Filling(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces,
-                     const FillStaging& fill, const LoadWatch& watch)
-    : targets_(targets), pieces_(pieces), fill_(fill), watch_(watch), staging_(largest_piece(targets, pieces)) {}
+                     const FillStaging& fill, const LoadWatch& watch, ComputeDevice& device)
+    : targets_(targets), pieces_(pieces), fill_(fill), watch_(watch), device_(device), staging_(largest_piece(targets, pieces)) {}
 
 StatusOr<LoadReport> Filling::run(int32_t num_threads) {
   std::vector<std::thread> threads;
@@ -141,35 +173,36 @@ StatusOr<LoadReport> Filling::run(int32_t num_threads) {
 
 void Filling::work() {
   LoadReport report;
-  const int64_t values_bytes = (staging_.values + kStagingAlignment - 1) / kStagingAlignment * kStagingAlignment;
-  const int64_t total_bytes = values_bytes + staging_.scales;
-  const Staging buffer = allocate_staging(total_bytes);
-  if (buffer == nullptr) {
-    const std::string message = text("wanted ", total_bytes, " bytes of staging memory per thread, there are fewer; free some");
-    return finish(Status(Code::kResourceExhausted, message), report);
-  }
-  Status status;
-  while (status.ok() && !failed_) {
-    const size_t index = next_piece_.fetch_add(1);
-    if (index >= pieces_.size()) break;
-    status = watch_.cancelled ? Status(Code::kCancelled, "the load was cancelled")
-                              : place(pieces_[index], buffer.get(), buffer.get() + values_bytes, &report);
-  }
+  const Status status = place_all(&report);
   finish(status, report);
 }
 
-Status Filling::place(const Piece& piece, std::byte* values, std::byte* scales, LoadReport* report) {
+Status Filling::place_all(LoadReport* report) {
+  StatusOr<std::unique_ptr<PieceStager>> stager = device_.make_stager(staging_);
+  if (!stager.ok()) return stager.status();
+  while (!failed_) {
+    const size_t index = next_piece_.fetch_add(1);
+    if (index >= pieces_.size()) break;
+    if (watch_.cancelled) return Status(Code::kCancelled, "the load was cancelled");
+    if (Status status = place(pieces_[index], *stager.value(), report); !status.ok()) return status;
+  }
+  return stager.value()->finish();
+}
+
+Status Filling::place(const Piece& piece, PieceStager& stager, LoadReport* report) {
   const WeightTarget& target = targets_[piece.weight_index];
   const RowBytes row = source_row_bytes(target.desc);
   const int64_t bytes = (piece.row_end - piece.row_begin) * (row.values + row.scales);
 
+  StatusOr<PieceStager::Room> room = stager.begin();
+  if (!room.ok()) return room.status();
   const Clock::time_point fill_begin = Clock::now();
-  if (Status status = fill_(piece, values, scales); !status.ok()) return status;
+  if (Status status = fill_(piece, room.value().values, room.value().scales); !status.ok()) return status;
   report->read_ms += ms_since(fill_begin);
   report->bytes_read += bytes;
 
   const Clock::time_point pack_begin = Clock::now();
-  if (Status status = pack_piece(target, piece, values, scales); !status.ok()) return status;
+  if (Status status = stager.place(target, piece); !status.ok()) return status;
   report->pack_ms += ms_since(pack_begin);
   count(bytes);
   return Status();

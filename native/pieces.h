@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "loader.h"
+#include "piece_stager.h"
 
 namespace moesaic {
 
@@ -37,7 +38,10 @@ void cut_pieces(const WeightTarget& target, const Piece& whole, std::vector<Piec
 // Puts the source rows of a piece into staging memory: `values` and `scales` have room for exactly its rows.
 using FillStaging = std::function<Status(const Piece& piece, std::byte* values, std::byte* scales)>;
 
-// Packs the rows of a piece from staging memory into place; `scales` is ignored where the weight has none.
+// Packs rows where they are, on the stream; `scales` is ignored where the weight has none. Not for vectors.
+Status pack_rows(const WeightTarget& target, const Piece& piece, const std::byte* values, const std::byte* scales,
+                 mk_stream stream);
+// The same on the CPU, vectors included.
 Status pack_piece(const WeightTarget& target, const Piece& piece, const std::byte* values, const std::byte* scales);
 
 // Staging memory, aligned for the kernels' loads; null when there is none.
@@ -61,6 +65,10 @@ struct LoadWatch {
 // Fills and packs every piece with up to num_threads threads, of which the caller is one. Blocks. The first failure
 // stops the others after their current piece.
 StatusOr<LoadReport> place_pieces(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces,
-                                  int32_t num_threads, const FillStaging& fill, const LoadWatch& watch);
+                                  int32_t num_threads, const FillStaging& fill, const LoadWatch& watch,
+                                  ComputeDevice& device);
+
+// In ordinary memory, for a device that shares it.
+StatusOr<std::unique_ptr<PieceStager>> make_host_stager(StagingBytes bytes);
 
 }  // namespace moesaic

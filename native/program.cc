@@ -148,6 +148,7 @@ class OpCheck {
   }
 
   void operator()(const SampleShardOp& op) { (*this)(SampleOp{op.logits}); }
+  void operator()(const BeginStepOp&) {}
 
   // Rows that ranks hold different ones of have no sum.
   void operator()(const AllReduceOp& op) {
@@ -474,8 +475,6 @@ bool covers_all_experts(const RankProgram& program) {
 }  // namespace
 
 Status check_program(const RankProgram& program) {
-  if (program.precision != Precision::kExact)
-    return Status(Code::kUnimplemented, "program.precision: \"fast\" has no kernels in this build; use \"exact\"");
   if (program.rank >= program.world_size)
     return Status(Code::kInvalidArgument, text("program.rank: ", program.rank, " of a world of ", program.world_size));
   if (Status status = check_limits(program.limits); !status.ok()) return status;
@@ -519,6 +518,7 @@ OpAccess op_access(const RankProgram& program, const Op& op) {
       [](const Mxfp4EncodeOp& o) { return OpAccess{{o.x}, {o.blocks, o.scales}, {o.blocks, o.scales}}; },
       [](const AddOp& o) { return OpAccess{{o.x, o.out}, {o.out}, {}}; },
       [](const SampleShardOp& o) { return OpAccess{{o.logits}, {o.logits}, {}}; },
+      [](const BeginStepOp&) { return OpAccess{}; },
       [](const AllReduceOp& o) { return OpAccess{{o.x}, {o.x}, {}}; },
       [](const ReduceScatterOp& o) { return OpAccess{{o.x}, {o.out}, {o.out}}; },
       [](const AllGatherOp& o) { return OpAccess{{o.x}, {o.out}, {o.out}}; },

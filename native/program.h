@@ -134,6 +134,8 @@ struct AddOp {
 struct SampleShardOp {
   int32_t logits;
 };
+// What the engine begins every step with.
+struct BeginStepOp {};
 
 // Collectives: `group` is an index into the program's groups.
 struct AllReduceOp {
@@ -163,15 +165,15 @@ struct GatherLogitsRowsOp {
 
 // Kernel ops in the order of mk_op, so that index() is the op's number in the ABI; then the collectives.
 using Op = std::variant<RopeTableOp, EmbedOp, RmsNormOp, LinearOp, RopeKvWriteOp, AttentionOp, RouterOp, ExpertsOp, CombineOp,
-                        GatherRowsOp, SampleOp, Mxfp4DecodeOp, Mxfp4EncodeOp, AddOp, SampleShardOp, AllReduceOp,
+                        GatherRowsOp, SampleOp, Mxfp4DecodeOp, Mxfp4EncodeOp, AddOp, SampleShardOp, BeginStepOp, AllReduceOp,
                         ReduceScatterOp, AllGatherOp, OwnRowsOp, ExchangeSlotsOp, DispatchOp, CollectOp, GatherLogitsRowsOp>;
 constexpr size_t kNumOps = std::variant_size_v<Op>;
 static_assert(std::is_same_v<std::variant_alternative_t<MK_OP_COUNT, Op>, AllReduceOp>);
 
-// Their names in a RankProgram; no program says sample_shard.
+// Their names in a RankProgram; no program says sample_shard or begin_step.
 constexpr const char* kOpNames[kNumOps] = {
     "rope_table", "embed",        "rms_norm",     "linear",       "rope_kv_write",  "attention",  "router",   "experts",
-    "combine",    "gather_rows",  "sample",       "mxfp4_decode", "mxfp4_encode",   "add",        "sample_shard",
+    "combine",    "gather_rows",  "sample",       "mxfp4_decode", "mxfp4_encode",   "add",        "sample_shard", "begin_step",
     "all_reduce", "reduce_scatter", "all_gather", "own_rows",     "exchange_slots", "dispatch",   "collect",
     "gather_logits_rows"};
 

@@ -22,7 +22,6 @@ Rows::Rows(const RankProgram& program, Storage& storage)
       num_rows_(program.limits.max_sequences),
       max_blocks_(max_blocks_per_row(program.limits)),
       can_sample_{find_logits(program, Placement::kReplicated) != kNone, find_logits(program, Placement::kSharded) != kNone},
-      storage_(storage),
       arrays_(storage.rows) {}
 
 // The small states are tried on a copy; the large tables and columns are written only once the whole plan has proved right.
@@ -200,7 +199,11 @@ Status Rows::check_blocks(int32_t row, int32_t first_position, int32_t seq_len, 
 void Rows::commit(const StepPlan& plan) {
   std::swap(arrays_.states, arrays_.staged_states);
   std::swap(arrays_.runs, arrays_.staged_runs);
+  written_.clear();
   for (const NewRow& row : plan.new_rows) write_sampling(row);
+  // The short columns lie together: one copy, however many rows are new.
+  const auto* begin = reinterpret_cast<const std::byte*>(arrays_.temperature);
+  if (!plan.new_rows.empty()) written_.push_back({begin, reinterpret_cast<const std::byte*>(arrays_.bias_ids) - begin});
   for (size_t group = 0; group < plan.block_deltas.size(); ++group)
     write_tables(plan.block_deltas[group], arrays_.tables[group]);
 }
@@ -222,15 +225,23 @@ void Rows::write_sampling(const NewRow& new_row) {
   arrays_.stop_counts[row] = static_cast<int32_t>(sampling.stop_ids.size());
   std::copy(sampling.stop_ids.begin(), sampling.stop_ids.end(), arrays_.stop_ids + int64_t{row} * kMaxStopIds);
   arrays_.bias_counts[row] = static_cast<int32_t>(sampling.biases.size());
+  if (sampling.biases.empty()) return;
+  int32_t* bias_ids = arrays_.bias_ids + int64_t{row} * kMaxBiases;
+  float* bias_values = arrays_.bias_values + int64_t{row} * kMaxBiases;
   for (size_t i = 0; i < sampling.biases.size(); ++i) {
-    arrays_.bias_ids[int64_t{row} * kMaxBiases + i] = sampling.biases[i].token_id;
-    arrays_.bias_values[int64_t{row} * kMaxBiases + i] = sampling.biases[i].bias;
+    bias_ids[i] = sampling.biases[i].token_id;
+    bias_values[i] = sampling.biases[i].bias;
   }
+  written_.push_back({bias_ids, static_cast<int64_t>(sampling.biases.size() * sizeof(int32_t))});
+  written_.push_back({bias_values, static_cast<int64_t>(sampling.biases.size() * sizeof(float))});
 }
 
 void Rows::write_tables(const std::vector<int32_t>& deltas, int32_t* table) {
-  for (size_t at = 0; at < deltas.size(); at += kDeltaHeader + deltas[at + 2])
-    std::copy_n(deltas.begin() + at + kDeltaHeader, deltas[at + 2], table + int64_t{deltas[at]} * max_blocks_ + deltas[at + 1]);
+  for (size_t at = 0; at < deltas.size(); at += kDeltaHeader + deltas[at + 2]) {
+    int32_t* entries = table + int64_t{deltas[at]} * max_blocks_ + deltas[at + 1];
+    std::copy_n(deltas.begin() + at + kDeltaHeader, deltas[at + 2], entries);
+    written_.push_back({entries, int64_t{deltas[at + 2]} * int64_t{sizeof(int32_t)}});
+  }
 }
 
 int32_t Rows::record_sampled(int32_t row, int32_t position, int32_t token_id) {
@@ -240,12 +251,6 @@ int32_t Rows::record_sampled(int32_t row, int32_t position, int32_t token_id) {
   const int32_t* stop_ids_end = stop_ids + arrays_.stop_counts[row];
   if (std::find(stop_ids, stop_ids_end, token_id) != stop_ids_end) return kFinishStop;
   return position + 1 >= arrays_.states[row].max_seq_len ? kFinishLength : kFinishNone;
-}
-
-void Rows::record_history(int32_t row, int32_t position, int32_t token_id) {
-  const int32_t block_size = program_.limits.block_size;
-  const int32_t block_id = arrays_.tables[0][int64_t{row} * max_blocks_ + position / block_size];
-  storage_.history[int64_t{block_id} * block_size + position % block_size] = token_id;
 }
 
 }  // namespace moesaic

@@ -21,13 +21,15 @@ class Rows {
   // Error: invalid_argument with the place in the plan; then nothing has changed.
   Status begin_step(const StepPlan& plan);
 
-  // The id that stands for LAST_SAMPLED. Only after begin_step has accepted the row's tokens.
-  int32_t last_sampled(int32_t row) const { return arrays_.last_sampled[row]; }
   // Records a sampled token, which belongs at `position`, and says whether it ends the sequence (a kFinish* value).
   int32_t record_sampled(int32_t row, int32_t position, int32_t token_id);
   int32_t num_top_logprobs(int32_t row) const { return arrays_.states[row].num_top_logprobs; }
-  // Writes a token into the history that penalties read.
-  void record_history(int32_t row, int32_t position, int32_t token_id);
+  // What the last begin_step wrote that kernels read: pieces of the state, for a device that has a copy of it.
+  struct Written {
+    const void* data;
+    int64_t bytes;
+  };
+  const std::vector<Written>& written() const { return written_; }
 
  private:
   void stage();
@@ -48,8 +50,8 @@ class Rows {
   const int32_t num_rows_;
   const int32_t max_blocks_;
   const std::array<bool, kNumPlacements> can_sample_;
-  const Storage& storage_;
   RowArrays& arrays_;  // the storage's
+  std::vector<Written> written_;
   int64_t step_serial_ = 0;
 };
 

@@ -178,7 +178,7 @@ describe("a kernel that fails", () => {
     ];
     program.weights = [];
     const packages = [awkwardPackagePath(), packagePath("reference")];
-    const engine = native.openEngine(program, { packages, numThreads: 1 });
+    const engine = native.openEngine(program, { packages, numThreads: 1, device: "cpu", deterministic: true });
     const step = native.step(engine, tinyStep([{ row: 0, begin: 0, tokenIds: [1], begins: {} }]));
     await assert.rejects(step, /program\.ops\[1\]: kernel encode of package awkward failed: this kernel always fails/);
     await native.step(engine, tinyStep([]));

@@ -55,12 +55,26 @@ const int32_t* row_count(const StepArrays& step, RowsKind kind) {
   }
 }
 
+const int32_t* row_bound(const LaunchBounds& bounds, RowsKind kind) {
+  switch (kind) {
+    case RowsKind::kTokens:
+      return &bounds.tokens;
+    case RowsKind::kOwn:
+      return &bounds.own;
+    case RowsKind::kReceived:
+      return &bounds.received;
+    default:
+      return &bounds.logits_rows;
+  }
+}
+
 void take_buffers(const RankProgram& program, Carver& carver, Storage& storage) {
   storage.buffers.clear();
   for (const BufferSpec& spec : program.buffers) {
     const int32_t rows = max_rows(program, spec.rows);
     void* data = carver.take<std::byte>(rows, spec.cols, element_bytes(spec.dtype));
-    storage.buffers.push_back({data, row_count(storage.step_arrays, spec.rows), rows, spec.cols});
+    storage.buffers.push_back(
+        {data, row_count(storage.step_arrays, spec.rows), rows, spec.cols, row_bound(storage.bounds, spec.rows)});
   }
 }
 
@@ -78,7 +92,8 @@ void take_shard_sampling(const RankProgram& program, Carver& carver, Storage& st
   shard.best_score = carver.take<float>(rows);
   const int32_t* one = carver.take<int32_t>(1);
   const int32_t vocab = program.dims.global_vocab_size;
-  storage.full_logits = {carver.take<float>(vocab), one, 1, vocab};
+  static const int32_t kOne = 1;
+  storage.full_logits = {carver.take<float>(vocab), one, 1, vocab, &kOne};
 }
 
 // INT64_MAX when it overflows: no arena takes so much.
@@ -159,7 +174,7 @@ void take_step_arrays(const ProgramLimits& limits, Carver& carver, StepArrays& s
   step.num_received = carver.take<int32_t>(1);
   step.num_logits_rows = carver.take<int32_t>(1);
   step.num_sampled = carver.take<int32_t>(1);
-  step.token_ids = carver.take<int32_t>(tokens);
+  step.planned_ids = carver.take<int32_t>(tokens);
   step.positions = carver.take<int32_t>(tokens);
   step.token_seqs = carver.take<int32_t>(tokens);
   step.seq_rows = carver.take<int32_t>(seqs);
@@ -168,6 +183,7 @@ void take_step_arrays(const ProgramLimits& limits, Carver& carver, StepArrays& s
   step.logits_tokens = carver.take<int32_t>(logits_rows);
   step.sample_rows = carver.take<int32_t>(logits_rows);
   step.sample_seq_lens = carver.take<int32_t>(logits_rows);
+  step.token_ids = carver.take<int32_t>(tokens);
   step.sampled_ids = carver.take<int32_t>(logits_rows);
   step.logprobs = carver.take<float>(logits_rows);
   step.top_ids = carver.take<int32_t>(logits_rows, kMaxTopLogprobs);
@@ -203,10 +219,16 @@ void take_row_arrays(const RankProgram& program, Carver& carver, RowArrays& rows
     rows.tables.push_back(carver.take<int32_t>(count, max_blocks_per_row(program.limits)));
 }
 
-mk_step step_view(const ProgramLimits& limits, const StepArrays& step) {
-  return {sizeof(mk_step),   step.num_tokens,   step.num_seqs, step.token_ids,           step.positions,
-          step.token_seqs,   step.seq_rows,     step.query_starts, step.seq_lens,        limits.max_batched_tokens,
-          max_step_seqs(limits), limits.max_seq_len};
+mk_step step_view(const ProgramLimits& limits, const StepArrays& step, const LaunchBounds& bounds) {
+  return {sizeof(mk_step),   step.num_tokens,   step.num_seqs,     step.token_ids,        step.positions,
+          step.token_seqs,   step.seq_rows,     step.query_starts, step.seq_lens,         limits.max_batched_tokens,
+          max_step_seqs(limits), limits.max_seq_len, &bounds.tokens, &bounds.seqs,        &bounds.query_len,
+          &bounds.seq_len};
+}
+
+void take_state(const RankProgram& program, Carver& carver, Storage& storage) {
+  take_step_arrays(program.limits, carver, storage.step_arrays);
+  take_row_arrays(program, carver, storage.rows);
 }
 
 mk_row_sampling sampling_view(const RowArrays& rows) {
@@ -223,17 +245,25 @@ int64_t layers_per_block(const RankProgram& program) {
   return static_cast<int64_t>(layers);
 }
 
-// Elements of K (or of V) of one layer in one block.
-int64_t kv_block_elements(const RankProgram& program) {
-  return int64_t{program.dims.num_kv_heads} * program.limits.block_size * program.dims.head_dim;
+mk_dtype kv_dtype(const RankProgram& program) { return program.precision == Precision::kFast ? MK_BF16 : MK_F32; }
+
+// Bytes of K (or of V) of one layer in one block.
+int64_t kv_block_side_bytes(const RankProgram& program) {
+  const int64_t elements = int64_t{program.dims.num_kv_heads} * program.limits.block_size * program.dims.head_dim;
+  return elements * (kv_dtype(program) == MK_BF16 ? 2 : 4);
 }
 
 }  // namespace
 
+int64_t lay_out_state(const RankProgram& program, std::byte* base, Storage& storage) {
+  Carver carver(base);
+  take_state(program, carver, storage);
+  return carver.total();
+}
+
 int64_t lay_out_workspace(const RankProgram& program, const KernelMemory& kernels, std::byte* base, Storage& storage) {
   Carver carver(base);
-  take_step_arrays(program.limits, carver, storage.step_arrays);
-  take_row_arrays(program, carver, storage.rows);
+  take_state(program, carver, storage);
   take_buffers(program, carver, storage);
   storage.inv_freq = carver.take<float>(static_cast<int64_t>(program.inv_freq.size()));
   storage.local_experts = carver.take<int32_t>(program.dims.num_global_experts);
@@ -243,7 +273,7 @@ int64_t lay_out_workspace(const RankProgram& program, const KernelMemory& kernel
   for (const int64_t bytes : kernels.scratch_bytes)
     storage.scratch.push_back(bytes == 0 ? nullptr : carver.take_bytes(bytes));
   storage.kernel_workspace = kernels.workspace_bytes == 0 ? nullptr : carver.take_bytes(kernels.workspace_bytes);
-  storage.step = step_view(program.limits, storage.step_arrays);
+  storage.step = step_view(program.limits, storage.step_arrays, storage.bounds);
   storage.sampling = sampling_view(storage.rows);
   return carver.total();
 }
@@ -266,27 +296,27 @@ void lay_out_weights(const RankProgram& program, const std::vector<int64_t>& off
 
 void lay_out_kv(const RankProgram& program, std::byte* base, Storage& storage) {
   storage.kv = base;
-  const int64_t kv_elements = layers_per_block(program) * 2 * program.limits.num_blocks * kv_block_elements(program);
-  storage.history = reinterpret_cast<int32_t*>(base + kv_elements * int64_t{sizeof(float)});
+  const int64_t kv_bytes = layers_per_block(program) * 2 * program.limits.num_blocks * kv_block_side_bytes(program);
+  storage.history = reinterpret_cast<int32_t*>(base + kv_bytes);
 }
 
 int64_t kv_block_bytes(const RankProgram& program) {
   int64_t bytes = 0;
   const int64_t history_bytes = int64_t{program.limits.block_size} * int64_t{sizeof(int32_t)};
-  const bool overflowed = __builtin_mul_overflow(kv_block_elements(program), layers_per_block(program) * 8, &bytes) ||
+  const bool overflowed = __builtin_mul_overflow(kv_block_side_bytes(program), layers_per_block(program) * 2, &bytes) ||
                           __builtin_add_overflow(bytes, history_bytes, &bytes);
   return overflowed ? -1 : bytes;
 }
 
 mk_kv kv_of_layer(const RankProgram& program, const Storage& storage, int32_t group, int32_t group_layer) {
-  float* k = nullptr;
-  float* v = nullptr;
+  std::byte* k = nullptr;
+  std::byte* v = nullptr;
   if (storage.kv != nullptr) {
-    const int64_t elements = program.limits.num_blocks * kv_block_elements(program);
-    k = reinterpret_cast<float*>(storage.kv) + 2 * group_layer * elements;
-    v = k + elements;
+    const int64_t side_bytes = program.limits.num_blocks * kv_block_side_bytes(program);
+    k = storage.kv + 2 * group_layer * side_bytes;
+    v = k + side_bytes;
   }
-  return {k, v, storage.rows.tables[group], max_blocks_per_row(program.limits), program.limits.num_blocks,
+  return {k, v, kv_dtype(program), storage.rows.tables[group], max_blocks_per_row(program.limits), program.limits.num_blocks,
           program.limits.block_size, program.dims.num_kv_heads, program.dims.head_dim};
 }
 

@@ -1,6 +1,7 @@
 // Storage: where everything of an engine lies in its three arenas. One function lays the workspace out: without memory, to know
 // its size and the shapes of kernel arguments; with memory, to know the addresses. So what describeProgram says is what
-// openEngine takes, byte for byte.
+// openEngine takes, byte for byte. The workspace begins with the state: what the host writes for the kernels and reads from
+// them. On a device with memory of its own the host has a mirror of that part, with everything at the same offset.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +56,17 @@ struct RowArrays {
   std::vector<int32_t*> tables;  // per KV group: (max_sequences, max blocks per row)
 };
 
+// What bounds a step's launches, whatever captured graph they become; launch() reads it on the host.
+struct LaunchBounds {
+  int32_t tokens = 0;
+  int32_t own = 0;
+  int32_t received = 0;
+  int32_t logits_rows = 0;
+  int32_t seqs = 0;
+  int32_t query_len = 0;
+  int32_t seq_len = 0;
+};
+
 // What changes from step to step; mk_step and mk_sample_args point here.
 struct StepArrays {
   int32_t* num_tokens;
@@ -63,7 +75,7 @@ struct StepArrays {
   int32_t* num_received;
   int32_t* num_logits_rows;
   int32_t* num_sampled;
-  int32_t* token_ids;
+  int32_t* planned_ids;  // as the plan has them, -1: the token sampled last
   int32_t* positions;
   int32_t* token_seqs;
   int32_t* seq_rows;
@@ -72,6 +84,8 @@ struct StepArrays {
   int32_t* logits_tokens;     // token of each logits row
   int32_t* sample_rows;       // persistent row of each sampled logits row
   int32_t* sample_seq_lens;
+  // What a step leaves; what is above comes from the plan.
+  int32_t* token_ids;
   int32_t* sampled_ids;
   float* logprobs;
   int32_t* top_ids;     // (logits rows, kMaxTopLogprobs)
@@ -115,6 +129,7 @@ struct Storage {
   ExchangeStaging staging{};
   RowArrays rows{};
   StepArrays step_arrays{};
+  LaunchBounds bounds{};
   mk_step step{};
   mk_row_sampling sampling{};
   std::vector<void*> scratch;  // per bound kernel
@@ -133,7 +148,9 @@ struct KernelMemory {
   std::vector<int64_t> scratch_bytes = {};  // per bound kernel
 };
 
-// Lays out buffers, state and kernel memory from `base` on (null: sizes only). Returns the bytes, or -1 when they overflow.
+// Lays out the state alone, as lay_out_workspace does. Returns its bytes, or -1 when they overflow.
+int64_t lay_out_state(const RankProgram& program, std::byte* base, Storage& storage);
+// Lays out state, buffers and kernel memory from `base` on (null: sizes only). Returns the bytes, or -1 when they overflow.
 int64_t lay_out_workspace(const RankProgram& program, const KernelMemory& kernels, std::byte* base, Storage& storage);
 // The part of it that is Storage::staging.
 int64_t staging_bytes(const RankProgram& program);

@@ -80,7 +80,14 @@ function findTools() {
   if (cmake === undefined || compiler === undefined) throw new Error(TOOLS_WANTED);
   const [major = 0, minor = 0] = (versionOf(cmake).match(/(\d+)\.(\d+)/) ?? []).slice(1).map(Number);
   if (major < 3 || (major === 3 && minor < 20)) throw new Error(TOOLS_WANTED);
-  return { cmake, compiler, compilerVersion: versionOf(compiler), ninja: findNinja() };
+  return { cmake, compiler, compilerVersion: versionOf(compiler), ninja: findNinja(), cuda: findCuda() };
+}
+
+/** MOESAIC_CUDA: 1 demands the cuda package, 0 leaves it out, else it is built where an nvcc that can do so is. */
+function findCuda() {
+  const nvcc = process.env.CUDACXX ?? onPath("nvcc");
+  const wanted = process.env.MOESAIC_CUDA ?? "auto";
+  return { wanted, version: nvcc === undefined || wanted === "0" ? "none" : versionOf(nvcc) };
 }
 
 function findNinja() {
@@ -117,6 +124,7 @@ function configureArguments(tools, sanitize) {
     `-DNODE_API_INCLUDE=${join(folderOf("node-api-headers"), "include")}`,
     `-DNODE_ADDON_API_INCLUDE=${folderOf("node-addon-api")}`,
     `-DMOESAIC_SANITIZE=${sanitize ? "ON" : "OFF"}`,
+    `-DMOESAIC_CUDA=${sanitize ? "0" : tools.cuda.wanted}`,
   ];
 }
 
@@ -134,7 +142,9 @@ function forgetMovedCache(folder) {
 
 function stampOf(tools, sanitize) {
   const hash = createHash("sha256");
-  hash.update(`${tools.compiler}\n${tools.compilerVersion}\n${sanitize}\n`);
+  hash.update(
+    `${tools.compiler}\n${tools.compilerVersion}\n${sanitize}\n${tools.cuda.wanted}\n${tools.cuda.version}\n`,
+  );
   for (const headers of ["node-api-headers", "node-addon-api"])
     hash.update(readFileSync(join(folderOf(headers), "package.json")));
   for (const file of sourceFiles()) hash.update(`${file}\n`).update(readFileSync(join(ROOT, file)));

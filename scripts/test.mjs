@@ -19,16 +19,18 @@ process.chdir(ROOT);
 if (process.argv.includes("--long")) process.env.MOESAIC_LONG = "1";
 
 const total = { passed: 0, failed: 0, skipped: 0 };
-await runKernelTests();
+await runKernelTests("moesaic_kernel_tests");
+// Built where nvcc is; skips where there is no GPU.
+if (existsSync(join(NATIVE, "moesaic_cuda_tests"))) await runKernelTests("moesaic_cuda_tests");
 await runNodeTests();
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
 print(`${total.passed} passed, ${total.failed} failed${skipped}`);
 process.exitCode = total.failed === 0 ? 0 : 1;
 
 /** They print lines `ok NAME` and `not ok NAME: why`; anything else, such as a crash, is a failure of its own. */
-async function runKernelTests() {
-  const program = join(NATIVE, "moesaic_kernel_tests");
-  if (!existsSync(program)) return fail("kernel tests", `${program} is absent; run npm run build`);
+async function runKernelTests(name) {
+  const program = join(NATIVE, name);
+  if (!existsSync(program)) return fail(name, `${program} is absent; run npm run build`);
   const child = spawn(program, [NATIVE], { stdio: ["ignore", "pipe", "pipe"] });
   const output = { out: "", err: "" };
   child.stdout.on("data", (bytes) => (output.out += bytes));
@@ -40,8 +42,12 @@ async function runKernelTests() {
   const lines = output.out.split("\n");
   const failures = lines.filter((line) => line.startsWith("not ok "));
   total.passed += lines.filter((line) => line.startsWith("ok ")).length;
+  for (const line of lines.filter((text) => text.startsWith("skipped: "))) {
+    total.skipped += 1;
+    print(line);
+  }
   for (const line of failures) fail(`kernel ${line.slice("not ok ".length)}`, "");
-  if (code !== 0 && failures.length === 0) fail("kernel tests", `ended with ${signal ?? code}\n${output.err}`);
+  if (code !== 0 && failures.length === 0) fail(name, `ended with ${signal ?? code}\n${output.err}`);
 }
 
 async function runNodeTests() {

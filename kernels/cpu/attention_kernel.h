@@ -61,8 +61,8 @@ Chunk find_keys(const TileState& tile, int64_t seq_row, int64_t kv_head, int64_t
     const int32_t key = position < chunk.first || position > chunk.last ? some : position;
     const int64_t slot =
         ((int64_t{table[key >> block_bits]} * kv.num_kv_heads + kv_head) << block_bits) + (key & (kv.block_size - 1));
-    chunk.keys[place] = kv.k + slot * kv.head_dim;
-    chunk.values[place] = kv.v + slot * kv.head_dim;
+    chunk.keys[place] = static_cast<const float*>(kv.k) + slot * kv.head_dim;
+    chunk.values[place] = static_cast<const float*>(kv.v) + slot * kv.head_dim;
   }
   return chunk;
 }

@@ -12,7 +12,7 @@ constexpr int64_t kMaxHeadDim = 256;
 static inline bool is_supported_kv(const mk_kv& kv, int64_t num_heads) {
   const bool is_head = kv.head_dim >= 16 && kv.head_dim <= kMaxHeadDim && kv.head_dim % 16 == 0;
   const bool is_block = kv.block_size >= 1 && (kv.block_size & (kv.block_size - 1)) == 0;
-  return is_head && is_block && kv.num_kv_heads >= 1 && num_heads >= 1 && num_heads % kv.num_kv_heads == 0;
+  return kv.dtype == MK_F32 && is_head && is_block && kv.num_kv_heads >= 1 && num_heads >= 1 && num_heads % kv.num_kv_heads == 0;
 }
 
 static inline mk_status check_tokens(const mk_step* step, int64_t* num_tokens, mk_error* error) {
@@ -45,12 +45,12 @@ static inline mk_status check_kv(const mk_kv& kv, int64_t num_heads, mk_error* e
     return fail(error, MK_INVALID_ARGUMENT, "kv: NULL pointer");
   if (is_supported_kv(kv, num_heads)) return MK_OK;
   return fail(error, MK_UNIMPLEMENTED,
-              "kv: head_dim a multiple of 16 up to %d and whole groups of heads wanted; %d, %lld over %d given",
-              static_cast<int>(kMaxHeadDim), kv.head_dim, static_cast<long long>(num_heads), kv.num_kv_heads);
+              "kv: float32, head_dim a multiple of 16 up to %d and whole groups of heads wanted; dtype %d, %d, %lld over %d given",
+              static_cast<int>(kMaxHeadDim), kv.dtype, kv.head_dim, static_cast<long long>(num_heads), kv.num_kv_heads);
 }
 
-// Every token has a slot to be written to.
-static inline mk_status check_slots(const mk_kv& kv, const mk_step& step, int64_t num_tokens, mk_error* error) {
+// Every token has a sequence.
+static inline mk_status check_seqs(const mk_step& step, int64_t num_tokens, mk_error* error) {
   if (step.token_seqs == nullptr || step.seq_rows == nullptr || step.num_seqs == nullptr) {
     return fail(error, MK_INVALID_ARGUMENT, "step: num_seqs, token_seqs and seq_rows wanted");
   }
@@ -60,8 +60,16 @@ static inline mk_status check_slots(const mk_kv& kv, const mk_step& step, int64_
       return fail(error, MK_INVALID_ARGUMENT, "step: token %lld is of sequence %d of %d", static_cast<long long>(token),
                   seq, *step.num_seqs);
     }
+  }
+  return MK_OK;
+}
+
+// Every token has a slot to be written to.
+static inline mk_status check_slots(const mk_kv& kv, const mk_step& step, int64_t num_tokens, mk_error* error) {
+  MK_TRY(check_seqs(step, num_tokens, error));
+  for (int64_t token = 0; token < num_tokens; ++token) {
     const int64_t position = step.positions[token];
-    MK_TRY(check_blocks(kv, step.seq_rows[seq], position, position, error));
+    MK_TRY(check_blocks(kv, step.seq_rows[step.token_seqs[token]], position, position, error));
   }
   return MK_OK;
 }

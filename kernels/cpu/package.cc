@@ -19,6 +19,7 @@ const mk_kernel* const kKernels[] = {
     &kExpertsMxfp4Avx2,
     &kExpertsBf16Avx512,
     &kExpertsBf16Avx2,
+    &kBeginStep,
     &kRopeTable,
     &kEmbed,
     &kRmsNorm,

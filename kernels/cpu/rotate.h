@@ -32,8 +32,8 @@ static inline void place_head(const mk_kv& kv, const mk_step& step, const float*
   if (head < num_heads) return rotate(values, rope, kv.head_dim, q);
   const int64_t kv_head = (head - num_heads) % kv.num_kv_heads;
   const int64_t offset = slot_offset(kv, step, token, kv_head);
-  if (head - num_heads < kv.num_kv_heads) return rotate(values, rope, kv.head_dim, kv.k + offset);
-  __builtin_memcpy(kv.v + offset, values, kv.head_dim * sizeof(float));
+  if (head - num_heads < kv.num_kv_heads) return rotate(values, rope, kv.head_dim, static_cast<float*>(kv.k) + offset);
+  __builtin_memcpy(static_cast<float*>(kv.v) + offset, values, kv.head_dim * sizeof(float));
 }
 
 }  // namespace moesaic::cpu

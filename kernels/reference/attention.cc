@@ -49,20 +49,22 @@ void attend(const mk_attention_args& args, int64_t t, int32_t head, double* sums
   const int32_t first = args.window == 0 ? 0 : std::max(0, last - args.window + 1);
   const int32_t kv_head = head / (args.num_heads / kv.num_kv_heads);
   const float* q = static_cast<const float*>(args.qkv.data) + t * args.qkv.cols + head * kv.head_dim;
+  const float* keys = static_cast<const float*>(kv.k);
+  const float* values = static_cast<const float*>(kv.v);
   const float* sinks = static_cast<const float*>(args.sinks.data);
   const double sink = sinks == nullptr ? -std::numeric_limits<double>::infinity() : sinks[head];
 
   double largest = sink;
   for (int32_t j = first; j <= last; ++j) {
-    largest = std::max(largest, score(args, q, kv.k + kv_slot(kv, row, j, kv_head)));
+    largest = std::max(largest, score(args, q, keys + kv_slot(kv, row, j, kv_head)));
   }
   double denominator = sinks == nullptr ? 0 : std::exp(sink - largest);
   std::fill_n(sums, kv.head_dim, 0.0);
   for (int32_t j = first; j <= last; ++j) {
     const int64_t slot = kv_slot(kv, row, j, kv_head);
-    const double weight = std::exp(score(args, q, kv.k + slot) - largest);
+    const double weight = std::exp(score(args, q, keys + slot) - largest);
     denominator += weight;
-    for (int32_t d = 0; d < kv.head_dim; ++d) sums[d] += weight * static_cast<double>(kv.v[slot + d]);
+    for (int32_t d = 0; d < kv.head_dim; ++d) sums[d] += weight * static_cast<double>(values[slot + d]);
   }
   float* out = static_cast<float*>(args.out.data) + t * args.out.cols + head * kv.head_dim;
   for (int32_t d = 0; d < kv.head_dim; ++d) out[d] = static_cast<float>(sums[d] / denominator);

@@ -9,7 +9,8 @@ namespace {
 
 const char* const kOpNames[MK_OP_COUNT] = {"rope_table", "embed",        "rms_norm",    "linear",  "rope_kv_write",
                                            "attention",  "router",       "experts",     "combine", "gather_rows",
-                                           "sample",     "mxfp4_decode", "mxfp4_encode", "add",     "sample_shard"};
+                                           "sample",     "mxfp4_decode", "mxfp4_encode", "add",     "sample_shard",
+                                           "begin_step"};
 
 bool is_power_of_two(int32_t value) { return value > 0 && (value & (value - 1)) == 0; }
 
@@ -69,6 +70,7 @@ bool Check::kv(const mk_kv& kv, int32_t num_heads) {
          that(kv.num_kv_heads > 0 && num_heads > 0 && num_heads % kv.num_kv_heads == 0,
               "%d heads over %d KV heads, want a multiple", num_heads, kv.num_kv_heads) &&
          that(is_power_of_two(kv.block_size), "kv.block_size is %d, want a power of two", kv.block_size) &&
+         that(kv.dtype == MK_F32, "kv has dtype %d, want float32 (%d)", kv.dtype, MK_F32) &&
          that(kv.num_blocks > 1 && kv.max_blocks > 0, "kv has %d blocks and %d table entries per row, want 2 and 1",
               kv.num_blocks, kv.max_blocks);
 }

@@ -5,6 +5,7 @@
 
 namespace moesaic::reference {
 
+extern const mk_kernel begin_step_kernel;
 extern const mk_kernel rope_table_kernel;
 extern const mk_kernel embed_kernel;
 extern const mk_kernel rms_norm_kernel;

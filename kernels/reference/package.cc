@@ -10,7 +10,7 @@ const mk_kernel* const kKernels[] = {
     &rope_table_kernel,  &embed_kernel,  &rms_norm_kernel,     &linear_kernel,        &rope_kv_write_kernel,
     &attention_kernel,   &router_kernel, &experts_bf16_kernel, &experts_mxfp4_kernel, &combine_kernel,
     &gather_rows_kernel, &sample_kernel, &mxfp4_decode_kernel, &mxfp4_encode_kernel,  &add_kernel,
-    &sample_shard_kernel};
+    &sample_shard_kernel, &begin_step_kernel};
 
 const mk_package kPackage = {
     sizeof(mk_package), MK_ABI_VERSION, "reference", "0.1.0", kKernels, sizeof(kKernels) / sizeof(kKernels[0])};

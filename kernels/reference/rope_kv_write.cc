@@ -35,6 +35,8 @@ void rotate(const float* head, const float* rope, int32_t head_dim, float* out) 
 
 void run(const mk_rope_kv_write_args& args, const mk_cpu_stream& stream, void*) {
   const mk_kv& kv = args.kv;
+  float* keys = static_cast<float*>(kv.k);
+  float* values = static_cast<float*>(kv.v);
   for_each(stream, *args.step->num_tokens, [&](int64_t t, int32_t) {
     float* q = static_cast<float*>(args.qkv.data) + t * args.qkv.cols;
     const float* k = q + args.num_heads * kv.head_dim;
@@ -46,8 +48,8 @@ void run(const mk_rope_kv_write_args& args, const mk_cpu_stream& stream, void*) 
     }
     for (int32_t h = 0; h < kv.num_kv_heads; ++h) {
       const int64_t slot = kv_slot(kv, row, args.step->positions[t], h);
-      rotate(k + h * kv.head_dim, rope, kv.head_dim, kv.k + slot);
-      std::copy_n(v + h * kv.head_dim, kv.head_dim, kv.v + slot);
+      rotate(k + h * kv.head_dim, rope, kv.head_dim, keys + slot);
+      std::copy_n(v + h * kv.head_dim, kv.head_dim, values + slot);
     }
   });
 }

@@ -18,7 +18,8 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 bool values(Check& check, const mk_sample_args& args) {
-  return check.pointer("token_ids", args.token_ids) && check.pointer("logprobs", args.logprobs) &&
+  return check.pointer("token_ids", args.token_ids) && check.pointer("last_sampled", args.last_sampled) &&
+         check.pointer("logprobs", args.logprobs) &&
          check.that(args.max_top_logprobs == 0 || (args.top_ids != nullptr && args.top_logprobs != nullptr),
                     "top_ids or top_logprobs is NULL") &&
          sampling_values(check, args);
@@ -98,6 +99,7 @@ void run(const mk_sample_args& args, const mk_cpu_stream& stream, void* workspac
     adjust(r);
     const int32_t token_id = choose(r);
     args.token_ids[i] = token_id;
+    args.last_sampled[r.row] = token_id;
     report_logprobs(r, token_id);
   });
 }

@@ -162,6 +162,18 @@ MOESAIC_TEST("cpu attention: head sizes it does not know are left to others") {
   }
 }
 
+MOESAIC_TEST("cpu attention and rope_kv_write: a bf16 cache is left to packages for GPUs") {
+  Model model(kDemo, 4);
+  const StepArrays step({{0, 0, {0}}}, 4);
+  const Tensor<float> qkv(1, model.cols), out(1, 8 * 64), rope(1, 64);
+  mk_attention_args attention{
+      sizeof(attention), step.view(), qkv.view(), no_vector(), model.kv.view(), out.view(), 8, 0, 1};
+  mk_rope_kv_write_args write{sizeof(write), step.view(), qkv.view(), rope.view(), model.kv.view(), 8};
+  expect(Runner("cpu").find(attention) != nullptr && Runner("cpu").find(write) != nullptr, "float32 is not served");
+  attention.kv.dtype = write.kv.dtype = MK_BF16;
+  expect(Runner("cpu").find(attention) == nullptr && Runner("cpu").find(write) == nullptr, "bf16 is served");
+}
+
 MOESAIC_TEST("cpu attention: refuses null blocks that a query sees, and queries that are not the step's tokens") {
   Model model(kDemo, 64);
   StepArrays step({{0, 40, {0, 0}}}, 64);

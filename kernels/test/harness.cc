@@ -242,11 +242,13 @@ PackedMatrix::PackedMatrix(const mk_kernel& kernel, mk_weight_slot slot, const M
 // ------------------------------------------------------------------------------------------------------
 
 StepArrays::StepArrays(const std::vector<StepSeq>& seqs, int32_t max_seq_len)
-    : num_tokens_(0), num_seqs_(static_cast<int32_t>(seqs.size())) {
+    : num_tokens_(0), num_seqs_(static_cast<int32_t>(seqs.size())), longest_query_(0), longest_seq_(0) {
   for (const StepSeq& seq : seqs) {
     query_starts.push_back(num_tokens_);
     seq_rows.push_back(seq.row);
     seq_lens.push_back(seq.first_position + static_cast<int32_t>(seq.token_ids.size()));
+    longest_query_ = std::max(longest_query_, static_cast<int32_t>(seq.token_ids.size()));
+    longest_seq_ = std::max(longest_seq_, seq_lens.back());
     for (const int32_t id : seq.token_ids) {
       positions.push_back(seq.first_position + num_tokens_ - query_starts.back());
       token_seqs.push_back(static_cast<int32_t>(seq_rows.size()) - 1);
@@ -255,8 +257,10 @@ StepArrays::StepArrays(const std::vector<StepSeq>& seqs, int32_t max_seq_len)
     }
   }
   query_starts.push_back(num_tokens_);
-  view_ = {sizeof(mk_step), &num_tokens_,        &num_seqs_,      token_ids.data(), positions.data(), token_seqs.data(),
-           seq_rows.data(), query_starts.data(), seq_lens.data(), num_tokens_,      num_seqs_,        max_seq_len};
+  view_ = {sizeof(mk_step),   &num_tokens_,    &num_seqs_,          token_ids.data(), positions.data(),
+           token_seqs.data(), seq_rows.data(), query_starts.data(), seq_lens.data(),  num_tokens_,
+           num_seqs_,         max_seq_len,     &num_tokens_,        &num_seqs_,       &longest_query_,
+           &longest_seq_};
 }
 
 KvArrays::KvArrays(Random& random, int32_t max_rows, int32_t max_seq_len, int32_t block_size, int32_t num_kv_heads,
@@ -273,7 +277,7 @@ KvArrays::KvArrays(Random& random, int32_t max_rows, int32_t max_seq_len, int32_
 }
 
 mk_kv KvArrays::view() const {
-  return {k.data(), v.data(), table.data(), max_blocks_, num_blocks_, block_size_, num_kv_heads_, head_dim_};
+  return {k.data(), v.data(), MK_F32, table.data(), max_blocks_, num_blocks_, block_size_, num_kv_heads_, head_dim_};
 }
 
 int64_t KvArrays::slot(int32_t row, int32_t position, int32_t kv_head) const {
@@ -302,7 +306,7 @@ std::vector<int32_t> local_experts(int32_t num_global, int32_t first, int32_t co
 
 Runner::Runner(const char* package_name, int32_t num_threads, uint32_t cpu_features, int64_t longest_range)
     : package_(package(package_name)),
-      device_{sizeof(mk_device), MK_DEVICE_CPU, cpu_features, 0, num_threads, 0},
+      device_{sizeof(mk_device), MK_DEVICE_CPU, cpu_features, 0, num_threads, 0, MK_EXACT, 0},
       stream_(num_threads, longest_range) {}
 
 const mk_kernel* Runner::find_kernel(const std::vector<mk_op_instance>& parts) const {

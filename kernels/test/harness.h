@@ -118,7 +118,7 @@ class Tensor {
   int32_t cols() const { return cols_; }
   size_t size() const { return static_cast<size_t>(rows_) * static_cast<size_t>(cols_); }
   void set_num_rows(int32_t num_rows) { *num_rows_ = num_rows; }
-  mk_buffer view() const { return {memory_.data(), num_rows_.get(), rows_, cols_}; }
+  mk_buffer view() const { return {memory_.data(), num_rows_.get(), rows_, cols_, num_rows_.get()}; }
   // As a vector weight, (experts = rows, features = cols).
   mk_weight vector() const { return {memory_.data(), MK_F32, rows_, cols_, 1}; }
 
@@ -211,7 +211,7 @@ class StepArrays {
   std::vector<int32_t> token_ids, positions, token_seqs, seq_rows, query_starts, seq_lens;
 
  private:
-  int32_t num_tokens_, num_seqs_;
+  int32_t num_tokens_, num_seqs_, longest_query_, longest_seq_;
   mk_step view_;
 };
 
@@ -264,6 +264,7 @@ MOESAIC_OP_OF(mk_mxfp4_decode_args, MK_OP_MXFP4_DECODE)
 MOESAIC_OP_OF(mk_mxfp4_encode_args, MK_OP_MXFP4_ENCODE)
 MOESAIC_OP_OF(mk_add_args, MK_OP_ADD)
 MOESAIC_OP_OF(mk_sample_shard_args, MK_OP_SAMPLE_SHARD)
+MOESAIC_OP_OF(mk_begin_step_args, MK_OP_BEGIN_STEP)
 #undef MOESAIC_OP_OF
 
 // One package on one device. Workspaces are new for each launch and full of 0xA5; scratch is zero.

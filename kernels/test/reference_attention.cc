@@ -152,6 +152,13 @@ MOESAIC_TEST("reference attention: neighbouring heads share a KV head") {
   expect_same_bits("out", out, want);
 }
 
+MOESAIC_TEST("reference attention: a bf16 cache is left to packages for GPUs") {
+  TwoTokens t;
+  expect(Runner("reference").find(t.args) != nullptr, "a float32 cache is not served");
+  t.args.kv.dtype = MK_BF16;
+  expect(Runner("reference").find(t.args) == nullptr, "a bf16 cache is served");
+}
+
 MOESAIC_TEST("reference attention: large scores do not overflow") {
   TwoTokens t;
   t.qkv.at(1, 0) = 5000;

@@ -6,6 +6,28 @@
 
 using namespace moesaic::test;
 
+// Row 1 is decoded and its token is not known to the planner; row 0 brings a chunk of its prompt over a block border.
+MOESAIC_TEST("reference begin_step: takes planned ids or the last sampled ones, and writes them down") {
+  Runner runner("reference");
+  StepArrays step({{1, 1, {0}}, {0, 1, {0, 0}}}, 4);
+  int32_t planned[] = {-1, 8, 9}, last_sampled[] = {6, 7}, token_ids[3] = {}, history[10] = {};
+  int32_t table[] = {4, 2, 3, 0};
+  const mk_begin_step_args args{sizeof(args), step.view(), planned, last_sampled, token_ids, history, table, 2, 2};
+  runner.run(args);
+  expect_same_bits("token_ids", Tensor<int32_t>(1, 3, {token_ids, token_ids + 3}), Tensor<int32_t>(1, 3, {7, 8, 9}));
+  expect_same_bits("history", Tensor<int32_t>(1, 10, {history, history + 10}),
+                   Tensor<int32_t>(1, 10, {0, 0, 0, 0, 9, 0, 0, 7, 0, 8}));
+
+  const mk_kernel& kernel = runner.kernel(args);
+  last_sampled[1] = -1;
+  runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, "planned_ids[0] asks for the last token of row 1", args);
+  last_sampled[1] = 7;
+  table[1] = 0;
+  runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, "row 0 has KV block 0 at table entry 1", args);
+  step.positions[0] = 4;
+  runner.expect_refusal(kernel, MK_INVALID_ARGUMENT, "positions[0] is 4", args);
+}
+
 MOESAIC_TEST("reference embed: rows are those of the token ids") {
   Runner runner("reference");
   const Matrix matrix = bf16_matrix(3, 2, {1, 2, 3, 4, 5, 6});

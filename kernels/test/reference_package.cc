@@ -95,7 +95,7 @@ MOESAIC_TEST("reference package: a GPU is not served") {
   Tensor<float> x(2, 4), out(2, 4), weight(1, 4);
   const mk_rms_norm_args args{sizeof(args), x.view(), weight.vector(), out.view(), 1e-5f};
   const mk_op_instance part{MK_OP_RMS_NORM, &args};
-  mk_device device{sizeof(mk_device), MK_DEVICE_CUDA, 0, 90, 132, 0};
+  mk_device device{sizeof(mk_device), MK_DEVICE_CUDA, 0, 90, 132, 0, MK_EXACT, 0};
   const mk_kernel& kernel = kernel_named("rms_norm_f32");
   expect(kernel.supports(&device, &part, 1) == 0, "a GPU is supported");
   device.kind = MK_DEVICE_CPU;

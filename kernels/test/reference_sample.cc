@@ -65,6 +65,16 @@ double gumbel(uint32_t word) { return -std::log(-std::log((word + 0.5) / 4294967
 // ---- greedy
 // ------------------------------------------------------------------------------------------------------------
 
+MOESAIC_TEST("reference sample: leaves each token at its persistent row for the next step") {
+  Sampling sampling(3, {1, 3, 2});
+  sampling.logits.at(1, 2) = 5;
+  sampling.rows = {2, 0};
+  sampling.num_sampled = 2;
+  sampling.run();
+  expect(sampling.last_sampled == std::vector<int32_t>({2, -1, 1}), "last_sampled is %d, %d, %d, want 2, -1, 1",
+         sampling.last_sampled[0], sampling.last_sampled[1], sampling.last_sampled[2]);
+}
+
 MOESAIC_TEST("reference sample: greedy takes the largest logit, ties to the lower id") {
   Sampling sampling(1, {1, 5, 2, 5, -3});
   expect_token(sampling, 1, "two fives");

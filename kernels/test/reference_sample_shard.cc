@@ -39,7 +39,7 @@ Tensor<float> columns_of(const Tensor<float>& logits, int32_t begin, int32_t end
 mk_sample_shard_args shard_args(mk_sample_args sample, const Tensor<float>& shard, int32_t begin, int32_t vocab,
                                 const ShardReport& report) {
   sample.logits = shard.view();
-  sample.token_ids = sample.top_ids = nullptr;
+  sample.token_ids = sample.last_sampled = sample.top_ids = nullptr;
   sample.logprobs = sample.top_logprobs = nullptr;
   return {sizeof(mk_sample_shard_args),
           sample,

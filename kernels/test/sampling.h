@@ -22,6 +22,7 @@ struct Sampling {
         top_logprobs(num_rows, kMaxTop),
         num_sampled(num_rows),
         history_tokens(static_cast<size_t>(8 * num_rows + 4)),
+        last_sampled(count(num_rows), -1),
         temperature(count(num_rows)),
         top_p(count(num_rows), 1),
         min_p(count(num_rows)),
@@ -80,7 +81,7 @@ struct Sampling {
                                    kMaxIds};
     use({sizeof(mk_sample_args), logits.view(), &num_sampled, rows.data(), seq_lens.data(), &sampling,
          history_tokens.data(), history_table.data(), 2, 4, allowed.empty() ? nullptr : allowed.data(),
-         token_ids.data(), logprobs.data(), kMaxTop, top_ids.data(), top_logprobs.data()});
+         token_ids.data(), last_sampled.data(), logprobs.data(), kMaxTop, top_ids.data(), top_logprobs.data()});
   }
   void run(int32_t num_threads = 2) {
     with_args([&](const mk_sample_args& args) { Runner("reference", num_threads).run(args); });
@@ -90,7 +91,7 @@ struct Sampling {
   Tensor<int32_t> token_ids, top_ids;
   Tensor<float> logprobs, top_logprobs;
   int32_t num_sampled;
-  std::vector<int32_t> rows, history_table, history_tokens;
+  std::vector<int32_t> rows, history_table, history_tokens, last_sampled;
   std::vector<float> temperature, top_p, min_p, presence, frequency, repetition, bias_values;
   std::vector<uint64_t> seed;
   std::vector<int32_t> seq_lens, top_k, num_prompt_tokens, min_seq_len, num_top_logprobs, stop_counts, stop_ids,

@@ -71,7 +71,12 @@ function blockRecord(row: number, group: number): number[] {
 
 /** An engine of the tiny program (or a variant of it) with seeded weights. */
 export async function openTinyEngine(program: RankProgram = tinyProgram()): Promise<EngineHandle> {
-  const engine = native.openEngine(program, { packages: [packagePath("reference")], numThreads: 2 });
+  const engine = native.openEngine(program, {
+    packages: [packagePath("reference")],
+    numThreads: 2,
+    device: "cpu",
+    deterministic: true,
+  });
   await native.loadDummyWeights(engine, 7, () => {});
   return engine;
 }

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "../host_device.h"
 #include "world_allocations.h"
 #include "world_engine.h"
 
@@ -170,7 +171,7 @@ MOESAIC_TEST("steps take nothing from the heap, however large they are, on any r
 // What the workspace holds for collectives is part of what the engine takes, and grows with the step.
 MOESAIC_TEST("what collectives pack is sized from the program") {
   const auto bytes_of = [](const RankProgram& program) {
-    const StatusOr<BoundProgram> bound = bind_program(program, reference_options(), 0);
+    const StatusOr<BoundProgram> bound = bind_program(program, reference_options(), describe_host(1));
     if (!bound.ok()) fail(bound.status().message());
     expect(bound.value().exchange_bytes < bound.value().workspace_bytes, "the workspace does not hold it");
     return bound.value().exchange_bytes;

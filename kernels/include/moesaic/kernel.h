@@ -6,15 +6,20 @@
  * Conventions
  *   - Tensors are row-major; a shape is written (rows, cols). Strides are in elements. Nothing here owns memory.
  *   - "[const]" after a field: fixed while a captured graph is replayed. "[device]": a pointer the device reads at run time;
- *     its target may change between replays, so counts, tables and lengths live behind pointers. On the CPU "device" memory
- *     is host memory.
- *   - Activations are float32 (precision exact). Vectors (norm gains, biases, sinks) are plain float32. Matrices are in the
- *     layout of the kernel that uses them (mk_packing).
+ *     its target may change between replays, so counts, tables and lengths live behind pointers. "[host]": a pointer that
+ *     launch() itself reads; what it finds bounds the launch and all replays of a graph that was captured from it, so that
+ *     grids can be sized and kernels chosen by it. On the CPU all memory is host memory.
+ *   - Buffers are float32 in either precision. In precision exact every product and sum is float32 too. In fast the inputs of
+ *     matrix products may be rounded to bf16, with float32 sums, and the KV cache is bf16.
+ *   - Vectors (norm gains, biases, sinks) are plain float32. Matrices are in the layout of the kernel that uses them
+ *     (mk_packing).
  *   - The first field of every args struct is its size; a kernel accepts larger structs and refuses smaller ones.
  *   - launch() checks what it is given, queues work on the stream and returns; on the CPU the work is done on return. It
  *     allocates nothing and keeps no pointer. On failure it returns a code, fills *error and launches nothing.
  *   - Determinism: the value of an output row depends on that row's inputs alone, never on how many rows there are, how
  *     they are split over threads or steps, or what their neighbours hold. Sums run in one fixed order per output element.
+ *     Always on the CPU and in precision exact; in fast on CUDA where mk_device.deterministic asks for it. Without it the
+ *     order may depend on the bounds of a launch, still never on timing: no float atomics.
  *   - Functions are called from one thread at a time per stream; supports/packed_bytes/pack may be called from any thread.
  */
 #ifndef MOESAIC_KERNEL_H_
@@ -28,7 +33,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct changes meaning or an op changes semantics. Packages of another version are refused. */
-#define MK_ABI_VERSION 2u
+#define MK_ABI_VERSION 3u
 
 #if defined(_WIN32)
 #define MK_EXPORT __declspec(dllexport)
@@ -54,6 +59,8 @@ typedef struct mk_error {
 
 typedef enum mk_device_kind { MK_DEVICE_CPU = 0, MK_DEVICE_CUDA = 1 } mk_device_kind;
 
+typedef enum mk_precision { MK_EXACT = 0, MK_FAST = 1 } mk_precision;
+
 /* CPU features a kernel may dispatch on. The engine sets them from cpuid and the OS's saved state. */
 #define MK_CPU_AVX2 (1u << 0)        /* AVX2, FMA, F16C */
 #define MK_CPU_AVX512 (1u << 1)      /* AVX-512 F, BW, DQ, VL */
@@ -67,6 +74,8 @@ typedef struct mk_device {
   int32_t compute_capability;  /* CUDA: 10 * major + minor, 90 for sm_90; CPU: 0 */
   int32_t num_units;           /* CPU: threads of the engine; CUDA: SMs */
   int64_t shared_memory_bytes; /* CUDA: opt-in shared memory per thread block; CPU: 0 */
+  mk_precision precision;      /* what the program asks for; an exact kernel serves fast as well */
+  int32_t deterministic;       /* 1: rows must not depend on the bounds of a launch either (fast on CUDA) */
 } mk_device;
 
 /* The CPU's stream: the engine's own thread pool. Kernels make no threads.
@@ -80,7 +89,7 @@ typedef struct mk_cpu_stream {
                        void (*fn)(void* arg, int64_t begin, int64_t end, int32_t thread), void* arg);
 } mk_cpu_stream;
 
-/* const mk_cpu_stream* on the CPU, cudaStream_t on CUDA. */
+/* const mk_cpu_stream* on the CPU, cudaStream_t (of the primary context, current on the calling thread) on CUDA. */
 typedef const void* mk_stream;
 
 /* ---- tensors ----------------------------------------------------------------------------------------------------------- */
@@ -108,6 +117,7 @@ typedef struct mk_buffer {
   const int32_t* num_rows; /* [device] rows of this step */
   int32_t max_rows;        /* [const] rows there is room for */
   int32_t cols;            /* [const] elements per row, also the stride */
+  const int32_t* launch_rows; /* [host] *num_rows is at most this, and this at most max_rows */
 } mk_buffer;
 
 /* ---- ops --------------------------------------------------------------------------------------------------------------- */
@@ -128,7 +138,8 @@ typedef enum mk_op {
   MK_OP_MXFP4_ENCODE = 12,
   MK_OP_ADD = 13,
   MK_OP_SAMPLE_SHARD = 14,
-  MK_OP_COUNT = 15
+  MK_OP_BEGIN_STEP = 15,
+  MK_OP_COUNT = 16
 } mk_op;
 
 /* The tokens of a step and the persistent rows they belong to. Shared by the ops that look across tokens. */
@@ -136,7 +147,7 @@ typedef struct mk_step {
   uint32_t struct_size;
   const int32_t* num_tokens;   /* [device] */
   const int32_t* num_seqs;     /* [device] */
-  const int32_t* token_ids;    /* [device] (num_tokens), resolved: never negative */
+  const int32_t* token_ids;    /* [device] (num_tokens), as begin_step leaves them: never negative */
   const int32_t* positions;    /* [device] (num_tokens) */
   const int32_t* token_seqs;   /* [device] (num_tokens) index of the token's sequence in the step */
   const int32_t* seq_rows;     /* [device] (num_seqs) persistent row of each sequence */
@@ -145,14 +156,19 @@ typedef struct mk_step {
   int32_t max_tokens;          /* [const] */
   int32_t max_seqs;            /* [const] */
   int32_t max_seq_len;         /* [const] */
+  const int32_t* launch_tokens;    /* [host] *num_tokens is at most this */
+  const int32_t* launch_seqs;      /* [host] *num_seqs is at most this */
+  const int32_t* launch_query_len; /* [host] no sequence has more tokens than this in the step; 1: all decode */
+  const int32_t* launch_seq_len;   /* [host] no sequence is longer than this after the step */
 } mk_step;
 
 /* One layer's paged KV. A token at position p of row r has its K and V at block table[r, p / block_size], offset p %
- * block_size. k and v: (num_blocks, num_kv_heads, block_size, head_dim) float32, keys after rotation. Block 0 is the null
- * block: never written, never read. */
+ * block_size. k and v: (num_blocks, num_kv_heads, block_size, head_dim), keys after rotation. Block 0 is the null block:
+ * never written, never read. */
 typedef struct mk_kv {
-  float* k;                  /* [const] */
-  float* v;                  /* [const] */
+  void* k;                   /* [const] */
+  void* v;                   /* [const] */
+  mk_dtype dtype;            /* [const] MK_F32 in precision exact, MK_BF16 in fast */
   const int32_t* table;      /* [device] (max_rows, max_blocks) of the layer's KV group */
   int32_t max_blocks;        /* [const] table entries per row */
   int32_t num_blocks;        /* [const] */
@@ -160,6 +176,21 @@ typedef struct mk_kv {
   int32_t num_kv_heads;      /* [const] */
   int32_t head_dim;          /* [const] */
 } mk_kv;
+
+/* begin_step: what the other ops of a step count on. For every token t of the step, in row r = seq_rows[token_seqs[t]]:
+ *   token_ids[t] = planned_ids[t] >= 0 ? planned_ids[t] : last_sampled[r]
+ *   history[table[r, p / block_size] * block_size + p % block_size] = token_ids[t], with p = positions[t] */
+typedef struct mk_begin_step_args {
+  uint32_t struct_size;
+  const mk_step* step;
+  const int32_t* planned_ids;  /* [device] (num_tokens), -1: the token that the row sampled last */
+  const int32_t* last_sampled; /* [device] (max_rows), as sample leaves it */
+  int32_t* token_ids;          /* [device] out (num_tokens): step->token_ids */
+  int32_t* history;            /* [device] in and out (num_blocks * block_size) token ids of the full KV group's slots */
+  const int32_t* table;        /* [device] (max_rows, max_blocks) of the full KV group */
+  int32_t max_blocks;          /* [const] */
+  int32_t block_size;          /* [const] */
+} mk_begin_step_args;
 
 /* rope_table: out[t, 0:d/2] = cos(a) * scaling, out[t, d/2:d] = sin(a) * scaling with the float32 angle
  * a = float32(positions[t]) * inv_freq[i]. out (num_tokens, head_dim). cos and sin of that float32 angle are correct to 1e-7.
@@ -243,7 +274,7 @@ typedef struct mk_router_args {
  *   h = gate_up[e] x[t] + gate_up_bias[e];  g = min(h[2j], limit);  u = clamp(h[2j+1], -limit, limit)
  *   a[j] = (u + 1) * g * sigmoid(alpha * g);  out[t, s, :] = down[e] a + down_bias[e]
  * Slots of other experts, and those with id -1, are left as they are. Ids outside [-1, num_global_experts) and local
- * indices outside [-1, num_experts) are MK_INVALID_ARGUMENT. out (rows, experts_per_token * hidden). */
+ * indices outside [-1, num_experts) are MK_INVALID_ARGUMENT; on CUDA, where launch() cannot see them, they count as -1. out (rows, experts_per_token * hidden). */
 typedef struct mk_experts_args {
   uint32_t struct_size;
   mk_buffer x;          /* (rows, hidden) */
@@ -322,6 +353,7 @@ typedef struct mk_sample_args {
   int32_t block_size;            /* [const] */
   const uint32_t* allowed_mask;  /* [device] (num_sampled, ceil(vocab / 32)) bit set: allowed; NULL: all */
   int32_t* token_ids;            /* [device] out (num_sampled) */
+  int32_t* last_sampled;         /* [device] out (max_rows): token_ids[i] at rows[i] */
   float* logprobs;               /* [device] out (num_sampled); NaN where num_top_logprobs is -1 */
   int32_t max_top_logprobs;      /* [const] columns of the two below */
   int32_t* top_ids;              /* [device] out (num_sampled, max_top_logprobs); -1 past what the row asked for */
@@ -359,8 +391,8 @@ typedef struct mk_add_args {
  * temperature it reports the largest p, the sums, and the best id of the unrestricted rule, which is that of sample without
  * top_k, top_p and min_p. A shard without a finite p reports its lowest allowed id, -1 when it allows none, and the score
  * -infinity. Every id in `sample` (history, biases, stop ids) is global, and so is a row of allowed_mask:
- * ceil(global_vocab / 32) words. The logits are only read; token_ids, logprobs, top_ids and top_logprobs are not written and
- * may be NULL. NaN logits count as -infinity.
+ * ceil(global_vocab / 32) words. The logits are only read; token_ids, last_sampled, logprobs, top_ids and top_logprobs are not
+ * written and may be NULL. NaN logits count as -infinity.
  *
  * The caller merges a row of all shards thus, with best(x) the largest x over the shards:
  *   sums         total of raw_sum * exp(raw_max - best(raw_max)) over the shards: the logprob of an id is its raw logit -
@@ -416,7 +448,8 @@ typedef struct mk_weight_desc {
   int32_t cols; /* multiple of 32 for MXFP4 */
 } mk_weight_desc;
 
-/* Source rows [row_begin, row_end) of one expert: bf16 (n, cols), or MXFP4 blocks (n, cols / 32, 16) and scales (n, cols / 32). */
+/* Source rows [row_begin, row_end) of one expert: bf16 (n, cols), or MXFP4 blocks (n, cols / 32, 16) and scales (n, cols / 32).
+ * On CUDA src, src_scales and dst are device memory, and src stays as it is until the stream has passed the pack. */
 typedef struct mk_pack_args {
   uint32_t struct_size;
   const mk_weight_desc* desc;

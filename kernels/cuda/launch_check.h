@@ -1,0 +1,34 @@
+// What launches of row-by-row kernels refuse, from bounds and pointers that the host can see.
+#pragma once
+
+#include "cuda_kernel.h"
+
+namespace moesaic::cuda {
+
+// *rows: the bound of a buffer's rows, from 0 to max_rows.
+inline mk_status take_launch_rows(const char* name, const mk_buffer& buffer, int32_t* rows, mk_error* error) {
+  if (buffer.data == nullptr || buffer.num_rows == nullptr || buffer.launch_rows == nullptr)
+    return refuse(error, MK_INVALID_ARGUMENT, "%s has no data, row count or bound", name);
+  *rows = *buffer.launch_rows;
+  if (*rows >= 0 && *rows <= buffer.max_rows) return MK_OK;
+  return refuse(error, MK_INVALID_ARGUMENT, "%s: %d rows bound the launch, want 0 to %d", name, *rows, buffer.max_rows);
+}
+
+// *tokens: the bound of a step's tokens. They must fit `buffer`.
+inline mk_status take_launch_tokens(const mk_step* step, const mk_buffer& buffer, int32_t* tokens, mk_error* error) {
+  if (step == nullptr || step->struct_size < sizeof(mk_step))
+    return refuse(error, MK_INVALID_ARGUMENT, "step is NULL or too small");
+  if (step->num_tokens == nullptr || step->positions == nullptr || step->launch_tokens == nullptr)
+    return refuse(error, MK_INVALID_ARGUMENT, "step has no token count, positions or bound");
+  if (buffer.data == nullptr) return refuse(error, MK_INVALID_ARGUMENT, "a buffer has no data");
+  *tokens = *step->launch_tokens;
+  if (*tokens >= 0 && *tokens <= step->max_tokens && *tokens <= buffer.max_rows) return MK_OK;
+  return refuse(error, MK_INVALID_ARGUMENT, "%d tokens bound the launch, want 0 to %d and at most %d rows", *tokens,
+                step->max_tokens, buffer.max_rows);
+}
+
+inline bool has_sequences(const mk_step& step) {
+  return step.num_seqs != nullptr && step.token_seqs != nullptr && step.seq_rows != nullptr;
+}
+
+}  // namespace moesaic::cuda
