@@ -1,4 +1,5 @@
 import { appendFile, stat } from "node:fs/promises";
+import type { DeviceKind } from "../native/binding.js";
 import { native } from "../native/index.js";
 import { packageVersion, type CommandContext } from "./context.js";
 
@@ -6,10 +7,11 @@ import { packageVersion, type CommandContext } from "./context.js";
 export type Figures = Readonly<Record<string, string | number | boolean | null>>;
 
 /** What any figure has to stand beside. */
-export function machineFigures(numThreads: number): Figures {
+export function machineFigures(numThreads: number, device: DeviceKind = "cpu"): Figures {
   const { name, numCores, features } = native.deviceProperties();
   const version = packageVersion();
-  return { version, machine: name, cores: numCores, threads: numThreads, features: features.join(" ") };
+  const gpu = device === "cuda" ? (native.cudaDevices().devices[0]?.name ?? null) : null;
+  return { version, gpu, machine: name, cores: numCores, threads: numThreads, features: features.join(" ") };
 }
 
 /** Prints the figures, and appends them to a CSV file that gets its header with the first line. */

@@ -24,6 +24,8 @@ const PROBE_MODEL = "gpt-oss-20b:2";
 /** Ops whose time counts: what else a step runs is small beside them. */
 const HEAVY_OPS = ["linear", "attention", "experts"];
 const PACKAGES = ["cpu", "reference"] as const;
+/** What the cuda package has kernels for. */
+const LOWEST_COMPUTE_CAPABILITY = 80;
 
 export const doctorCommand = defineCommand({
   usage: "doctor",
@@ -123,9 +125,22 @@ async function bandwidth({ numCores }: DeviceProperties): Promise<Finding> {
 }
 
 function gpu(): Finding {
-  const driver = ["/proc/driver/nvidia/version", "/dev/nvidiactl"].some((path) => existsSync(path));
-  const text = driver ? "an NVIDIA driver is there; this version has no CUDA kernels" : "no NVIDIA driver is loaded";
-  return { name: "gpu", state: "missing", text, advice: "models run on the CPU" };
+  const { devices, missing } = native.cudaDevices();
+  if (missing !== null) return { name: "gpu", state: "missing", text: missing, advice: "models run on the CPU" };
+  const text = devices
+    .map(({ name, computeCapability, numMultiprocessors, memoryBytes }) => {
+      const version = `${Math.floor(computeCapability / 10)}.${computeCapability % 10}`;
+      return `${name}, compute capability ${version}, ${numMultiprocessors} multiprocessors, ${gib(memoryBytes)}`;
+    })
+    .join("; ");
+  if (!existsSync(packagePath("cuda"))) {
+    const advice = "the cuda kernels are not built: install the CUDA toolkit (nvcc) and run npm run build";
+    return { name: "gpu", state: "missing", text, advice };
+  }
+  if (devices.every(({ computeCapability }) => computeCapability < LOWEST_COMPUTE_CAPABILITY)) {
+    return { name: "gpu", state: "missing", text, advice: "the cuda kernels need 8.0 or newer; models run on the CPU" };
+  }
+  return { name: "gpu", state: "ok", text };
 }
 
 function render({ name, state, text, advice }: Finding): string {

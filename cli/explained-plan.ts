@@ -2,7 +2,14 @@ import { isLocalHost, numLocalRanks, rankProfileOf, threadsOfLocalRanks } from "
 import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js";
 import { native, packagePath } from "../native/index.js";
 import { defaultsInUse } from "../plans/cluster-spec-defaults.js";
-import { checkSupported, kernelPackagesOf, type ClusterSpec } from "../plans/cluster-spec.js";
+import {
+  checkSupported,
+  deviceOf,
+  kernelPackagesOf,
+  precisionOf,
+  withDevices,
+  type ClusterSpec,
+} from "../plans/cluster-spec.js";
 import { USUAL_SEQ_LEN } from "../plans/cost.js";
 import { explainPlan, type Explanation } from "../plans/explain.js";
 import { explainReplica, type ReplicaExplanation } from "../plans/explain-replica.js";
@@ -10,7 +17,7 @@ import { lower } from "../plans/lower.js";
 import { sourcedProfile, type Figures } from "../plans/machine-profile.js";
 import { chooseReplicaLimits, limitsRequestOf, provisionalLimits } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
-import { readBandwidth } from "./read-bandwidth.js";
+import { gpuBandwidth, readBandwidth } from "./read-bandwidth.js";
 
 /** Of the first rank, and of all together where there are several. */
 export type ClusterExplanation = Explanation & { replica?: ReplicaExplanation };
@@ -26,22 +33,30 @@ export interface KnownFigures {
  * anything. What is known of the ranks changes what is predicted, never what the cluster's plan is.
  */
 export async function explainCluster(
-  cluster: ClusterSpec,
+  written: ClusterSpec,
   baseDir: string,
   { measured, given }: KnownFigures,
 ): Promise<{ json: ClusterExplanation; text: string }> {
+  const gpus = native.cudaDevices().devices;
+  const cluster = decided(written);
   checkSupported(cluster);
+  const device = deviceOf(cluster);
   const { engine, servedModelName } = cluster.spec;
   const { description: model } = await openModelSource(cluster, baseDir);
   const plan = await resolveSpecPlan(cluster, baseDir, model);
   const packages = kernelPackagesOf(cluster);
   const describe = (program: RankProgram) =>
-    native.describeProgram(program, { packages: packages.map(packagePath), numThreads: threadsOf(cluster) });
+    native.describeProgram(program, {
+      packages: packages.map(packagePath),
+      numThreads: threadsOf(cluster),
+      device,
+      deterministic: engine.deterministic === true,
+    });
   const request = limitsRequestOf(cluster);
   const provisional = provisionalLimits(request, model);
   const programOf = (dequantize: boolean, limits = provisional.limits, rank = 0) =>
-    lower(model, plan, rank, { limits, precision: engine.precision, dequantize });
-  const { memoryBytes } = native.deviceProperties();
+    lower(model, plan, rank, { limits, precision: precisionOf(cluster), dequantize });
+  const memoryBytes = device === "cuda" ? (gpus[0]?.memoryBytes ?? 0) : native.deviceProperties().memoryBytes;
   const neighbours = neighboursOfFirst(cluster, plan.worldSize).map((rank) => {
     return { hostId: "this host", memoryBytes, ...describe(programOf(engine.dequantize, provisional.limits, rank)) };
   });
@@ -69,6 +84,11 @@ export async function explainCluster(
   return { json: { ...rank.json, replica: replica.json }, text: `${rank.text}\n${replica.text}` };
 }
 
+/** The cluster with the devices of this machine. */
+export function decided(cluster: ClusterSpec): ClusterSpec {
+  return withDevices(cluster, native.cudaDevices().devices.length, isLocalHost);
+}
+
 /** The ranks of a replica that share the first one's host and memory, itself among them. */
 function neighboursOfFirst({ spec }: ClusterSpec, worldSize: number): number[] {
   const hosts = spec.workers
@@ -89,6 +109,7 @@ export function threadsOf(cluster: ClusterSpec): number {
 export async function rankBandwidth(cluster: ClusterSpec): Promise<number | null> {
   const numRanks = numLocalRanks(cluster);
   if (numRanks === 0) return null;
+  if (deviceOf(decided(cluster)) === "cuda") return gpuBandwidth();
   const { numCores } = native.deviceProperties();
   const numThreads = threadsOfLocalRanks(cluster, numCores).reduce((sum, threads) => sum + threads, 0);
   return (await readBandwidth(Math.min(numCores, numThreads))) / numRanks;

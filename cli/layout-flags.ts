@@ -16,7 +16,12 @@ export const LAYOUT_OPTIONS = {
   },
   device: { choices: ["cpu", "cuda"], requiresArg: true, describe: "where ranks run (default: the best there is)" },
   kernels: text("kernel package: reference, cpu or cuda (default: the fastest that can run each op)"),
-  precision: { choices: ["exact", "fast"], requiresArg: true, describe: "of activations (default exact)" },
+  precision: {
+    choices: ["exact", "fast"],
+    requiresArg: true,
+    describe: "of activations (default: fast on a GPU, else exact)",
+  },
+  deterministic: flag("the same tokens whatever else runs, also on a GPU in precision fast, where that costs speed"),
   "max-batched-tokens": text("most tokens of one step (default auto)"),
   "num-blocks": text("KV blocks of the pool (default auto: what memory holds)"),
   dequantize: flag("store MXFP4 experts as bf16"),
@@ -121,6 +126,7 @@ function documentOf(args: Partial<LayoutArguments>): Record<string, unknown> {
       api: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" },
       engine: present({
         precision: args.precision,
+        deterministic: args.deterministic === true ? true : undefined,
         kernels: packagesOf(args.kernels),
         numBlocks: number(args["num-blocks"]),
         blockSize: number(args["block-size"]),

@@ -1,7 +1,8 @@
 import { MoesaicClient } from "../client/client.js";
+import { isLocalHost, numLocalRanks } from "../coordinator/cluster/local-ranks.js";
 import { Coordinator } from "../coordinator/coordinator.js";
 import { native } from "../native/index.js";
-import type { ClusterSpec } from "../plans/cluster-spec.js";
+import { deviceOf, withDevices, type ClusterSpec } from "../plans/cluster-spec.js";
 import { systemClock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import { packageVersion, type CommandContext } from "./context.js";
@@ -21,8 +22,15 @@ export async function startCoordinator(
 ): Promise<Coordinator> {
   // Its workers will need the addon: better to hear here, once, that it is not built.
   const { numCores } = native.deviceProperties();
+  const { devices: gpus, missing } = native.cudaDevices();
+  const cluster = withDevices(spec, gpus.length, isLocalHost);
+  if (deviceOf(cluster) === "cuda" && numLocalRanks(cluster) > gpus.length) {
+    const there =
+      missing ?? `this machine has ${gpus.length} of the ${numLocalRanks(cluster)} GPUs that the ranks need`;
+    throw new MoesaicError("failed_precondition", `device cuda: ${there}`);
+  }
   return Coordinator.start({
-    spec,
+    spec: cluster,
     baseDir,
     workerCommand: workerCommandOf(context),
     ...joinTokenOf(context),

@@ -4,6 +4,11 @@ import { native } from "../native/index.js";
 const BYTES = 1024 * 2 ** 20;
 const REPEATS = 5;
 
+/** Bytes per second that the first GPU reads and writes in its memory. */
+export function gpuBandwidth(): Promise<number> {
+  return native.measureGpuCopy(BYTES, REPEATS);
+}
+
 /** Bytes per second that so many threads of this process read from memory: the ceiling of decoding. */
 export function readBandwidth(numThreads: number): Promise<number> {
   const { memoryBytes } = native.deviceProperties();

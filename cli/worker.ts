@@ -1,3 +1,4 @@
+import type { DeviceKind } from "../native/binding.js";
 import { native } from "../native/index.js";
 import { MAX_MESSAGE_BYTES } from "../coordinator/coordinator.js";
 import type { Bus } from "../proto/bus/bus.js";
@@ -24,6 +25,7 @@ export const workerCommand = defineCommand({
     "bus-credentials": text("file with the NATS credentials, with --bus; spec.bus.credentialsFile of the cluster file"),
     cluster: text("name of the cluster to join, with --bus"),
     threads: wholeNumber("threads", "threads of the engine (default: the cores of this machine)", 1, 1_024),
+    device: { choices: ["cpu", "cuda"], default: "cpu", requiresArg: true, describe: "where the rank runs" },
   },
   examples: [
     ["worker --join 127.0.0.1:50051", "join a coordinator of this machine with all cores"],
@@ -31,15 +33,15 @@ export const workerCommand = defineCommand({
     ["worker --bus tls://10.0.0.5:4222 --bus-credentials nats.creds --cluster chat", "on a bus that wants credentials"],
   ],
   logLevel: "info",
-  parse: (args) => ({ meeting: meetingOf(args), threads: args.threads }),
-  async run({ meeting, threads }, context) {
+  parse: (args) => ({ meeting: meetingOf(args), threads: args.threads, device: deviceKindOf(args.device) }),
+  async run({ meeting, threads, device }, context) {
     const log = context.log.child({ process: "worker" });
     const { join, bus } = await openMeeting(meeting, log);
     try {
       await runWorker({
         join,
         ...secretsOf(context),
-        engines: new NativeEngineFactory(threads ?? native.deviceProperties().numCores),
+        engines: new NativeEngineFactory(threads ?? native.deviceProperties().numCores, device),
         build: packageVersion(),
         maxMessageBytes: MAX_MESSAGE_BYTES,
         clock: systemClock,
@@ -52,6 +54,11 @@ export const workerCommand = defineCommand({
     return 0;
   },
 });
+
+/** The flag's choices are checked by then. */
+function deviceKindOf(device: string): DeviceKind {
+  return device === "cuda" ? "cuda" : "cpu";
+}
 
 /** @throws MoesaicError invalid_argument unless one way to find a coordinator is given, with what it needs */
 function meetingOf(args: {

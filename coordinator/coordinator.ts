@@ -3,8 +3,10 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import {
   checkSupported,
+  deviceOf,
   isLoopbackAddress,
   kernelPackagesOf,
+  precisionOf,
   type ClusterSpec,
   type WorkerSpec,
 } from "../plans/cluster-spec.js";
@@ -370,6 +372,7 @@ export class Coordinator {
         modelDir: this.#source.modelDir ?? "",
         dummySeed: this.#source.modelDir === null ? this.#options.dummySeed : null,
         kernelPackages: kernelPackagesOf(spec),
+        deterministic: engine.deterministic === true,
         chooseNumBlocks: (ranks) => this.#chooseNumBlocks(replicaId, ranks),
         misfitOf: (ranks, numBlocks) => misfitOf(limitsRequestOf(spec), ranks.map(rankBytesOf), numBlocks),
         leaseMs: engine.leaseMs,
@@ -408,12 +411,11 @@ export class Coordinator {
   }
 
   #programOf(rank: number): RankProgram {
-    const { engine } = this.#options.spec.spec;
-    const { precision, dequantize } = engine;
+    const { spec } = this.#options;
     return lower(this.#source.description, this.#plan, rank, {
       limits: this.#provisional.limits,
-      precision,
-      dequantize,
+      precision: precisionOf(spec),
+      dequantize: spec.spec.engine.dequantize,
     });
   }
 
@@ -455,10 +457,13 @@ export class Coordinator {
     const { workers, spares } = spec.spec;
     const launchIds = this.#requirements.flatMap(({ launchId }) => (launchId === null ? [] : [launchId]));
     const threads = threadsOfLocalRanks(spec, numCores);
-    const seated = launchIds.map((launchId, index) => ({ launchId, threads: threads[index]! }));
+    const device = deviceOf(spec);
+    const seated = launchIds.map((launchId, index) => ({ launchId, threads: threads[index]!, device, index }));
     const numSpares = workers.every(({ host }) => isLocalHost(host)) ? spares : 0;
-    const idle = { threads: threadsOfEach(spec, numCores) };
-    const spareWorkers = Array.from({ length: numSpares }, () => ({ launchId: randomUUID(), ...idle }));
+    const idle = { threads: threadsOfEach(spec, numCores), device };
+    const spareWorkers = Array.from({ length: numSpares }, (_, index) => {
+      return { launchId: randomUUID(), ...idle, index: seated.length + index };
+    });
     return [...seated, ...spareWorkers];
   }
 

@@ -39,6 +39,7 @@ async function busyReplica() {
     modelDir: "/model",
     dummySeed: null,
     kernelPackages: ["cpu"],
+    deterministic: false,
     chooseNumBlocks: () => 40,
     misfitOf: () => null,
     leaseMs: 1_000,

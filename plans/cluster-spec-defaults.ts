@@ -40,8 +40,8 @@ export const CLUSTER_SPEC_DEFAULTS = [
   },
   {
     path: "spec.engine.precision",
-    default: "exact",
-    why: "fast has no kernels yet; exact meets the float32 tolerances",
+    default: "auto",
+    why: "fast on a GPU, which has kernels for it; exact on the CPU",
   },
   {
     path: "spec.engine.deterministic",

@@ -223,8 +223,8 @@ describe("checkSupported", () => {
   cluster.yaml:6:10: spec.model: models are not downloaded yet; write the folder of a checkpoint
   cluster.yaml:36:5: spec.security: TLS and keys are not there yet; leave them out
   cluster.yaml:21:37: spec.api.http: without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT
-  cluster.yaml:23:16: spec.engine.precision: fast has no kernels yet; write exact
-  cluster.yaml:17:32: spec.workers[0].device: cuda has no kernels yet; write cpu`,
+  cluster.yaml:23:16: spec.engine.precision: fast has kernels on GPUs alone; write auto or exact, or device: cuda
+  cluster.yaml:17:32: spec.workers[0].device: GPU and CPU ranks do not work together yet; write one device for all`,
     );
   });
 });

@@ -69,7 +69,7 @@ export interface BusSpec {
 }
 
 export interface EngineSpec {
-  precision: "exact" | "fast";
+  precision: "auto" | "exact" | "fast";
   deterministic: "auto" | boolean;
   /** Store MXFP4 experts as bf16. */
   dequantize: boolean;
@@ -135,9 +135,37 @@ export function parseClusterSpec(yaml: string, fileName: string): ClusterSpec {
  * Names of the kernel packages a spec means, in order of preference. The reference package is always last: it has a kernel
  * for every op, so that a package need not have one.
  */
-export function kernelPackagesOf({ spec }: ClusterSpec): string[] {
-  const { kernels } = spec.engine;
-  return [...new Set([...(kernels === "auto" ? ["cpu"] : kernels), "reference"])];
+export function kernelPackagesOf(cluster: ClusterSpec): string[] {
+  const { kernels } = cluster.spec.engine;
+  return [...new Set([...(kernels === "auto" ? [deviceOf(cluster)] : kernels), "reference"])];
+}
+
+/** Where the ranks run; `auto` is the CPU unless `withDevices` decided otherwise. */
+export function deviceOf({ spec }: ClusterSpec): "cpu" | "cuda" {
+  return spec.workers.every(({ device }) => device === "cuda") ? "cuda" : "cpu";
+}
+
+/** `auto` decided: the fastest that the device has kernels for. */
+export function precisionOf(cluster: ClusterSpec): "exact" | "fast" {
+  const { precision } = cluster.spec.engine;
+  if (precision !== "auto") return precision;
+  return deviceOf(cluster) === "cuda" ? "fast" : "exact";
+}
+
+/**
+ * The same cluster with every `device: auto` decided: this machine's GPUs where there is one for every rank and a rank works
+ * alone, else the CPU.
+ * @param numGpus of this machine
+ * @param isLocal whether a host of the spec is this machine
+ */
+export function withDevices(cluster: ClusterSpec, numGpus: number, isLocal: (host: string) => boolean): ClusterSpec {
+  const { workers, replicas, spares } = cluster.spec;
+  const numRanks = workers.reduce((sum, { ranks }) => sum + ranks, 0);
+  const suits = numRanks === replicas && numRanks + spares <= numGpus && workers.every(({ host }) => isLocal(host));
+  const usesCpu = workers.some(({ device }) => device === "cpu");
+  const auto = suits && !usesCpu && cluster.spec.engine.kernels === "auto" ? "cuda" : "cpu";
+  const decided = workers.map((worker) => (worker.device === "auto" ? { ...worker, device: auto } : worker));
+  return deepFreeze({ ...cluster, spec: { ...cluster.spec, workers: decided } }) as ClusterSpec;
 }
 
 /**
@@ -180,11 +208,20 @@ export function checkSupported(cluster: ClusterSpec, { hasJoinToken = true } = {
     !isLoopbackAddress(spec.api.http),
     "without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT",
   );
-  gap(["spec", "engine", "precision"], spec.engine.precision === "fast", "fast has no kernels yet; write exact");
-  const asksForCuda = spec.engine.kernels.includes("cuda");
-  gap(["spec", "engine", "kernels"], asksForCuda, "the cuda package is not there yet; write auto, cpu or reference");
-  spec.workers.forEach((worker, index) => {
-    gap(["spec", "workers", index, "device"], worker.device === "cuda", "cuda has no kernels yet; write cpu");
+  const isFastOnCpu = spec.engine.precision === "fast" && deviceOf(cluster) === "cpu";
+  gap(
+    ["spec", "engine", "precision"],
+    isFastOnCpu,
+    "fast has kernels on GPUs alone; write auto or exact, or device: cuda",
+  );
+  const isCuda = deviceOf(cluster) === "cuda";
+  spec.workers.forEach(({ device }, index) => {
+    const isMixed = device === "cuda" && !isCuda;
+    gap(
+      ["spec", "workers", index, "device"],
+      isMixed,
+      "GPU and CPU ranks do not work together yet; write one device for all",
+    );
   });
   throwProblems(gaps, cluster.placeOf([]).replace(/:\d+:\d+$/, ""), "unimplemented", "unsupported setting");
 }
@@ -277,7 +314,7 @@ const workerSchema = z.strictObject({
 });
 
 const engineSchema = z.strictObject({
-  precision: oneOf("exact", "fast").default(defaultOf("spec.engine.precision")),
+  precision: oneOf("auto", "exact", "fast").default(defaultOf("spec.engine.precision")),
   deterministic: oneOf<"auto" | boolean>("auto", true, false).default(defaultOf("spec.engine.deterministic")),
   dequantize: flag().default(defaultOf("spec.engine.dequantize")),
   kernels: kernels().default(defaultOf("spec.engine.kernels")),

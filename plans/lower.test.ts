@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
-import { MoesaicError } from "../proto/errors.js";
 import { lower, type LowerOptions } from "./lower.js";
 import { describeDummy, describeModel, type ModelDescription } from "./model-description.js";
 import type { ProgramOp, RankProgram, WeightSource, WeightTensor } from "./rank-program.js";
@@ -178,13 +177,6 @@ describe("lower", () => {
       dims.localExperts.map(() => [0]),
     );
     assert.deepEqual([dims.vocabBegin, dims.globalVocabSize, dims.numGlobalExperts], [0, dims.vocabSize, 32]);
-  });
-
-  it("refuses precision fast for now", () => {
-    assert.throws(
-      () => lowered(describeDummy("gpt-oss-20b:1"), { precision: "fast" }),
-      (caught) => caught instanceof MoesaicError && caught.code === "unimplemented",
-    );
   });
 
   it("is plain JSON", () => {

@@ -1,4 +1,4 @@
-import { assert, MoesaicError } from "../proto/errors.js";
+import { assert } from "../proto/errors.js";
 import { sizeOf } from "./apportion.js";
 import { kvGroupsOf } from "./kv-groups.js";
 import { buffersOf } from "./lower-buffers.js";
@@ -22,13 +22,9 @@ export interface LowerOptions {
 /**
  * The program of one rank: a pure function of its arguments. Where some ranks run experts only, nobody could hold every
  * token's hidden states, and `ops` is empty.
- * @throws MoesaicError unimplemented for what no engine runs yet: precision fast
  */
 export function lower(model: ModelDescription, plan: ResolvedPlan, rank: number, options: LowerOptions): RankProgram {
   assert(rank >= 0 && rank < plan.worldSize, `rank ${rank} of ${plan.worldSize}`);
-  if (options.precision === "fast") {
-    throw new MoesaicError("unimplemented", "precision fast has no kernels yet; write exact");
-  }
   const view = viewOf(model, plan, rank);
   const isReplicated = plan.attention.ranks.length === plan.worldSize;
   return {

@@ -25,6 +25,7 @@ const REQUEST: LimitsRequest = {
   numBlocks: "auto",
   blockSize: 16,
   memoryFraction: 0.9,
+  device: "cpu",
 };
 /** 12 layers of 8 KV heads of 64, 16 tokens, keys and values in float32. */
 const KV_BLOCK_BYTES = 12 * 2 * 8 * 64 * 16 * 4;

@@ -1,5 +1,5 @@
 import { assert, MoesaicError } from "../proto/errors.js";
-import type { ClusterSpec } from "./cluster-spec.js";
+import { deviceOf, type ClusterSpec } from "./cluster-spec.js";
 import { blocksOfSequence, kvGroupsOf } from "./kv-groups.js";
 import type { ModelDescription } from "./model-description.js";
 import type { ProgramLimits } from "./rank-program.js";
@@ -12,6 +12,8 @@ export interface LimitsRequest {
   numBlocks: number | "auto";
   blockSize: number;
   memoryFraction: number;
+  /** What the ranks run on. */
+  device: "cpu" | "cuda";
 }
 
 /** What an engine of the provisional limits takes, by its own description, and what the device has. */
@@ -40,14 +42,18 @@ export interface ChosenLimits {
 }
 
 /** The budgets of a cluster spec. */
-export function limitsRequestOf({ spec }: ClusterSpec): LimitsRequest {
-  const { numBlocks, blockSize, memoryFraction } = spec.engine;
-  const { maxBatchedTokens, maxSequences } = spec.scheduler;
-  return { maxModelLen: spec.maxModelLen, maxBatchedTokens, maxSequences, numBlocks, blockSize, memoryFraction };
+export function limitsRequestOf(cluster: ClusterSpec): LimitsRequest {
+  const { maxModelLen, engine, scheduler } = cluster.spec;
+  const { numBlocks, blockSize, memoryFraction } = engine;
+  const { maxBatchedTokens, maxSequences } = scheduler;
+  const device = deviceOf(cluster);
+  return { maxModelLen, maxBatchedTokens, maxSequences, numBlocks, blockSize, memoryFraction, device };
 }
 
 /** From here on a CPU's prefill is bound by arithmetic; a longer step only delays the sequences that decode. */
 const CPU_BATCHED_TOKENS = 512;
+/** Fills a GPU's matrix units; more takes workspace from the KV cache and delays the sequences that decode. */
+const GPU_BATCHED_TOKENS = 2_048;
 /** The null block, and one. */
 const FEWEST_BLOCKS = 2;
 /** What a CPU rank takes unasked: its memory belongs to others too, and more sequences than this are compute-bound. */
@@ -60,10 +66,11 @@ const CPU_KV_BYTES = 4 * 2 ** 30;
 export function provisionalLimits(request: LimitsRequest, model: ModelDescription): ChosenLimits {
   const choices: Choice[] = [];
   const { maxSequences, blockSize } = request;
-  const isAuto = request.maxBatchedTokens === "auto";
-  const maxBatchedTokens = request.maxBatchedTokens === "auto" ? CPU_BATCHED_TOKENS : request.maxBatchedTokens;
-  if (isAuto) {
-    const why = "on a CPU larger steps prefill no faster and delay the sequences that decode";
+  const isCpu = request.device === "cpu";
+  const chosenTokens = isCpu ? CPU_BATCHED_TOKENS : GPU_BATCHED_TOKENS;
+  const maxBatchedTokens = request.maxBatchedTokens === "auto" ? chosenTokens : request.maxBatchedTokens;
+  if (request.maxBatchedTokens === "auto") {
+    const why = `on a ${isCpu ? "CPU" : "GPU"} larger steps prefill hardly faster and delay the sequences that decode`;
     choices.push({ name: "maxBatchedTokens", value: maxBatchedTokens, why });
   }
   const asked = request.maxModelLen === "auto" ? model.maxModelLen : request.maxModelLen;
@@ -198,7 +205,8 @@ function autoBlocks(
   const useful = 1 + limits.maxSequences * (longest - 1);
   const needed =
     request.maxModelLen === "auto" ? ofLength(Math.min(limits.maxBatchedTokens, limits.maxSeqLen)) : longest;
-  const cap = Math.max(Math.floor((numRanks * CPU_KV_BYTES) / device.kvBlockBytes), needed);
+  const unasked = request.device === "cpu" ? Math.floor((numRanks * CPU_KV_BYTES) / device.kvBlockBytes) : Infinity;
+  const cap = Math.max(unasked, needed);
   if (needed > room) throw tooLittleMemory("the KV of one sequence", needed, request, device);
   const value = Math.min(room, useful, cap);
   const reasons = [

@@ -238,7 +238,12 @@ function explain20b(): string {
   const programOf = (dequantize: boolean) =>
     lower(model, resolvePlan("auto", model, 1), 0, { limits, precision: "exact", dequantize });
   const sizesOf = (program: RankProgram) =>
-    native.describeProgram(program, { packages: ["cpu", "reference"].map(packagePath), numThreads: 2 });
+    native.describeProgram(program, {
+      packages: ["cpu", "reference"].map(packagePath),
+      numThreads: 2,
+      device: "cpu",
+      deterministic: true,
+    });
   const program = programOf(false);
   const sizes = { sizes: sizesOf(program), otherSizes: sizesOf(programOf(true)) };
   const rest = { dequantize: false, choices: [], defaults: [], readBytesPerSecond: null };

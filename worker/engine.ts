@@ -34,6 +34,8 @@ export interface EngineSetup {
   dummySeed: number | null;
   /** Names of kernel packages in order of preference. */
   kernelPackages: string[];
+  /** The same tokens whatever else is in a step, also where that costs speed. */
+  deterministic: boolean;
 }
 
 /** The ranks that an engine computes together with. */

@@ -1,5 +1,7 @@
 import type {
+  CudaDeviceProperties,
   DataPlaneHandle,
+  DeviceKind,
   EngineHandle,
   EngineOptions,
   LoadReport,
@@ -7,7 +9,7 @@ import type {
 } from "../native/binding.js";
 import { native, packagePath } from "../native/index.js";
 import type { RankProgram } from "../plans/rank-program.js";
-import { assert } from "../proto/errors.js";
+import { assert, MoesaicError } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
 import type { StepPlan, StepResult } from "../proto/step.js";
 import { openCheckpoint } from "./checkpoint/checkpoint.js";
@@ -23,23 +25,28 @@ import type {
   World,
 } from "./engine.js";
 
-/** Engines that compute: the native addon on this machine's CPU. */
+/** Engines that compute: the native addon on this machine's CPU, or on the first GPU that this process sees. */
 export class NativeEngineFactory implements EngineFactory {
   readonly #numThreads: number;
+  readonly #device: DeviceKind;
   #dataPlane: DataPlaneHandle | null = null;
 
-  constructor(numThreads: number) {
+  /** @throws MoesaicError failed_precondition when `device` is cuda and there is no GPU, with what is missing */
+  constructor(numThreads: number, device: DeviceKind) {
     this.#numThreads = numThreads;
+    this.#device = device;
+    if (device === "cuda") firstGpu();
   }
 
   device(): v1.Device.$Properties {
     const device = native.deviceProperties();
+    const gpu = this.#device === "cuda" ? firstGpu() : null;
     return {
-      kind: device.kind,
-      name: device.name,
+      kind: this.#device,
+      name: gpu?.name ?? device.name,
       device_index: 0,
       num_cores: device.numCores,
-      memory_bytes: device.memoryBytes,
+      memory_bytes: gpu?.memoryBytes ?? device.memoryBytes,
       features: device.features,
       num_threads: this.#numThreads,
     };
@@ -111,8 +118,20 @@ export class NativeEngineFactory implements EngineFactory {
   }
 
   #options(setup: EngineSetup): EngineOptions {
-    return { packages: setup.kernelPackages.map(packagePath), numThreads: this.#numThreads };
+    return {
+      packages: setup.kernelPackages.map(packagePath),
+      numThreads: this.#numThreads,
+      device: this.#device,
+      deterministic: setup.deterministic,
+    };
   }
+}
+
+function firstGpu(): CudaDeviceProperties {
+  const { devices, missing } = native.cudaDevices();
+  const [gpu] = devices;
+  if (gpu !== undefined) return gpu;
+  throw new MoesaicError("failed_precondition", `device cuda: ${missing ?? "there is no GPU"}`);
 }
 
 /** Ranks that share this rank's disk cache, the own one included, ascending: they read finely cut rows for each other. */

@@ -34,6 +34,7 @@ export class RankEpoch {
       modelDir: assignment.model_dir ?? "",
       dummySeed: assignment.dummy_seed ?? null,
       kernelPackages: assignment.kernel_packages ?? [],
+      deterministic: assignment.deterministic ?? false,
     };
     this.#world = worldOf(assignment);
     this.#engines = engines;

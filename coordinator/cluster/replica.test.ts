@@ -20,6 +20,7 @@ function replicaWith(overrides: Partial<ReplicaConfig> = {}): { replica: Replica
     modelDir: "/model",
     dummySeed: null,
     kernelPackages: ["cpu"],
+    deterministic: false,
     chooseNumBlocks: () => 8,
     misfitOf: () => null,
     leaseMs: 1000,

@@ -28,6 +28,7 @@ export interface ReplicaConfig {
   /** Random weights from this seed instead of the checkpoint's. */
   dummySeed: number | null;
   kernelPackages: string[];
+  deterministic: boolean;
   /** KV blocks that fit every rank. @throws MoesaicError resource_exhausted */
   chooseNumBlocks(ranks: SizedRank[]): number;
   /** Ranks that have no room for the KV blocks chosen before; null when all have. */
@@ -249,6 +250,7 @@ export class Replica {
       model_dir: config.modelDir,
       ...(config.dummySeed === null ? {} : { dummy_seed: config.dummySeed }),
       kernel_packages: config.kernelPackages,
+      deterministic: config.deterministic,
       peers: this.seats.map((seat) => ({
         rank: seat.rank,
         host_id: seat.hostId,

@@ -25,6 +25,7 @@ function replicasOf(
       modelDir: "/model",
       dummySeed: null,
       kernelPackages: ["cpu"],
+      deterministic: false,
       chooseNumBlocks: () => 8,
       misfitOf,
       leaseMs: 1_000,

@@ -14,6 +14,9 @@ export interface LaunchedWorker {
   launchId: string;
   /** Of its engine. */
   threads: number;
+  device: "cpu" | "cuda";
+  /** Among the workers of this machine: which GPU it gets. */
+  index: number;
 }
 
 /** How often a worker may be started again before its seat is given up, and the pause before each time. */

@@ -6946,6 +6946,9 @@ export namespace moesaic {
             /** Assignment fencing_token. */
             fencing_token: number;
 
+            /** Assignment deterministic. */
+            deterministic: boolean;
+
             /**
              * Creates a new Assignment instance using the specified properties.
              * @param [properties] Properties to set
@@ -7050,6 +7053,9 @@ export namespace moesaic {
 
                 /** Assignment fencing_token */
                 fencing_token?: (number|null);
+
+                /** Assignment deterministic */
+                deterministic?: (boolean|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -18983,6 +18983,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [transport] Assignment transport
              * @property {number|null} [peer_deadline_ms] Assignment peer_deadline_ms
              * @property {number|null} [fencing_token] Assignment fencing_token
+             * @property {boolean|null} [deterministic] Assignment deterministic
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -19136,6 +19137,14 @@ export const moesaic = $root.moesaic = (() => {
              */
             Assignment.prototype.fencing_token = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
+            /**
+             * Assignment deterministic.
+             * @member {boolean} deterministic
+             * @memberof moesaic.v1.Assignment
+             * @instance
+             */
+            Assignment.prototype.deterministic = false;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -19209,6 +19218,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 14, wireType 0 =*/112).int32(message.peer_deadline_ms);
                 if (message.fencing_token != null && $Object.hasOwnProperty.call(message, "fencing_token") && (typeof message.fencing_token === "object" ? message.fencing_token.low || message.fencing_token.high : message.fencing_token !== 0))
                     writer.uint32(/* id 15, wireType 0 =*/120).int64(message.fencing_token);
+                if (message.deterministic != null && $Object.hasOwnProperty.call(message, "deterministic") && message.deterministic !== false)
+                    writer.uint32(/* id 16, wireType 0 =*/128).bool(message.deterministic);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -19384,6 +19395,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.fencing_token;
                             continue;
                         }
+                    case 16: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.deterministic = value;
+                            else
+                                delete message.deterministic;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -19491,6 +19511,9 @@ export const moesaic = $root.moesaic = (() => {
                             message.fencing_token = object.fencing_token;
                         else if (typeof object.fencing_token === "object")
                             message.fencing_token = new $util.LongBits(object.fencing_token.low >>> 0, object.fencing_token.high >>> 0).toNumber();
+                if (object.deterministic != null)
+                    if (object.deterministic)
+                        message.deterministic = $Boolean(object.deterministic);
                 return message;
             };
 
@@ -19538,6 +19561,7 @@ export const moesaic = $root.moesaic = (() => {
                         object.fencing_token = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
                     } else
                         object.fencing_token = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.deterministic = false;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -19585,6 +19609,8 @@ export const moesaic = $root.moesaic = (() => {
                         object.fencing_token = options.longs === $String ? $String(message.fencing_token) : message.fencing_token;
                     else
                         object.fencing_token = options.longs === $String ? $util.Long.prototype.toString.call(message.fencing_token) : options.longs === $Number ? new $util.LongBits(message.fencing_token.low >>> 0, message.fencing_token.high >>> 0).toNumber() : message.fencing_token;
+                if (message.deterministic != null && $Object.hasOwnProperty.call(message, "deterministic"))
+                    object.deterministic = message.deterministic;
                 return object;
             };
 

@@ -130,7 +130,7 @@ describe("moesaic up with a bad cluster file", () => {
     [
       "what is not there yet",
       `${head}spec:\n  model: ${DEMO_MODEL}\n  engine: { precision: fast }\n`,
-      /cluster\.yaml:6:24: spec\.engine\.precision: fast has no kernels yet/,
+      /cluster\.yaml:6:24: spec\.engine\.precision: fast has kernels on GPUs alone/,
     ],
   ];
   for (const [name, yaml, message] of cases) {

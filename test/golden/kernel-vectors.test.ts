@@ -262,7 +262,12 @@ async function withEngine(
   program: RankProgram,
   use: (engine: EngineHandle) => Promise<void>,
 ): Promise<void> {
-  const engine = native.openEngine(program, { packages: [packagePath(packageName)], numThreads: 2 });
+  const engine = native.openEngine(program, {
+    packages: [packagePath(packageName)],
+    numThreads: 2,
+    device: "cpu",
+    deterministic: true,
+  });
   try {
     await use(engine);
   } finally {

@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
-import type { EngineHandle, LoadPlan, LoadReport, SharedRead, WeightRead } from "../../native/binding.js";
+import type {
+  EngineHandle,
+  EngineOptions,
+  LoadPlan,
+  LoadReport,
+  SharedRead,
+  WeightRead,
+} from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import { tinyStep } from "../../native/test/tiny-steps.js";
 import { tinyPrograms } from "./tiny-world.js";
@@ -18,7 +25,12 @@ import { FIXTURES, skipWithout } from "../paths.js";
 import { openCheckpoint, type Checkpoint, type TensorInfo } from "../../worker/checkpoint/checkpoint.js";
 import { planLoad } from "../../worker/checkpoint/load-plan.js";
 
-const OPTIONS = { packages: [packagePath("reference")], numThreads: 1 };
+const OPTIONS: EngineOptions = {
+  packages: [packagePath("reference")],
+  numThreads: 1,
+  device: "cpu",
+  deterministic: true,
+};
 
 interface Layout {
   name: string;

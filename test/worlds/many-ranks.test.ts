@@ -223,6 +223,8 @@ describe("a rank that is killed in the middle of steps", () => {
       const engine = native.openEngine(tinyPrograms(planFromFlags(1, 3))[0]!, {
         packages: [packagePath("reference")],
         numThreads: 1,
+        device: "cpu",
+        deterministic: true,
       });
       await native.connectEngine(engine, dataPlane, options);
       await native.loadDummyWeights(engine, 7, () => {});
@@ -256,7 +258,12 @@ describe("connectEngine", () => {
   it("names the peer that does not come", async () => {
     for (const transport of ["shm", "tcp"] as const) {
       const [program] = tinyPrograms(expertPlan(2));
-      const engine = native.openEngine(program!, { packages: [packagePath("reference")], numThreads: 1 });
+      const engine = native.openEngine(program!, {
+        packages: [packagePath("reference")],
+        numThreads: 1,
+        device: "cpu",
+        deterministic: true,
+      });
       const dataPlane = native.listenDataPlane("127.0.0.1:0");
       const peers = [0, 1].map((rank) => ({ rank, hostId: "here", addresses: ["127.0.0.1:1"] }));
       const options = { epoch: 1, peers, key: new Uint8Array(randomBytes(32)), deadlineMs: 200, transport };

@@ -23,7 +23,12 @@ process.send?.({ addresses: native.dataPlaneAddresses(dataPlane) });
 async function follow(rank: number, options: ConnectOptions): Promise<void> {
   const plan = planFromFlags(1, options.peers.length);
   const program = tinyPrograms(plan)[rank]!;
-  const engine = native.openEngine(program, { packages: [packagePath("reference")], numThreads: 1 });
+  const engine = native.openEngine(program, {
+    packages: [packagePath("reference")],
+    numThreads: 1,
+    device: "cpu",
+    deterministic: true,
+  });
   await native.connectEngine(engine, dataPlane, options);
   await native.loadDummyWeights(engine, 7, () => {});
   process.send?.({ isReady: true });

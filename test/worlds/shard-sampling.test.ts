@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 
-import type { EngineHandle } from "../../native/binding.js";
+import type { EngineHandle, EngineOptions } from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import type { RankProgram, WeightTensor } from "../../plans/rank-program.js";
 import { OUTPUT_SAMPLE, type RowSampling, type StepPlan, type StepResult } from "../../proto/step.js";
@@ -11,7 +11,12 @@ const HIDDEN = 64;
 /** Four shards of it are larger than the candidates of a rank, and no number of shards divides it. */
 const VOCAB = 1301;
 const ROWS = 64;
-const OPTIONS = { packages: [packagePath("reference")], numThreads: 1 };
+const OPTIONS: EngineOptions = {
+  packages: [packagePath("reference")],
+  numThreads: 1,
+  device: "cpu",
+  deterministic: true,
+};
 const SEED = 20_261_124;
 
 /**

@@ -54,7 +54,12 @@ export class TinyWorld {
     { deadlineMs = 5000, model = TINY_MODEL } = {},
   ): Promise<TinyWorld> {
     const engines = tinyPrograms(plan, model).map((program) =>
-      native.openEngine(program, { packages: [packagePath("reference")], numThreads: 1 }),
+      native.openEngine(program, {
+        packages: [packagePath("reference")],
+        numThreads: 1,
+        device: "cpu",
+        deterministic: true,
+      }),
     );
     const dataPlanes = engines.map(() => native.listenDataPlane("127.0.0.1:0"));
     const peers = dataPlanes.map((dataPlane, rank) => ({
@@ -89,7 +94,12 @@ export class TinyWorld {
 /** For tests: the whole model on one rank. */
 export async function openTinyWhole(model = TINY_MODEL): Promise<EngineHandle> {
   const [program] = tinyPrograms(planFromFlags(1, 1), model);
-  const engine = native.openEngine(program!, { packages: [packagePath("reference")], numThreads: 1 });
+  const engine = native.openEngine(program!, {
+    packages: [packagePath("reference")],
+    numThreads: 1,
+    device: "cpu",
+    deterministic: true,
+  });
   await native.loadDummyWeights(engine, 7, () => {});
   return engine;
 }
