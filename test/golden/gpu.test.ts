@@ -11,52 +11,61 @@ import { logitsOf } from "./logits-command.js";
 import { SafetensorsFile } from "./safetensors-file.js";
 
 const { missing } = native.cudaDevices();
-const skip = missing ?? false;
+const skip = missing !== null && `needs a GPU; ${missing}`;
+const skipWithGpu = missing === null && "there is a GPU";
 
 /** Tolerances of a bf16 engine, and the margin from which on it must choose the same token; the fixtures' own. */
 const FAST = { medianL2: 0.03, clearL2: 0.05, clearShare: 0.95, clearGap: 0.1, margin: 0.5, equalShare: 0.93 };
 
-describe("a GPU", { skip, timeout: 600_000 }, () => {
+describe("a GPU", { timeout: 600_000 }, () => {
   for (const name of ["tiny-a", "tiny-b"]) {
-    it(`gives ${name}'s golden logits and greedy tokens in precision exact`, async (test) => {
+    it(`gives ${name}'s golden logits and greedy tokens in precision exact`, { skip }, async (test) => {
       const model = new GoldenModel(name);
       const got = await logitsOnGpu(test, model, "exact");
       for (const [index, prompt] of model.prompts.entries()) model.check(prompt, got, `logits.${index}`);
     });
 
-    it(`stays within bf16's tolerances of ${name}'s golden logits in precision fast`, async (test) => {
+    it(`stays within bf16's tolerances of ${name}'s golden logits in precision fast`, { skip }, async (test) => {
       const model = new GoldenModel(name);
       checkFast(model, await logitsOnGpu(test, model, "fast"));
     });
   }
 
-  it("gives all golden generations of the demo model in precision exact, alone and all at once", async (test) => {
-    const flags = ["--model", DEMO_MODEL, "--device", "cuda", "--precision", "exact"];
-    checkGolden(await generateGolden(test, GOLDEN, "tokens", flags), GOLDEN);
-    checkGolden(await generateGolden(test, GOLDEN, "tokens", [...flags, "--max-concurrent", "1"]), GOLDEN);
-  });
+  it(
+    "gives all golden generations of the demo model in precision exact, alone and all at once",
+    { skip },
+    async (test) => {
+      const flags = ["--model", DEMO_MODEL, "--device", "cuda", "--precision", "exact"];
+      checkGolden(await generateGolden(test, GOLDEN, "tokens", flags), GOLDEN);
+      checkGolden(await generateGolden(test, GOLDEN, "tokens", [...flags, "--max-concurrent", "1"]), GOLDEN);
+    },
+  );
 
-  it("gives them in precision fast wherever the margin is wide, and deterministic ones whatever else runs", async (test) => {
-    const flags = ["--model", DEMO_MODEL, "--device", "cuda", "--precision", "fast"];
-    checkWideMargins(await generateGolden(test, GOLDEN, "tokens", flags));
-    const together = await generateGolden(test, GOLDEN, "tokens", [...flags, "--deterministic"]);
-    checkWideMargins(together);
-    const alone = await deterministicAlone(test, flags);
-    assert.deepEqual(
-      together.map(({ token_ids: tokenIds }) => tokenIds),
-      alone.map(({ token_ids: tokenIds }) => tokenIds),
-    );
-  });
+  it(
+    "gives them in precision fast wherever the margin is wide, and deterministic ones whatever else runs",
+    { skip },
+    async (test) => {
+      const flags = ["--model", DEMO_MODEL, "--device", "cuda", "--precision", "fast"];
+      checkWideMargins(await generateGolden(test, GOLDEN, "tokens", flags));
+      const together = await generateGolden(test, GOLDEN, "tokens", [...flags, "--deterministic"]);
+      checkWideMargins(together);
+      const alone = await deterministicAlone(test, flags);
+      assert.deepEqual(
+        together.map(({ token_ids: tokenIds }) => tokenIds),
+        alone.map(({ token_ids: tokenIds }) => tokenIds),
+      );
+    },
+  );
 });
 
-describe("a machine without a GPU", { skip: missing === null && "there is a GPU" }, () => {
-  it("says what is missing when cuda is asked for, at once", async () => {
+describe("a machine without a GPU", () => {
+  it("says what is missing when cuda is asked for, at once", { skip: skipWithGpu }, async () => {
     const result = await moesaic(["generate", "--model", DEMO_MODEL, "--device", "cuda", "--prompt", "hi"]);
     assert.equal(result.code, 1);
     assert.match(result.stderr, /^moesaic: device cuda: .*(no CUDA driver|sees no GPU).*use device cpu\n$/);
   });
 
-  it("says so in doctor, which is no fault", async () => {
+  it("says so in doctor, which is no fault", { skip: skipWithGpu }, async () => {
     const result = await moesaic(["doctor"]);
     assert.equal(result.code, 0, result.stdout);
     assert.match(result.stdout, /missing {2}gpu: .*\n.*models run on the CPU/);
