@@ -125,6 +125,8 @@ function documentOf(args: Partial<LayoutArguments>): Record<string, unknown> {
       workers: [present({ device: args.device, ranks: tp * ep, threads: number(args.threads) })],
       api: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" },
       engine: present({
+        // It lives as long as its command: nobody comes for its workers.
+        leaseMs: 1_000,
         precision: args.precision,
         deterministic: args.deterministic === true ? true : undefined,
         kernels: packagesOf(args.kernels),

@@ -18,7 +18,6 @@ import {
   misfitOf,
   provisionalLimits,
   type ChosenLimits,
-  type RankBytes,
 } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import type { ResolvedPlan } from "../plans/resolved-plan.js";
@@ -36,7 +35,8 @@ import { loopbackOrJoinToken } from "./api/request-context.js";
 import { ApiServer, type ContextHandlers } from "./api/server.js";
 import { BusPresence } from "./cluster/bus-presence.js";
 import { isLocalHost, rankProfileOf, threadsOfEach, threadsOfLocalRanks } from "./cluster/local-ranks.js";
-import { Replica, type ReplicaEvent, type SizedRank } from "./cluster/replica.js";
+import { Replica, type ReplicaEvent } from "./cluster/replica.js";
+import { rankBytesOf, type SizedRank } from "./cluster/replica-config.js";
 import { RankService } from "./cluster/rank-service.js";
 import { Router } from "./cluster/router.js";
 import type { Seat, SeatRequirement } from "./cluster/seat.js";
@@ -263,7 +263,10 @@ export class Coordinator {
   }
 
   #beginDrain(): void {
-    if (!this.#isDraining) this.#bus.tell({ name: "draining", ...this.#queueCounts() });
+    if (!this.#isDraining) {
+      this.#bus.tell({ name: "draining", ...this.#queueCounts() });
+      this.#launcher.leaveNoneBehind();
+    }
     this.#isDraining = true;
     this.#health.setStatus("", "NOT_SERVING");
     this.#notify();
@@ -448,6 +451,9 @@ export class Coordinator {
       workerCommand(this.grpcAddress, { ...worker, joinToken: this.joinToken });
     const launcher = new WorkerLauncher(command, clock, log);
     launcher.onGiveUp = (worker, reason) => this.#gaveUp(worker, reason);
+    launcher.onEnded = ({ launchId }) => {
+      for (const { replica } of this.#replicas) replica.processEnded(launchId);
+    };
     return launcher;
   }
 
@@ -481,12 +487,17 @@ export class Coordinator {
   #happened(replica: Replica, event: ReplicaEvent): void {
     const { replicaId, epoch, seats } = replica;
     const where = { replicaId, epoch };
+    const place = "rank" in event ? seats[event.rank]!.requirement.launchId : null;
     if (event.name === "rank_lost") {
       const { launchId, ...fields } = event;
       if (launchId !== "") this.#launcher.rankLost(launchId);
+      if (place !== null) this.#launcher.callBack(place);
       this.#bus.tell({ ...fields, hostId: event.hostId || "unknown", ...where, code: "unavailable" });
     } else if (event.name === "rank_attached") {
-      this.#bus.tell({ ...event, hostId: event.hostId || "unknown", ...where });
+      const { isHolding, ...fields } = event;
+      // Left over from a coordinator before this one: the worker that was to be launched would find no place.
+      if (isHolding && place !== null) this.#launcher.standBy(place);
+      this.#bus.tell({ ...fields, hostId: event.hostId || "unknown", ...where });
     } else if (event.name === "replica_ready") this.#bus.tell({ ...event, ...where, worldSize: seats.length });
     else this.#bus.tell({ ...event, ...where, code: "unavailable" });
   }
@@ -566,16 +577,6 @@ function requirementsOf({ host, device, ranks }: WorkerSpec): SeatRequirement[] 
     device: device === "auto" ? null : device,
     launchId: isLocalHost(host) ? randomUUID() : null,
   }));
-}
-
-function rankBytesOf({ hostId, sized }: SizedRank): RankBytes {
-  return {
-    hostId,
-    memoryBytes: sized.memory_bytes ?? 0,
-    weightsBytes: sized.weights_bytes ?? 0,
-    workspaceBytes: sized.workspace_bytes ?? 0,
-    kvBlockBytes: sized.kv_block_bytes ?? 0,
-  };
 }
 
 /** @throws MoesaicError failed_precondition when the replica is not open, or nobody could take its requests */

@@ -4,26 +4,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { ManualClock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import { silentLogger } from "../proto/log.js";
-import type { RowSampling } from "../proto/step.js";
+import { GREEDY } from "../proto/step-fixture.js";
 import { EngineLoop, type LiveSequence } from "./engine-loop.js";
 import { Scheduler } from "./scheduler/scheduler.js";
 import type { SequenceOutput } from "./scheduler/sequence-output.js";
-
-const SAMPLING: RowSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 1,
-  maxSeqLen: 16,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
 
 /** A loop whose ranks are lost in the first step and come back when the test says so. */
 function lostLoop() {
@@ -46,7 +30,7 @@ function lostLoop() {
   };
   const loop = new EngineLoop(scheduler, executor, { stepFinished: () => {} }, clock, silentLogger, 5_000);
   const outputs: SequenceOutput[] = [];
-  const spec = { seqId: 1, requestId: "r", promptTokenIds: [1, 2], outputTokenIds: [3], sampling: SAMPLING };
+  const spec = { seqId: 1, requestId: "r", promptTokenIds: [1, 2], outputTokenIds: [3], sampling: GREEDY };
   loop.submit({ ...spec, priority: 0, deadlineMs: null, wantsLogits: false }, (output) => outputs.push(output));
   const running = loop.run();
   return { clock, loop, outputs, running, giveUp: (error: MoesaicError) => giveUp(error) };

@@ -2,51 +2,21 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { describeDummy } from "../plans/model-description.js";
-import type { RankProgram } from "../plans/rank-program.js";
 import { ManualClock } from "../proto/clock.js";
 import { silentLogger } from "../proto/log.js";
-import type { RowSampling } from "../proto/step.js";
+import { GREEDY } from "../proto/step-fixture.js";
 import { FakeRank } from "./cluster/fake-rank.js";
 import { Replica } from "./cluster/replica.js";
+import { configOf } from "./cluster/replica-fixture.js";
 import { Seating } from "./cluster/seating.js";
 import type { LiveSequence } from "./engine-loop.js";
 import { Metrics } from "./metrics.js";
 import { ServedReplica } from "./served-replica.js";
 
-const SAMPLING: RowSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 1,
-  maxSeqLen: 16,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
-
 /** A replica of one rank that is ready and runs a sequence whose step is never answered. */
 async function busyReplica() {
   const clock = new ManualClock();
-  const config = {
-    replicaId: 0,
-    worldSize: 1,
-    programOf: () => ({}) as RankProgram,
-    modelDir: "/model",
-    dummySeed: null,
-    kernelPackages: ["cpu"],
-    deterministic: false,
-    chooseNumBlocks: () => 40,
-    misfitOf: () => null,
-    leaseMs: 1_000,
-    stallMs: 3_600_000,
-    peerDeadlineMs: 5_000,
-    fencingToken: () => 0,
-  };
+  const config = configOf({ chooseNumBlocks: () => 40, stallMs: 3_600_000 });
   const replica = new Replica(config, clock, silentLogger);
   const served = new ServedReplica({
     replica,
@@ -64,7 +34,7 @@ async function busyReplica() {
   rank.becomeReady(1);
   const limits = { maxBatchedTokens: 16, maxSequences: 4, maxSeqLen: 16, blockSize: 8, numBlocks: 40 };
   served.serve({ limits, choices: [] }, () => assert.fail("it does not fail"));
-  const spec = { seqId: 1, requestId: "r", promptTokenIds: [1, 2, 3], sampling: SAMPLING, priority: 0 };
+  const spec = { seqId: 1, requestId: "r", promptTokenIds: [1, 2, 3], sampling: GREEDY, priority: 0 };
   served.submit({ ...spec, deadlineMs: null, wantsLogits: false }, () => assert.fail("nothing comes of it"));
   await turn();
   assert.ok(rank.last.step_plan, "a step runs");

@@ -50,8 +50,8 @@ export const CLUSTER_SPEC_DEFAULTS = [
   },
   {
     path: "spec.engine.leaseMs",
-    default: 10_000,
-    why: "a coordinator restarts well within it, and ranks do not idle long",
+    default: 30_000,
+    why: "within it a coordinator restarts, or a standby gets the lease of 10 s and takes over, weights and all",
   },
   { path: "spec.engine.stallMs", default: 2_000, why: "no single op takes this long; a longer pause is a fault" },
   {

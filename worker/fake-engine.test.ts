@@ -11,24 +11,11 @@ import {
   type RowSampling,
   type StepPlan,
 } from "../proto/step.js";
+import { GREEDY } from "../proto/step-fixture.js";
 import { FakeEngine, fakeLogits, fakeToken } from "./fake-engine.js";
 
 const VOCAB = 97;
-const SAMPLING: RowSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 7,
-  maxSeqLen: 32,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
+const SAMPLING: RowSampling = { ...GREEDY, seed: 7, maxSeqLen: 32 };
 
 function engine(): FakeEngine {
   const limits = { maxBatchedTokens: 16, maxSequences: 3, maxSeqLen: 32, blockSize: 4, numBlocks: 32 };

@@ -17,6 +17,12 @@ const FAREWELL_MS = 1_000;
 export class RankEpoch {
   readonly epoch: number;
   readonly rank: number;
+  /** How long it is kept without a coordinator, milliseconds; 0: not at all. */
+  readonly leaseMs: number;
+  /** Of the last step; lost with a stream that breaks, it can be sent again. null on all but the lead. */
+  lastResult: v1.StepResultColumns.$Properties | null = null;
+  readonly #replicaId: number;
+  readonly #digest: string;
   readonly #program: RankProgram;
   readonly #setup: EngineSetup;
   readonly #world: World | null;
@@ -24,11 +30,18 @@ export class RankEpoch {
   readonly #aborter = new AbortController();
   #engine: Engine | null = null;
   #following: Promise<void> = Promise.resolve();
-  #bytesRead = 0;
+  #sized: v1.Sized.$Properties | null = null;
+  #ready: v1.Ready.$Properties | null = null;
+  #lastStepId = 0;
+  /** Rows that sequences have; on the lead. */
+  readonly #liveRows = new Set<number>();
 
   constructor(assignment: v1.Assignment.$Properties, engines: EngineFactory) {
     this.epoch = assignment.epoch ?? 0;
     this.rank = assignment.rank ?? 0;
+    this.leaseMs = assignment.lease_ms ?? 0;
+    this.#replicaId = assignment.replica_id ?? 0;
+    this.#digest = assignment.digest ?? "";
     this.#program = JSON.parse(assignment.program_json ?? "null") as RankProgram;
     this.#setup = {
       modelDir: assignment.model_dir ?? "",
@@ -52,7 +65,7 @@ export class RankEpoch {
 
   sized(): v1.Sized.$Properties {
     const description = this.#engines.describe(this.#program, this.#setup);
-    return {
+    this.#sized = {
       epoch: this.epoch,
       weights_bytes: description.weightsBytes,
       workspace_bytes: description.workspaceBytes,
@@ -60,6 +73,7 @@ export class RankEpoch {
       memory_bytes: this.#engines.device().memory_bytes ?? 0,
       kernels: description.kernels,
     };
+    return this.#sized;
   }
 
   /** @param onPeerLost called when this rank followed the lead and cannot any more */
@@ -77,10 +91,9 @@ export class RankEpoch {
     };
     const outcome = await this.#loadEngine(program, observer);
     this.#engine = outcome.engine;
-    this.#bytesRead = outcome.bytesRead;
     // Before Ready: the lead may have plans as soon as every rank is ready.
     if (this.rank !== 0) this.#following = this.#engine.followLead().catch(onPeerLost);
-    return {
+    this.#ready = {
       epoch,
       num_blocks: numBlocks,
       weights_bytes: weightsBytes,
@@ -89,6 +102,7 @@ export class RankEpoch {
       load_bytes_read: outcome.bytesRead,
       load_ms: outcome.loadMs,
     };
+    return this.#ready;
   }
 
   async #loadEngine(program: RankProgram, observer: Parameters<EngineFactory["load"]>[3]) {
@@ -106,7 +120,25 @@ export class RankEpoch {
     if (this.#engine === null) {
       throw new MoesaicError("failed_precondition", "a step plan came before the weights were loaded");
     }
+    this.#lastStepId = plan.stepId;
+    for (const row of plan.finishedRows) this.#liveRows.delete(row);
+    for (const { row } of plan.newRows) this.#liveRows.add(row);
     return this.#engine.step(plan);
+  }
+
+  /** What a coordinator can go on with; null unless the epoch is ready and whole. */
+  held(): v1.Held.$Properties | null {
+    if (this.isEnded || this.#ready === null || this.#sized === null) return null;
+    return {
+      epoch: this.epoch,
+      replica_id: this.#replicaId,
+      rank: this.rank,
+      last_step_id: this.#lastStepId,
+      digest: this.#digest,
+      sized: this.#sized,
+      ready: this.#ready,
+      live_rows: [...this.#liveRows],
+    };
   }
 
   progress(): v1.Progress.$Properties {
@@ -118,7 +150,7 @@ export class RankEpoch {
       step_id: progress.stepId,
       op: progress.op,
       collectives: this.#world === null ? [] : (engine?.collectives() ?? []),
-      bytes_read: this.#bytesRead,
+      bytes_read: this.#ready?.load_bytes_read ?? 0,
     };
   }
 

@@ -10,6 +10,9 @@ import { MoesaicError } from "../proto/errors.js";
 import { silentLogger } from "../proto/log.js";
 import { v1 } from "../proto/messages.js";
 import { serviceDefinition } from "../proto/rpc.js";
+import { encodeStepPlan } from "../proto/step-codec.js";
+import { GREEDY, planOf } from "../proto/step-fixture.js";
+import { LAST_SAMPLED, OUTPUT_SAMPLE } from "../proto/step.js";
 import type { World } from "./engine.js";
 import { FakeEngineFactory, FakeWorld } from "./fake-world.js";
 import { runWorker, type WorkerOptions } from "./worker.js";
@@ -185,6 +188,186 @@ describe("runWorker", { timeout: 30_000 }, () => {
     assert.equal(end?.code, "unavailable");
     assert.match(end?.message ?? "", /lost the coordinator at .*: another coordinator of the cluster has the lease/);
     await coordinator.hears("drained");
+  });
+
+  // ---- the stream breaks
+
+  /** Takes a rank to ready; what comes then, and what a rank says that has been there before, is up to `answer`. */
+  function coordinatorThatBreaks(
+    answer: (message: v1.FromRank, stream: Stream) => void,
+    fields: v1.Assignment.$Properties = {},
+  ): Promise<ScriptedCoordinator> {
+    return coordinatorThat((message, stream) => {
+      const { hello, sized } = message;
+      const lease = { lease_ms: 5_000, digest: "d", replica_id: 2, fencing_token: 7 };
+      if (hello && !hello.held) stream.write(assignment(1, { ...lease, ...fields }));
+      else if (sized) stream.write({ load: { epoch: 1, num_blocks: 2 } });
+      else answer(message, stream);
+    });
+  }
+
+  const newRows = [0, 1].map((row) => ({ row, seqId: row, numPromptTokens: 2, sampling: GREEDY }));
+  const blockDeltas = [Int32Array.of(0, 0, 1, 1)];
+  const oneRow = { seqRows: Int32Array.of(0), outputs: Int32Array.of(OUTPUT_SAMPLE) };
+  /** Two rows begin and one computes its prompt, which goes on when the other has ended. */
+  const plans = [
+    planOf(1, 1, {
+      ...oneRow,
+      newRows,
+      blockDeltas,
+      tokenIds: Int32Array.of(5, 6),
+      positions: Int32Array.of(0, 1),
+      queryStarts: Int32Array.of(0, 2),
+      seqLens: Int32Array.of(2),
+    }),
+    planOf(1, 2, {
+      ...oneRow,
+      finishedRows: Int32Array.of(1),
+      blockDeltas: [Int32Array.of()],
+      tokenIds: Int32Array.of(LAST_SAMPLED),
+      positions: Int32Array.of(2),
+      queryStarts: Int32Array.of(0, 1),
+      seqLens: Int32Array.of(3),
+    }),
+  ].map(encodeStepPlan);
+
+  it("says in its next Hello what it holds, and sends the last result again to whoever goes on", async () => {
+    const helds: v1.Held[] = [];
+    const coordinator = await coordinatorThatBreaks(({ hello, ready, step_result: result }, stream) => {
+      if (ready) for (const plan of plans) stream.write({ step_plan: plan });
+      if (result?.step_id === 2 && helds.length === 0) stream.emit("error", { code: grpc.status.UNAVAILABLE });
+      else if (result?.step_id === 2) stream.write({ drain: { epoch: 1 } });
+      if (hello?.held) helds.push(hello.held as v1.Held);
+      if (hello?.held) stream.write({ resume: { epoch: 1, fencing_token: 7 } });
+    });
+    assert.equal(await work(coordinator.address), null);
+    const [held] = helds;
+    assert.deepEqual(
+      [held?.epoch, held?.replica_id, held?.rank, held?.digest, held?.last_step_id, held?.live_rows],
+      [1, 2, 0, "d", 2, [0]],
+    );
+    assert.deepEqual([held?.sized?.kv_block_bytes, held?.ready?.num_blocks], [1_000, 2]);
+    const steps = coordinator.heard.flatMap(({ step_result: result }) => (result ? [result.step_id] : []));
+    assert.deepEqual(steps, [1, 2, 2]);
+    assert.equal(coordinator.heard.filter(({ ready }) => ready).length, 1);
+  });
+
+  it("dials again while its step runs, and sends the result when it is there", async () => {
+    const world = new FakeWorld();
+    const engines = new FakeEngineFactory(world);
+    let finish = () => {};
+    class Engines extends FakeEngineFactory {
+      override async load(...args: Parameters<FakeEngineFactory["load"]>): ReturnType<FakeEngineFactory["load"]> {
+        const outcome = await engines.load(...args);
+        const { engine } = outcome;
+        const step = engine.step.bind(engine);
+        const held = new Promise<void>((resolve) => (finish = resolve));
+        engine.step = (plan) => held.then(() => step(plan));
+        return outcome;
+      }
+    }
+    const coordinator = await coordinatorThatBreaks(({ hello, ready, step_result: result }, stream) => {
+      if (ready) {
+        stream.write({ step_plan: plans[0]! });
+        setTimeout(() => stream.emit("error", { code: grpc.status.UNAVAILABLE }), 50);
+      }
+      if (hello?.held) {
+        stream.write({ resume: { epoch: 1 } });
+        finish();
+      }
+      if (result) stream.write({ drain: { epoch: 1 } });
+    });
+    assert.equal(await work(coordinator.address, { engines: new Engines(world) }), null);
+    const said = coordinator.heard.map(({ hello, step_result: result }) =>
+      hello ? `hello ${hello.held?.last_step_id ?? "-"}` : result ? `result ${result.step_id}` : "",
+    );
+    assert.deepEqual(
+      said.filter((text) => text !== ""),
+      ["hello -", "hello 1", "result 1"],
+    );
+  });
+
+  it("begins anew when whoever it finds does not go on, and comes again to one that has no say yet", async () => {
+    let numHellos = 0;
+    const coordinator = await coordinatorThatBreaks(({ hello, ready }, stream) => {
+      if (ready) stream.emit("error", { code: grpc.status.UNAVAILABLE });
+      numHellos += hello ? 1 : 0;
+      if (hello && numHellos < 3) stream.emit("error", { code: grpc.status.UNAVAILABLE, details: "I stand by" });
+      else if (hello) {
+        stream.write({ end_epoch: { epoch: 1, reason: "not mine" } });
+        stream.write({ drain: { epoch: 0 } });
+      }
+    });
+    assert.equal(await work(coordinator.address), null);
+    assert.equal(numHellos, 3);
+    assert.equal((await coordinator.hears("drained")).drained?.epoch, 1);
+  });
+
+  it("does not let an older coordinator go on with what a newer one began", async () => {
+    const coordinator = await coordinatorThatBreaks(({ hello, ready }, stream) => {
+      if (ready) stream.emit("error", { code: grpc.status.UNAVAILABLE });
+      else if (hello) stream.write({ resume: { epoch: 1, fencing_token: 6 } });
+    });
+    assert.match(
+      (await work(coordinator.address))?.message ?? "",
+      /token 6, and this worker has obeyed one with token 7/,
+    );
+  });
+
+  it("tells whoever goes on too late that the epoch is over", async () => {
+    const coordinator = await coordinatorThatBreaks(
+      ({ hello, ready, failure }, stream) => {
+        if (ready) stream.emit("error", { code: grpc.status.UNAVAILABLE });
+        else if (hello?.held) setTimeout(() => stream.write({ resume: { epoch: 1 } }), 700);
+        else if (failure) stream.write({ drain: { epoch: 0 } });
+      },
+      { lease_ms: 600 },
+    );
+    assert.equal(await work(coordinator.address), null);
+    const { failure } = await coordinator.hears("failure");
+    assert.deepEqual([failure?.epoch, failure?.code], [1, "unavailable"]);
+  });
+
+  it("ends with why it lost the coordinator when its lease has run out, at once when it has none or holds nothing", async () => {
+    for (const [leaseMs, tellsReady] of [
+      [300, true],
+      [0, true],
+      [5_000, false],
+    ] as const) {
+      let lostMs = 0;
+      const coordinator = await coordinatorThatBreaks(
+        ({ ready, load_progress: progress }, stream) => {
+          if (tellsReady ? !ready : !progress) return;
+          lostMs = performance.now();
+          stream.emit("error", { code: grpc.status.UNAVAILABLE });
+          coordinator.close();
+        },
+        { lease_ms: leaseMs },
+      );
+      // A load that has not ended holds nothing yet.
+      class Endless extends FakeEngineFactory {
+        override async load(...args: Parameters<FakeEngineFactory["load"]>): ReturnType<FakeEngineFactory["load"]> {
+          const outcome = await super.load(...args);
+          if (!tellsReady) await sleep(500);
+          return outcome;
+        }
+      }
+      const end = await work(coordinator.address, { engines: new Endless(new FakeWorld()) });
+      assert.equal(end?.code, "unavailable");
+      assert.match(end?.message ?? "", /this rank lost the coordinator at /);
+      const tookMs = performance.now() - lostMs;
+      assert.ok(tookMs >= (tellsReady ? leaseMs - 5 : 0) && tookMs < 3_000, `${tookMs} ms, its lease is ${leaseMs} ms`);
+    }
+  });
+
+  it("stops at once while it is away", async () => {
+    const coordinator = await coordinatorThatBreaks(({ ready }, stream) => {
+      if (!ready) return;
+      stream.emit("error", { code: grpc.status.UNAVAILABLE });
+      coordinator.close();
+      setTimeout(() => aborter.abort(), 300);
+    });
+    assert.equal((await work(coordinator.address))?.code, "cancelled");
   });
 
   it("stops while it looks for a coordinator that is not there", async () => {

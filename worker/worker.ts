@@ -11,6 +11,7 @@ import { Attachment, type AttachmentEnd } from "./attachment.js";
 import type { EngineFactory } from "./engine.js";
 import { Fence } from "./fence.js";
 import { localAddressTowards } from "./local-address.js";
+import { Rank } from "./rank.js";
 
 export interface WorkerOptions {
   /** HOST:PORT of the coordinator, or the bus on which the coordinator of a cluster is announced. */
@@ -35,10 +36,14 @@ const JOIN_TIMEOUT_MS = 60_000;
 const DIAL_PAUSE_MS_MAX = 1_000;
 /** How long an address from the bus is dialed before the bus is asked again: its coordinator may be gone, milliseconds. */
 const ANNOUNCED_DIAL_MS = 3_000;
+/** Pause between two tries of a rank that holds an epoch and is refused, milliseconds: whoever goes on may not be there yet. */
+const RETURN_PAUSE_MS = 200;
 
 /**
  * One rank's life: find the coordinator, attach, and then epoch by epoch size, load, step. Resolves when the coordinator
- * drained it or the signal was aborted. A rank that lost a coordinator which it had found on the bus looks for the next.
+ * drained it or the signal was aborted. A rank that lost its coordinator keeps what it holds and attaches again, to the same
+ * one or its successor, for as long as its lease lasts. After that, if it had found the coordinator on the bus, it looks for
+ * the next.
  * @throws MoesaicError: refused, coordinator lost, load or step failed; the failure has been reported upstream if it could be
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
@@ -46,7 +51,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   if (joinToken !== undefined) checkJoinToken(joinToken);
   const fence = new Fence();
   for (;;) {
-    const end = await attachOnce(options, fence);
+    const end = await liveAsRank(options, fence);
     if (end.how === "left") return;
     if (typeof join === "string") throw end.error;
     log.warn({ text: end.error.message }, "coordinator lost; looking on the bus for the one of the cluster");
@@ -54,16 +59,53 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   }
 }
 
-async function attachOnce(options: WorkerOptions, fence: Fence): Promise<AttachmentEnd> {
-  const { address, channel } = await connected(options);
+async function liveAsRank(options: WorkerOptions, fence: Fence): Promise<AttachmentEnd> {
+  const first = await connected(options);
+  const rank = await rankTowards(first, fence, options);
   try {
-    const dataPlane = options.engines.openDataPlane(await localAddressTowards(address));
-    try {
-      const stream = createClient(v1.Rank, channel).attach({}, metadataOf(options));
-      return await new Attachment(stream, address, dataPlane, options, fence).run();
-    } finally {
-      dataPlane.close();
+    let end = await attach(rank, first, options);
+    while (end.how === "lost" && rank.leaseLeftMs > 0) {
+      options.log.warn(
+        { text: end.error.message, leaseLeftMs: rank.leaseLeftMs },
+        "looking for a coordinator to go on",
+      );
+      end = await attachAgain(rank, end, options);
+      if (rank.isLeaseOver) options.log.warn("no coordinator went on with the epoch within its lease");
     }
+    rank.check();
+    return end;
+  } finally {
+    await rank.close();
+  }
+}
+
+async function rankTowards({ address, channel }: Connected, fence: Fence, options: WorkerOptions): Promise<Rank> {
+  try {
+    return new Rank(options.engines.openDataPlane(await localAddressTowards(address)), fence, options);
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
+}
+
+/** One more try; there may be nobody, or only those who cannot go on yet: then `lost` is still how it ended. */
+async function attachAgain(rank: Rank, lost: AttachmentEnd, options: WorkerOptions): Promise<AttachmentEnd> {
+  await pause(RETURN_PAUSE_MS, options);
+  let found: Connected;
+  try {
+    found = await connected({ ...options, joinTimeoutMs: Math.max(1, rank.leaseLeftMs) });
+  } catch (caught) {
+    const error = MoesaicError.from(caught);
+    if (error.code !== "unavailable" && error.code !== "deadline_exceeded") throw error;
+    return lost;
+  }
+  return attach(rank, found, options);
+}
+
+async function attach(rank: Rank, { address, channel }: Connected, options: WorkerOptions): Promise<AttachmentEnd> {
+  try {
+    const stream = createClient(v1.Rank, channel).attach({}, metadataOf(options));
+    return await new Attachment(stream, address, options.clock).run(rank, options.signal);
   } finally {
     channel.close();
   }
@@ -161,7 +203,7 @@ async function unlessStopped<T>(work: Promise<T>, what: string, { signal }: Work
 
 function pause(delayMs: number, options: WorkerOptions): Promise<void> {
   const over = new Promise<void>((resolve) => options.clock.setTimer(delayMs, resolve));
-  return unlessStopped(over, "looking for another coordinator", options);
+  return unlessStopped(over, "looking for a coordinator", options);
 }
 
 function metadataOf({ joinToken }: WorkerOptions): grpc.Metadata {

@@ -14,14 +14,14 @@ export interface RankConnection {
   close(error?: MoesaicError): void;
   /** Set by whoever owns the connection. */
   onMessage: (message: FromRank) => void;
-  /** Called once, when the stream has ended for whatever reason. */
+  /** Called once, when the stream has ended for whatever reason; a rank that leaves says so before. */
   onLost: (reason: string) => void;
 }
 
 /** A rank attached over gRPC. */
 export class GrpcRankConnection implements RankConnection {
   onMessage: (message: FromRank) => void = () => {};
-  onLost: (reason: string) => void = () => {};
+  onLost: RankConnection["onLost"] = () => {};
   readonly #stream: ServerDuplexStream<v1.FromRank, v1.ToRank.$Properties>;
   #isLost = false;
 

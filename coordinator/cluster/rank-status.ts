@@ -4,8 +4,7 @@ import type { Seat } from "./seat.js";
 
 /** A seat as `status` shows it. */
 export function rankStatus(seat: Seat, { transport }: Pick<Replica, "transport">): v1.RankStatus.$Properties {
-  const { connection, ready, sized, progress } = seat;
-  const hello = connection?.hello;
+  const { hello, ready, sized, progress } = seat;
   return {
     rank: seat.rank,
     host_id: hello?.host_id ?? "",

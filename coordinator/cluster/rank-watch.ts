@@ -90,6 +90,8 @@ export class RankWatch {
   #lookAtStep(nowMs: number): void {
     const beganMs = this.#stepBeganMs;
     if (beganMs === null) return;
+    // Whoever is away is waited for; meanwhile nothing is heard of how the step gets on.
+    if (this.#seats.some(({ state }) => state === "away")) return;
     if (this.#seats.some((seat) => nowMs - Math.max(seat.movedMs, beganMs) < this.#stallMs)) return;
     const seat = this.#seats.reduce((worst, other) => (isBehind(other, worst, beganMs) ? other : worst));
     this.#onLost(seat, `no progress for ${this.#stallMs} ms, last op ${seat.progress?.op || "unknown"}`);

@@ -1,78 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { RankProgram } from "../../plans/rank-program.js";
-import { ManualClock } from "../../proto/clock.js";
+import type { ManualClock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
-import { silentLogger } from "../../proto/log.js";
 import { PROTOCOL_VERSION } from "../../proto/messages.js";
 import { encodeStepResult } from "../../proto/step-codec.js";
-import type { StepPlan, StepResult } from "../../proto/step.js";
+import { planOf, resultOf } from "../../proto/step-fixture.js";
 import { FakeRank } from "./fake-rank.js";
-import { Replica, type ReplicaConfig } from "./replica.js";
-import { Seating } from "./seating.js";
-
-function replicaWith(overrides: Partial<ReplicaConfig> = {}): { replica: Replica; clock: ManualClock } {
-  const clock = new ManualClock();
-  const config: ReplicaConfig = {
-    replicaId: 0,
-    worldSize: 1,
-    programOf: () => ({}) as RankProgram,
-    modelDir: "/model",
-    dummySeed: null,
-    kernelPackages: ["cpu"],
-    deterministic: false,
-    chooseNumBlocks: () => 8,
-    misfitOf: () => null,
-    leaseMs: 1000,
-    stallMs: 2000,
-    peerDeadlineMs: 5000,
-    fencingToken: () => 0,
-    ...overrides,
-  };
-  return { replica: new Replica(config, clock, silentLogger), clock };
-}
-
-/** Through the door, as ranks come in. */
-function attachTo(replica: Replica, rank: FakeRank): void {
-  new Seating([replica], 0, silentLogger).attach(rank);
-}
-
-const EMPTY = new Int32Array();
-const FLOATS = new Float32Array();
-
-function plan(epoch: number, stepId: number): StepPlan {
-  return {
-    epoch,
-    stepId,
-    numGrantedSteps: 0,
-    tokenPlacement: "replicated",
-    tokenIds: EMPTY,
-    positions: EMPTY,
-    seqRows: EMPTY,
-    queryStarts: EMPTY,
-    seqLens: EMPTY,
-    outputs: EMPTY,
-    newRows: [],
-    blockDeltas: [],
-    finishedRows: EMPTY,
-  };
-}
-
-function result(epoch: number, stepId: number): StepResult {
-  return {
-    epoch,
-    stepId,
-    seqRows: EMPTY,
-    tokenIds: EMPTY,
-    finishes: EMPTY,
-    logprobs: FLOATS,
-    numTopLogprobs: 0,
-    topTokenIds: EMPTY,
-    topLogprobs: FLOATS,
-    logits: FLOATS,
-    engineUs: 1,
-  };
-}
+import type { Replica } from "./replica.js";
+import type { ReplicaConfig } from "./replica-config.js";
+import { attachTo, becomeReady, replicaWith } from "./replica-fixture.js";
 
 describe("Replica", () => {
   it("takes a rank from Hello over Assignment and Load to ready", () => {
@@ -112,9 +48,9 @@ describe("Replica", () => {
     const rank = new FakeRank();
     attachTo(replica, rank);
     rank.becomeReady(1);
-    const step = replica.step(plan(1, 5));
+    const step = replica.step(planOf(1, 5));
     assert.equal(rank.last.step_plan?.step_id, 5);
-    rank.onMessage({ step_result: encodeStepResult(result(1, 5)) });
+    rank.onMessage({ step_result: encodeStepResult(resultOf(1, 5)) });
     assert.equal((await step).stepId, 5);
   });
 
@@ -123,9 +59,9 @@ describe("Replica", () => {
     const rank = new FakeRank();
     attachTo(replica, rank);
     rank.becomeReady(1);
-    const step = replica.step(plan(1, 1));
+    const step = replica.step(planOf(1, 1));
     rank.onMessage({ progress: { epoch: 1, counter: 3, step_id: 1, op: "attention" } });
-    rank.onLost("gone");
+    rank.die();
     await assert.rejects(step, {
       code: "unavailable",
       message: /rank 0 of h was lost in step 1 at op attention: gone/,
@@ -143,9 +79,9 @@ describe("Replica", () => {
     const rank = new FakeRank();
     attachTo(replica, rank);
     rank.becomeReady(1);
-    const step = replica.step(plan(1, 1));
-    rank.onMessage({ step_result: encodeStepResult(result(0, 1)) });
-    rank.onMessage({ step_result: encodeStepResult(result(1, 1)) });
+    const step = replica.step(planOf(1, 1));
+    rank.onMessage({ step_result: encodeStepResult(resultOf(0, 1)) });
+    rank.onMessage({ step_result: encodeStepResult(resultOf(1, 1)) });
     assert.equal((await step).epoch, 1);
   });
 
@@ -154,7 +90,7 @@ describe("Replica", () => {
     const rank = new FakeRank();
     attachTo(replica, rank);
     rank.becomeReady(1);
-    const step = replica.step(plan(1, 1));
+    const step = replica.step(planOf(1, 1));
     clock.advance(1900);
     rank.onMessage({ progress: { epoch: 1, counter: 1, step_id: 1, op: "experts" } });
     clock.advance(1900);
@@ -190,7 +126,7 @@ describe("Replica", () => {
     const rank = new FakeRank();
     attachTo(replica, rank);
     rank.becomeReady(1);
-    const step = replica.step(plan(1, 1));
+    const step = replica.step(planOf(1, 1));
     rank.onMessage({ step_result: { epoch: 1, step_id: 1, token_ids: Uint8Array.of(1) } });
     await assert.rejects(step, { code: "unavailable", message: /cannot be used: token_ids/ });
   });
@@ -216,11 +152,6 @@ describe("Replica", () => {
     return { replica, clock, ranks };
   }
 
-  function ready(ranks: readonly FakeRank[], epoch: number): void {
-    for (const rank of ranks) rank.size(epoch);
-    for (const rank of ranks) rank.finishLoad(epoch);
-  }
-
   it("tells every rank of the epoch the same key, which no other epoch has, and all peers", () => {
     const { replica, ranks } = threeRanks();
     const keysOf = () => ranks.map(({ last }) => Buffer.from(last.assignment!.data_plane_key!).toString("hex"));
@@ -231,7 +162,7 @@ describe("Replica", () => {
       ranks[2]!.last.assignment?.peers?.map(({ rank }) => rank),
       [0, 1, 2],
     );
-    ranks[1]!.onLost("gone");
+    ranks[1]!.die();
     ranks[1] = new FakeRank({ pid: 9 });
     attachTo(replica, ranks[1]);
     assert.notEqual(keysOf()[0], first[0]);
@@ -255,25 +186,25 @@ describe("Replica", () => {
 
   it("ends the epoch on the others when a rank is lost, and drops what they still say of it", async () => {
     const { replica, ranks } = threeRanks();
-    ready(ranks, 1);
-    const step = replica.step(plan(1, 1));
+    becomeReady(ranks, 1);
+    const step = replica.step(planOf(1, 1));
     const rejected = assert.rejects(step, { code: "unavailable", message: /rank 2 of h was lost/ });
-    ranks[2]!.onLost("gone");
+    ranks[2]!.die();
     await rejected;
     for (const rank of ranks.slice(0, 2)) assert.match(rank.last.end_epoch?.reason ?? "", /rank 2 of h was lost/);
-    ranks[0]!.onMessage({ step_result: encodeStepResult(result(1, 1)) });
+    ranks[0]!.onMessage({ step_result: encodeStepResult(resultOf(1, 1)) });
     ranks[0]!.onMessage({ failure: { epoch: 1, code: "internal", text: "late" } });
     assert.match(replica.reason, /rank 2 of h was lost.*2 of 3 ranks attached, waiting for rank 2/);
   });
 
   it("keeps a rank that reports a peer's loss, and begins anew with all of them after a pause", () => {
     const { replica, clock, ranks } = threeRanks();
-    ready(ranks, 1);
+    becomeReady(ranks, 1);
     ranks[0]!.onMessage({ failure: { epoch: 1, code: "unavailable", text: "rank 1: all_reduce timed out" } });
     assert.equal(replica.state, "waiting");
     clock.advance(600);
     assert.equal(replica.epoch, 2);
-    ready(ranks, 2);
+    becomeReady(ranks, 2);
     assert.equal(replica.state, "ready");
   });
 
@@ -295,8 +226,8 @@ describe("Replica", () => {
   it("blames the follower that is behind or silent for a step that stands still", async () => {
     for (const isSilent of [true, false]) {
       const { replica, clock, ranks } = threeRanks();
-      ready(ranks, 1);
-      const step = replica.step(plan(1, 1));
+      becomeReady(ranks, 1);
+      const step = replica.step(planOf(1, 1));
       const rejected = assert.rejects(step, { message: /rank 1 of h was lost in step.*no progress for 2000 ms/ });
       for (let ms = 0; ms < 3_000; ms += 250) {
         for (const [index, rank] of ranks.entries()) {
@@ -324,7 +255,7 @@ describe("Replica", () => {
     const assigned = () => {
       const rank = new FakeRank();
       attachTo(replica, rank);
-      rank.onLost("gone");
+      rank.die();
       return [rank.received[0]?.assignment?.peer_deadline_ms, rank.received[0]?.assignment?.fencing_token];
     };
     assert.deepEqual(assigned(), [1_234, 7]);
@@ -363,9 +294,9 @@ describe("Replica", () => {
     const { replica, clock } = replicaWith({ worldSize: 2, misfitOf });
     const ranks = [new FakeRank({ pid: 1 }), new FakeRank({ pid: 2 })];
     for (const rank of ranks) attachTo(replica, rank);
-    ready(ranks, 1);
+    becomeReady(ranks, 1);
     assert.deepEqual(asked, [], "the first world's blocks are chosen for it");
-    ranks[0]!.onLost("gone");
+    ranks[0]!.die();
     hasRoom = false;
     clock.advance(10);
     const small = new FakeRank({ pid: 3 });
@@ -379,14 +310,14 @@ describe("Replica", () => {
     hasRoom = true;
     const large = new FakeRank({ pid: 4 });
     attachTo(replica, large);
-    ready([large, ranks[1]!], 3);
+    becomeReady([large, ranks[1]!], 3);
     assert.equal(replica.state, "ready");
   });
 
   it("takes an error of one rank for that rank's own once the replica was ready", () => {
     const { replica, ranks } = threeRanks();
-    ready(ranks, 1);
-    ranks[2]!.onLost("gone");
+    becomeReady(ranks, 1);
+    ranks[2]!.die();
     const poor = new FakeRank({ pid: 9 });
     attachTo(replica, poor);
     poor.onMessage({ failure: { epoch: 2, code: "not_found", text: "there is no such file", place: "/model" } });
@@ -394,7 +325,7 @@ describe("Replica", () => {
     assert.match(replica.reason, /rank 2 of h was lost.*no such file/);
     ranks[2] = new FakeRank({ pid: 10 });
     attachTo(replica, ranks[2]);
-    ready(ranks, 3);
+    becomeReady(ranks, 3);
     assert.equal(replica.state, "ready");
   });
 
@@ -402,11 +333,11 @@ describe("Replica", () => {
 
   it("finishes the running step before its ranks leave", async () => {
     const { replica, ranks } = threeRanks();
-    ready(ranks, 1);
-    const step = replica.step(plan(1, 1));
+    becomeReady(ranks, 1);
+    const step = replica.step(planOf(1, 1));
     const drained = replica.drain(1_000);
     assert.equal(ranks[1]!.last.drain, undefined);
-    ranks[0]!.onMessage({ step_result: encodeStepResult(result(1, 1)) });
+    ranks[0]!.onMessage({ step_result: encodeStepResult(resultOf(1, 1)) });
     assert.equal((await step).stepId, 1);
     await new Promise((resolve) => setImmediate(resolve));
     for (const rank of ranks) {
@@ -420,8 +351,8 @@ describe("Replica", () => {
 
   it("lets its ranks go to another coordinator at once, with the step that runs", async () => {
     const { replica, ranks } = threeRanks();
-    ready(ranks, 1);
-    const step = replica.step(plan(1, 1));
+    becomeReady(ranks, 1);
+    const step = replica.step(planOf(1, 1));
     replica.letGo("another has the lease");
     await assert.rejects(step, { code: "unavailable", message: "another has the lease" });
     for (const rank of ranks) assert.deepEqual(rank.last.drain, { epoch: 1, look_again: true });
@@ -436,11 +367,11 @@ describe("Replica", () => {
 
   it("lets one rank leave after the running step, and ends the epoch on the others", async () => {
     const { replica, ranks } = threeRanks();
-    ready(ranks, 1);
-    const step = replica.step(plan(1, 1));
+    becomeReady(ranks, 1);
+    const step = replica.step(planOf(1, 1));
     const drained = replica.drainRank(1, 1_000);
     assert.equal(ranks[1]!.last.drain, undefined);
-    ranks[0]!.onMessage({ step_result: encodeStepResult(result(1, 1)) });
+    ranks[0]!.onMessage({ step_result: encodeStepResult(resultOf(1, 1)) });
     assert.equal((await step).stepId, 1);
     await new Promise((resolve) => setImmediate(resolve));
     assert.ok(ranks[1]!.last.drain);

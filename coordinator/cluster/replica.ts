@@ -1,54 +1,28 @@
 import { randomBytes } from "node:crypto";
 import type { Misfit } from "../../plans/memory.js";
-import type { RankProgram } from "../../plans/rank-program.js";
 import type { Clock } from "../../proto/clock.js";
 import { MoesaicError, isErrorCode } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import type { v1 } from "../../proto/messages.js";
-import { decodeStepResult, encodeStepPlan } from "../../proto/step-codec.js";
+import { decodeStepResult } from "../../proto/step-codec.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
-import type { FromRank, RankConnection } from "./rank-connection.js";
+import { heldByAll, type HeldEpoch } from "./held-epoch.js";
+import type { FromRank, RankConnection, ToRank } from "./rank-connection.js";
 import { RankWatch } from "./rank-watch.js";
-import { ANYBODY, Seat, type SeatRequirement } from "./seat.js";
+import { digestOf, engineOf, type ReplicaConfig } from "./replica-config.js";
+import { ANYBODY, Seat } from "./seat.js";
+import { StepSlot } from "./step-slot.js";
 
 /**
  * waiting: seats are empty, or the next epoch is about to begin; sizing and loading: all ranks attached, on their way;
- * ready: runs steps; failed: for good, with a reason; closed: drained.
+ * ready: runs steps; interrupted: the same, but the stream of a rank broke, which may come back;
+ * failed: for good, with a reason; closed: drained.
  */
-export type ReplicaState = "waiting" | "sizing" | "loading" | "ready" | "failed" | "closed";
-
-export interface ReplicaConfig {
-  replicaId: number;
-  worldSize: number;
-  /** By rank; absent: anybody. */
-  requirements?: readonly SeatRequirement[];
-  /** The rank's program; its limits.numBlocks is decided once the ranks have said what they take. */
-  programOf(rank: number): RankProgram;
-  modelDir: string;
-  /** Random weights from this seed instead of the checkpoint's. */
-  dummySeed: number | null;
-  kernelPackages: string[];
-  deterministic: boolean;
-  /** KV blocks that fit every rank. @throws MoesaicError resource_exhausted */
-  chooseNumBlocks(ranks: SizedRank[]): number;
-  /** Ranks that have no room for the KV blocks chosen before; null when all have. */
-  misfitOf(ranks: SizedRank[], numBlocks: number): Misfit | null;
-  leaseMs: number;
-  stallMs: number;
-  peerDeadlineMs: number;
-  /** Of the coordinator's lease at this moment; 0: there is no fencing. */
-  fencingToken(): number;
-}
-
-/** What a rank's program takes, and on which host. */
-export interface SizedRank {
-  hostId: string;
-  sized: v1.Sized.$Properties;
-}
+export type ReplicaState = "waiting" | "sizing" | "loading" | "ready" | "interrupted" | "failed" | "closed";
 
 /** What happened to a replica's membership, for events and for whoever looks after the processes. */
 export type ReplicaEvent =
-  | { name: "rank_attached"; rank: number; hostId: string }
+  | { name: "rank_attached"; rank: number; hostId: string; isHolding: boolean }
   | { name: "rank_lost"; rank: number; hostId: string; phase: RankPhase; launchId: string }
   | { name: "replica_ready" }
   | { name: "replica_failed" };
@@ -60,6 +34,9 @@ const FAILED_EPOCHS_MAX = 5;
 /** Pause before another epoch of the same ranks; doubles with each that fails. */
 const RETRY_DELAY_MS = 250;
 
+/** Longest wait for a rank whose stream broke, milliseconds: it dials again at once, and keeps what it has for longer. */
+const AWAY_MS_MAX = 5_000;
+
 /**
  * The ranks of one replica and their membership. A set of attached ranks is an epoch; when one is lost the epoch ends on
  * all of them, its running step fails with `unavailable`, and the next epoch begins as soon as every seat is taken again.
@@ -67,6 +44,9 @@ const RETRY_DELAY_MS = 250;
  *     attach… ──all seats──► Assignment ──all Sized──► Load ──all Ready──► steps
  *                 ▲                     a rank lost, failed or silent                │
  *                 └───────────────── EndEpoch to the others ◄───────────────────────┘
+ *
+ * A stream that breaks is no loss yet: the rank keeps what it has for a lease, and when it dials again soon the epoch goes on,
+ * with the step that ran. Ranks that all come back to another coordinator bring their epoch along, and load nothing.
  */
 export class Replica {
   /** Called on every change of state. */
@@ -91,9 +71,8 @@ export class Replica {
   #wasReady = false;
   #numFailedEpochs = 0;
   #cancelRetryTimer: (() => void) | null = null;
-  #pending: { stepId: number; resolve: (result: StepResult) => void; reject: (error: MoesaicError) => void } | null =
-    null;
-  #stepListeners: (() => void)[] = [];
+  readonly #steps = new StepSlot();
+  readonly #cancelWait = new Map<Seat, () => void>();
 
   constructor(config: ReplicaConfig, clock: Clock, log: Logger) {
     const { replicaId, worldSize, requirements = [] } = config;
@@ -115,46 +94,84 @@ export class Replica {
 
   /** An epoch has begun and not ended. */
   get isRunning(): boolean {
-    return this.state === "sizing" || this.state === "loading" || this.state === "ready";
+    return this.state === "sizing" || this.state === "loading" || this.#isServing;
+  }
+
+  get #isServing(): boolean {
+    return this.state === "ready" || this.state === "interrupted";
   }
 
   get #isOpen(): boolean {
     return this.state !== "failed" && this.state !== "closed";
   }
 
-  /** The free seat that fits best, if one does. */
+  /** The seat that fits best, if one does: free, or that of a rank that is away, which is to be vacated first. */
   bestSeat(hello: v1.Hello.$Properties): { seat: Seat; fit: number } | null {
-    if (this.state !== "waiting") return null;
-    const rated = this.seats.map((seat) => ({ seat, fit: seat.fit(hello) }));
+    const rated = this.seats.map((seat) => ({ seat, fit: this.#fit(seat, hello) }));
     const best = rated.reduce((a, b) => (b.fit > a.fit ? b : a));
     return best.fit > 0 ? best : null;
+  }
+
+  /** Who comes from the host of a rank that is away has been started in its place. */
+  #fit(seat: Seat, hello: v1.Hello.$Properties): number {
+    const isFree = this.state === "waiting" || (seat.state === "away" && seat.hostId === hello.host_id);
+    return isFree ? seat.fit(hello) : 0;
+  }
+
+  /**
+   * Takes in a rank that held on to an epoch when its stream broke: that of this replica, or one of another coordinator's as
+   * long as this one has begun none that served.
+   * @returns false when it has nothing that can go on here
+   */
+  resume(connection: RankConnection): boolean {
+    const { held } = connection.hello;
+    const seat = held?.replica_id === this.replicaId ? this.seats[held.rank ?? -1] : undefined;
+    if (!held || seat === undefined) return false;
+    return this.#isServing ? this.#comeBack(seat, connection, held) : this.#prefer(seat, connection, held);
+  }
+
+  /** Nobody waits any more for the rank that is away; a spare may take its seat. */
+  vacate(seat: Seat): void {
+    this.#lose(seat, "another process of its host has come in its place");
   }
 
   /** Gives the rank a seat that is free; the last one to come starts the epoch. */
   attach(connection: RankConnection, seat: Seat): void {
     const { hello } = connection;
     seat.take(connection, this.#clock.nowMs());
-    connection.onMessage = (message) => this.#receive(seat, connection, message);
-    connection.onLost = (reason) => {
-      if (seat.connection === connection) this.#lose(seat, reason);
-    };
+    this.#listen(connection, seat);
     this.#log.info({ rank: seat.rank, hostId: hello.host_id, pid: hello.pid }, "rank attached");
-    this.onEvent({ name: "rank_attached", rank: seat.rank, hostId: seat.hostId });
+    const isHolding = hello.held !== undefined && hello.held !== null;
+    this.onEvent({ name: "rank_attached", rank: seat.rank, hostId: seat.hostId, isHolding });
     this.#watch.start();
     this.onChange();
     this.#beginWhenComplete();
   }
 
+  #listen(connection: RankConnection, seat: Seat): void {
+    connection.onMessage = (message) => this.#receive(seat, connection, message);
+    connection.onLost = (reason) => {
+      if (seat.connection !== connection) return;
+      if (this.#isServing && seat.state === "ready") this.#part(seat, reason);
+      else this.#lose(seat, reason);
+    };
+  }
+
+  /** The process of a rank has ended: nobody will come back. */
+  processEnded(launchId: string): void {
+    const seat = this.seats.find(({ hello }) => hello?.launch_id === launchId);
+    if (seat !== undefined) this.#lose(seat, "its process has ended");
+  }
+
   /** Runs one step on the lead rank. @throws MoesaicError unavailable when the epoch ends before the result is there */
-  step(plan: StepPlan): Promise<StepResult> {
-    return new Promise((resolve, reject) => {
-      if (this.state !== "ready" || plan.epoch !== this.epoch) {
-        return reject(new MoesaicError("unavailable", this.reason || `epoch ${plan.epoch} is over`));
-      }
-      this.#pending = { stepId: plan.stepId, resolve, reject };
-      this.#watch.stepBegan();
-      this.seats[0]!.connection!.send({ step_plan: encodeStepPlan(plan) });
-    });
+  async step(plan: StepPlan): Promise<StepResult> {
+    if (!this.#isServing || plan.epoch !== this.epoch) {
+      throw new MoesaicError("unavailable", this.reason || `epoch ${plan.epoch} is over`);
+    }
+    const { columns, result } = this.#steps.begin(plan);
+    this.#watch.stepBegan();
+    this.seats[0]!.connection?.send({ step_plan: columns });
+    return result;
   }
 
   /**
@@ -167,7 +184,7 @@ export class Replica {
       throw new MoesaicError("not_found", `replica ${this.replicaId} has no attached rank ${rank}`);
     }
     const { connection } = seat;
-    if (this.#pending !== null) await this.#whenStepEnded();
+    if (this.#steps.isBusy) await this.#steps.whenFree();
     if (seat.connection !== connection || !this.#isOpen) return;
     seat.state = "draining";
     const text = `rank ${rank} was drained`;
@@ -181,7 +198,7 @@ export class Replica {
 
   /** Finishes the running step, tells every rank to leave, and resolves when they have; each part takes `graceMs` at most. */
   async drain(graceMs: number): Promise<void> {
-    if (this.#pending !== null) await this.#within(graceMs, this.#whenStepEnded());
+    if (this.#steps.isBusy) await this.#within(graceMs, this.#steps.whenFree());
     if (this.#isOpen) this.#close("drained", {});
     await this.#within(graceMs, Promise.all(this.seats.map((seat) => seat.whenLeft())));
     for (const seat of this.seats) seat.connection?.close();
@@ -198,6 +215,7 @@ export class Replica {
     // First the state: what comes in from now on belongs to no epoch.
     this.#move("closed", reason);
     this.#rejectStep(new MoesaicError("unavailable", reason));
+    this.#giveUpAway();
     for (const seat of this.seats) {
       if (seat.connection === null || seat.state === "draining") continue;
       seat.state = "draining";
@@ -213,6 +231,7 @@ export class Replica {
     this.#rejectStep(new MoesaicError("unavailable", reason));
     this.#move("failed", reason);
     this.onEvent({ name: "replica_failed" });
+    this.#giveUpAway();
     for (const seat of this.seats) {
       if (seat.connection === null) continue;
       seat.connection.close(new MoesaicError("failed_precondition", reason));
@@ -226,11 +245,14 @@ export class Replica {
     if (this.state !== "waiting" || this.#cancelRetryTimer !== null) return;
     // A rank that drains still sits there and takes part in nothing.
     if (this.seats.some((seat) => seat.connection === null || seat.state === "draining")) return;
-    this.#beginEpoch();
+    const held = this.#wasReady ? null : heldByAll(this.seats, (rank) => digestOf(this.#config, rank));
+    if (held === null || !this.#adopt(held)) this.#beginEpoch();
   }
 
   #beginEpoch(): void {
-    this.epoch += 1;
+    // What a rank still says of an epoch of another coordinator must not be taken for this one's.
+    this.epoch = Math.max(this.epoch, ...this.seats.map(({ hello }) => hello?.held?.epoch ?? 0)) + 1;
+    this.#steps.epochBegan();
     const nowMs = this.#clock.nowMs();
     for (const seat of this.seats) seat.beginEpoch(nowMs);
     this.#watch.epochBegan();
@@ -243,14 +265,8 @@ export class Replica {
     const config = this.#config;
     return {
       epoch: this.epoch,
-      replica_id: config.replicaId,
-      rank,
-      world_size: config.worldSize,
-      program_json: JSON.stringify(config.programOf(rank)),
-      model_dir: config.modelDir,
-      ...(config.dummySeed === null ? {} : { dummy_seed: config.dummySeed }),
-      kernel_packages: config.kernelPackages,
-      deterministic: config.deterministic,
+      ...engineOf(config, rank),
+      digest: digestOf(config, rank),
       peers: this.seats.map((seat) => ({
         rank: seat.rank,
         host_id: seat.hostId,
@@ -267,7 +283,7 @@ export class Replica {
 
   /** What the ranks' data plane uses: empty in a world of one, or while seats are empty. */
   get transport(): string {
-    if (this.seats.length === 1 || this.seats.some((seat) => seat.connection === null)) return "";
+    if (this.seats.length === 1 || this.seats.some((seat) => seat.hello === null)) return "";
     return new Set(this.seats.map((seat) => seat.hostId)).size === 1 ? "shm" : "tcp";
   }
 
@@ -363,14 +379,10 @@ export class Replica {
   }
 
   #stepFinished(seat: Seat, result: StepResult): void {
-    const pending = this.#pending;
-    if (seat.rank !== 0 || pending === null || pending.stepId !== result.stepId) {
-      const text = `a result of step ${result.stepId}, expected step ${pending?.stepId ?? "none"} of rank 0`;
-      throw new MoesaicError("internal", text);
-    }
+    if (seat.rank !== 0) throw new MoesaicError("internal", "only the lead has results of steps");
+    if (!this.#steps.finish(result)) return;
     this.#numFailedEpochs = 0;
-    this.#stepEnded();
-    pending.resolve(result);
+    this.#watch.stepEnded();
   }
 
   #rankFailed(seat: Seat, failure: v1.Failure.$Properties): void {
@@ -385,6 +397,88 @@ export class Replica {
     const isAboutInput = code !== "internal" && !isPeers;
     if (isAboutInput && !this.#wasReady) this.fail(`rank ${seat.rank}: ${text}`);
     else this.#lose(seat, text);
+  }
+
+  // ---- a stream breaks -------------------------------------------------------------------------------------------------
+
+  #part(seat: Seat, reason: string): void {
+    const { rank, hostId } = seat;
+    const waitMs = Math.min(AWAY_MS_MAX, this.#config.leaseMs);
+    seat.part();
+    this.#log.warn({ rank, epoch: this.epoch, reason, waitMs }, "rank is away; the epoch waits for it");
+    const lose = (): void => this.#lose(seat, `${reason}; it did not come back within ${waitMs} ms`);
+    this.#cancelWait.set(seat, this.#clock.setTimer(waitMs, lose));
+    this.#move("interrupted", `rank ${rank} of ${hostId} is away: ${reason}; it has ${waitMs} ms to come back`);
+  }
+
+  #comeBack(seat: Seat, connection: RankConnection, held: v1.Held.$Properties): boolean {
+    if (held.epoch !== this.epoch || seat.ready === null || !seat.isLast(connection.hello)) return false;
+    // The rank may know of a broken stream before this end does.
+    seat.connection?.close();
+    this.#endWait(seat);
+    seat.comeBack(connection, this.#clock.nowMs());
+    this.#listen(connection, seat);
+    connection.send(this.#resume());
+    const missed = seat.rank === 0 ? this.#steps.missedBy(held.last_step_id ?? 0) : null;
+    if (missed !== null) connection.send({ step_plan: missed });
+    this.#log.info({ rank: seat.rank, epoch: this.epoch }, "rank came back; the epoch goes on");
+    if (this.seats.some(({ state }) => state === "away")) this.onChange();
+    else this.#move("ready", "");
+    return true;
+  }
+
+  #resume(): ToRank {
+    return { resume: { epoch: this.epoch, fencing_token: this.#config.fencingToken() } };
+  }
+
+  /** A seat of a replica that has not served goes to the rank that holds its weights, whoever was about to load them. */
+  #prefer(seat: Seat, connection: RankConnection, held: v1.Held.$Properties): boolean {
+    const isPending = ["waiting", "sizing", "loading"].includes(this.state) && !this.#wasReady;
+    if (!isPending || held.digest !== digestOf(this.#config, seat.rank) || !seat.accepts(connection.hello))
+      return false;
+    if (seat.hello?.held) return false;
+    if (seat.connection !== null) this.#lose(seat, "a rank that holds its weights has come back");
+    if (seat.connection !== null) return false; // A spare was faster.
+    this.attach(connection, seat);
+    return true;
+  }
+
+  /** Goes on with an epoch of another coordinator; its sequences are not known here, and their rows end. */
+  #adopt({ epoch, numBlocks, lastStepId, liveRows }: HeldEpoch): boolean {
+    const ranks = this.seats.map((seat) => ({ hostId: seat.hostId, sized: seat.hello!.held!.sized! }));
+    try {
+      if (this.#config.chooseNumBlocks(ranks) !== numBlocks) return false;
+    } catch {
+      return false; // The epoch that begins instead says why.
+    }
+    this.epoch = epoch;
+    this.numBlocks = numBlocks;
+    this.#steps.epochAdopted(lastStepId, liveRows);
+    this.#wasReady = true;
+    for (const seat of this.seats) {
+      seat.sized = seat.hello!.held!.sized!;
+      seat.ready = seat.hello!.held!.ready!;
+      seat.state = "ready";
+      seat.connection!.send(this.#resume());
+    }
+    this.#log.info({ epoch, numBlocks, lastStepId }, "ranks came back with their weights; their epoch goes on");
+    this.#move("ready", "");
+    this.onEvent({ name: "replica_ready" });
+    return true;
+  }
+
+  #endWait(seat: Seat): void {
+    this.#cancelWait.get(seat)?.();
+    this.#cancelWait.delete(seat);
+  }
+
+  /** Nobody waits any more for those who are away. */
+  #giveUpAway(): void {
+    for (const seat of this.seats) {
+      if (seat.state !== "away") continue;
+      this.#endWait(seat);
+      seat.leave();
+    }
   }
 
   // ---- an epoch ends -------------------------------------------------------------------------------------------------
@@ -405,12 +499,13 @@ export class Replica {
 
   /** Ends the epoch; the others stay attached and take part in the next. @param error what the rank is told */
   #lose(seat: Seat, reason: string, error?: MoesaicError): void {
-    const { connection } = seat;
-    if (connection === null) return;
-    const event = this.#lossOf(seat, connection);
+    const { connection, hello } = seat;
+    if (hello === null) return;
+    const event = this.#lossOf(seat, hello);
     const place = `rank ${seat.rank} of ${seat.hostId || "an unknown host"} was lost ${seat.describePhase()}`;
     const text = `${place}: ${reason}`;
-    connection.close(error);
+    connection?.close(error);
+    this.#endWait(seat);
     seat.leave();
     if (!this.#isOpen) return;
     this.#log.warn({ rank: seat.rank, epoch: this.epoch, reason, phase: event.phase }, "rank lost");
@@ -429,9 +524,10 @@ export class Replica {
     if (this.state === "waiting") this.onSeatFree();
   }
 
-  #lossOf(seat: Seat, { hello }: RankConnection): ReplicaEvent & { name: "rank_lost" } {
-    const phases = { waiting: "attaching", sizing: "attaching", loading: "loading", ready: "serving" } as const;
-    const phase = this.state === "failed" || this.state === "closed" ? "draining" : phases[this.state];
+  #lossOf(seat: Seat, hello: v1.Hello.$Properties): ReplicaEvent & { name: "rank_lost" } {
+    const phases = { waiting: "attaching", sizing: "attaching", loading: "loading" } as const;
+    const isOver = this.state === "failed" || this.state === "closed";
+    const phase = isOver ? "draining" : this.#isServing ? "serving" : phases[this.state as keyof typeof phases];
     const { launch_id: launchId } = hello;
     return { name: "rank_lost", rank: seat.rank, hostId: seat.hostId, phase, launchId: launchId ?? "" };
   }
@@ -441,6 +537,7 @@ export class Replica {
     const wasRunning = this.isRunning;
     // First the state: what comes in from now on belongs to no epoch.
     this.state = "waiting";
+    this.#giveUpAway();
     if (wasRunning) {
       for (const seat of this.seats) {
         if (seat === except || seat.connection === null || seat.state === "draining") continue;
@@ -453,19 +550,8 @@ export class Replica {
   }
 
   #rejectStep(error: MoesaicError): void {
-    const pending = this.#pending;
-    this.#stepEnded();
-    pending?.reject(error);
-  }
-
-  #stepEnded(): void {
-    this.#pending = null;
+    this.#steps.fail(error);
     this.#watch.stepEnded();
-    for (const listener of this.#stepListeners.splice(0)) listener();
-  }
-
-  #whenStepEnded(): Promise<void> {
-    return new Promise((resolve) => this.#stepListeners.push(resolve));
   }
 
   #cancelRetry(): void {
@@ -493,6 +579,7 @@ const STATE_TEXTS = {
   sizing: "ranks are binding their programs",
   loading: "weights are loading",
   ready: "",
+  interrupted: "",
   failed: "",
   closed: "",
 } as const;

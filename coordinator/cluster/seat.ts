@@ -2,7 +2,8 @@ import { assert } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
 import type { RankConnection } from "./rank-connection.js";
 
-export type SeatState = "waiting" | "attached" | "loading" | "ready" | "draining" | "lost";
+/** away: the stream of a ready rank broke; it may come back. */
+export type SeatState = "waiting" | "attached" | "loading" | "ready" | "away" | "draining" | "lost";
 
 /** Who may sit here. */
 export interface SeatRequirement {
@@ -38,8 +39,13 @@ export class Seat {
     readonly requirement: SeatRequirement = ANYBODY,
   ) {}
 
+  /** Of the rank that sits here or is away; empty when the seat is. */
   get hostId(): string {
-    return this.connection?.hello.host_id ?? "";
+    return this.hello?.host_id ?? "";
+  }
+
+  get hello(): v1.Hello.$Properties | null {
+    return this.connection?.hello ?? (this.state === "away" ? this.#lastHello : null);
   }
 
   /**
@@ -47,14 +53,19 @@ export class Seat {
    * worker, so that who comes back gets the rank it had.
    */
   fit(hello: v1.Hello.$Properties): number {
-    const { device, host, launchId } = this.requirement;
+    const { host, launchId } = this.requirement;
     if (this.connection !== null) return 0;
     if (launchId !== null && hello.launch_id === launchId) return 5;
-    if (device !== null && hello.device?.kind !== device) return 0;
-    if (host !== null && !isOfHost(hello, host)) return 0;
+    if (!this.accepts(hello)) return 0;
     const last = this.#lastHello;
     if (last === null || last.host_id !== hello.host_id) return host === null ? 1 : 2;
     return last.pid === hello.pid ? 4 : 3;
+  }
+
+  /** Whether device and host are those that are wanted here. */
+  accepts(hello: v1.Hello.$Properties): boolean {
+    const { device, host } = this.requirement;
+    return (device === null || hello.device?.kind === device) && (host === null || isOfHost(hello, host));
   }
 
   take(connection: RankConnection, nowMs: number): void {
@@ -80,6 +91,26 @@ export class Seat {
   progressed(progress: v1.Progress.$Properties, nowMs: number): void {
     if (progress.counter !== this.progress?.counter) this.movedMs = nowMs;
     this.progress = progress;
+  }
+
+  /** The rank's stream is gone, what it holds is not. */
+  part(): void {
+    this.connection = null;
+    this.state = "away";
+  }
+
+  /** Whether this is the process that sat here last. */
+  isLast({ host_id: hostId, pid }: v1.Hello.$Properties): boolean {
+    return this.#lastHello !== null && this.#lastHello.host_id === hostId && this.#lastHello.pid === pid;
+  }
+
+  /** Takes the rank in again, with all that it had. */
+  comeBack(connection: RankConnection, nowMs: number): void {
+    this.connection = connection;
+    this.#lastHello = connection.hello;
+    this.state = "ready";
+    this.heardMs = nowMs;
+    this.movedMs = nowMs;
   }
 
   leave(): void {

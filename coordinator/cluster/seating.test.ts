@@ -1,12 +1,13 @@
 import * as fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { RankProgram } from "../../plans/rank-program.js";
 import { ManualClock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
 import { FakeRank } from "./fake-rank.js";
-import { Replica, type ReplicaConfig } from "./replica.js";
+import { Replica } from "./replica.js";
+import type { ReplicaConfig } from "./replica-config.js";
+import { configOf } from "./replica-fixture.js";
 import { ANYBODY, type SeatRequirement } from "./seat.js";
 import { Seating } from "./seating.js";
 
@@ -17,22 +18,7 @@ function replicasOf(
   misfitOf: ReplicaConfig["misfitOf"] = () => null,
 ): Replica[] {
   return worlds.map((worldSize, replicaId) => {
-    const config = {
-      replicaId,
-      worldSize,
-      ...(requirements === undefined ? {} : { requirements }),
-      programOf: () => ({}) as RankProgram,
-      modelDir: "/model",
-      dummySeed: null,
-      kernelPackages: ["cpu"],
-      deterministic: false,
-      chooseNumBlocks: () => 8,
-      misfitOf,
-      leaseMs: 1_000,
-      stallMs: 2_000,
-      peerDeadlineMs: 5_000,
-      fencingToken: () => 0,
-    };
+    const config = configOf({ replicaId, worldSize, misfitOf, ...(requirements && { requirements }) });
     return new Replica(config, clock, silentLogger);
   });
 }
@@ -62,7 +48,7 @@ describe("Seating", () => {
     const seating = new Seating([replica], 1, silentLogger);
     const ranks = [1, 2, 3].map((pid) => new FakeRank({ pid }));
     for (const rank of ranks) seating.attach(rank);
-    ranks[0]!.onLost("gone");
+    ranks[0]!.die();
     assert.equal(rankOf(ranks[2]!), 0);
     assert.equal(replica.epoch, 2);
     assert.deepEqual(seating.spares(), []);
@@ -85,7 +71,7 @@ describe("Seating", () => {
     for (const rank of [first, second, small, large]) seating.attach(rank);
     for (const rank of [first, second]) rank.size(1);
     for (const rank of [first, second]) rank.finishLoad(1);
-    first.onLost("gone");
+    first.die();
     small.size(2, { memory_bytes: 40 });
     second.size(2);
     assert.equal(small.closedWith?.message, "memory: 60, there are 40");
@@ -130,7 +116,7 @@ describe("Seating", () => {
     const hellos = ["a", "b", "c"].map((host) => ({ host_id: host, pid: 5 }));
     const ranks = hellos.map((hello) => new FakeRank(hello));
     for (const rank of ranks) seating.attach(rank);
-    for (const rank of ranks) rank.onLost("gone");
+    for (const rank of ranks) rank.die();
     const again = hellos.map((hello) => new FakeRank({ ...hello, pid: 6 }));
     for (const rank of again.toReversed()) seating.attach(rank);
     assert.deepEqual(again.map(rankOf), [0, 1, 2]);
@@ -138,17 +124,20 @@ describe("Seating", () => {
 });
 
 type Event =
-  { kind: "attach" } | { kind: "lose" | "fail" | "answer" | "drain"; which: number } | { kind: "wait"; ms: number };
+  | { kind: "attach" }
+  | { kind: "lose" | "fail" | "answer" | "drain" | "break" | "return"; which: number }
+  | { kind: "wait"; ms: number };
 
 const events: fc.Arbitrary<Event[]> = fc.array(
   fc.oneof(
     fc.constant({ kind: "attach" } as const),
     fc.record({ kind: fc.constantFrom("lose", "fail", "drain"), which: fc.nat(5) }),
+    fc.record({ kind: fc.constantFrom("break", "return"), which: fc.nat(5) }),
     fc.record({ kind: fc.constant("answer" as const), which: fc.nat(5) }),
     fc.record({ kind: fc.constant("answer" as const), which: fc.nat(5) }),
     fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(900) }),
   ),
-  { maxLength: 60 },
+  { maxLength: 60, size: "+1" },
 );
 
 /** Three seats, a spare, and workers that come, go, fail and answer in any order, as real ones do. */
@@ -157,6 +146,8 @@ class World {
   readonly replica = replicasOf([3], this.clock)[0]!;
   readonly seating = new Seating([this.replica], 1, silentLogger);
   alive: FakeRank[] = [];
+  /** Those whose stream broke. */
+  #away: FakeRank[] = [];
   readonly #everyone: FakeRank[] = [];
   #pid = 0;
   readonly #answered = new Set<unknown>();
@@ -164,19 +155,30 @@ class World {
   apply(event: Event): void {
     if (event.kind === "attach") this.attach();
     else if (event.kind === "wait") this.wait(event.ms);
-    else this.#toOne(event.kind, this.alive[event.which]);
+    else if (event.kind === "return") this.#return(this.#away[event.which % this.#away.length]);
+    else this.#toOne(event.kind, this.alive[event.which % this.alive.length]);
     this.check();
+  }
+
+  form(): void {
+    for (let i = 0; i < 3; i += 1) this.attach();
+    for (let round = 0; round < 2; round += 1) for (const rank of this.alive) this.answer(rank);
+    assert.equal(this.replica.state, "ready");
   }
 
   attach(): void {
     this.#pid += 1;
-    const rank = new FakeRank({ pid: this.#pid });
+    this.#enter(new FakeRank({ pid: this.#pid }));
+  }
+
+  #enter(rank: FakeRank): void {
     try {
       this.seating.attach(rank);
       this.alive.push(rank);
       this.#everyone.push(rank);
     } catch {
-      assert.ok(this.alive.length >= 4 || this.replica.state === "failed", "a worker was refused with a place free");
+      const numThere = this.alive.length + this.#seatsAway();
+      assert.ok(numThere >= 4 || this.replica.state === "failed", "a worker was refused with a place free");
     }
   }
 
@@ -199,7 +201,12 @@ class World {
     this.alive = this.alive.filter(({ closedWith }) => closedWith === null);
     const seated = this.replica.seats.flatMap(({ connection }) => (connection === null ? [] : [connection]));
     assert.equal(new Set(seated).size, seated.length, "a worker has two seats");
-    if (this.replica.isRunning) assert.equal(seated.length, 3, "an epoch runs with an empty seat");
+    if (this.replica.isRunning) assert.equal(seated.length + this.#seatsAway(), 3, "an epoch runs with an empty seat");
+    assert.equal(
+      this.replica.state === "interrupted",
+      this.#seatsAway() > 0,
+      "it is interrupted when somebody is away",
+    );
     for (const rank of this.alive) this.#checkEpochs(rank);
     this.#checkWorlds();
   }
@@ -221,11 +228,23 @@ class World {
     assert.equal(new Set(places).size, places.length, "two workers are the same rank of an epoch");
   }
 
-  #toOne(kind: "lose" | "fail" | "answer" | "drain", rank: FakeRank | undefined): void {
+  #seatsAway(): number {
+    return this.replica.seats.filter(({ state }) => state === "away").length;
+  }
+
+  #return(rank: FakeRank | undefined): void {
     if (rank === undefined) return;
-    if (kind === "lose") {
+    this.#away = this.#away.filter((other) => other !== rank);
+    this.#enter(rank.again());
+  }
+
+  #toOne(kind: "lose" | "fail" | "answer" | "drain" | "break", rank: FakeRank | undefined): void {
+    if (rank === undefined) return;
+    if (kind === "lose" || kind === "break") {
       this.alive = this.alive.filter((other) => other !== rank);
-      rank.onLost("gone");
+      if (kind === "break") this.#away.push(rank);
+      if (kind === "break") rank.onLost("gone");
+      else rank.die();
     } else if (kind === "fail") {
       rank.onMessage({ failure: { epoch: this.replica.epoch, code: "unavailable", text: "a peer" } });
     } else if (kind === "drain") {
@@ -235,10 +254,11 @@ class World {
 }
 
 describe("membership", () => {
-  it("comes to rest in one ready world after any order of attaching, loss, failure, drain and answers", () => {
+  it("comes to rest in one ready world after any order of attaching, loss, breaks, returns, failure, drain and answers", () => {
     fc.assert(
-      fc.property(events, (sequence) => {
+      fc.property(events, fc.boolean(), (sequence, isFormed) => {
         const world = new World();
+        if (isFormed) world.form();
         for (const event of sequence) world.apply(event);
         for (let i = 0; i < 60 && world.replica.state !== "ready" && world.replica.state !== "failed"; i += 1) {
           if (world.alive.length < 4) world.attach();
@@ -250,7 +270,7 @@ describe("membership", () => {
         if (world.replica.state === "failed") assert.ok(numFailures >= 5, "it failed for good without a cause");
         else assert.equal(world.replica.state, "ready", world.replica.reason);
       }),
-      { numRuns: 300 },
+      { numRuns: 2_000 },
     );
   });
 });

@@ -25,7 +25,13 @@ export class Seating {
 
   /** @throws MoesaicError failed_precondition: another protocol version, or no place */
   attach(connection: RankConnection): void {
-    checkProtocol(connection.hello);
+    const { hello } = connection;
+    checkProtocol(hello);
+    if (this.#replicas.some((replica) => replica.resume(connection))) return;
+    if (hello.held) {
+      const reason = "the coordinator does not go on with it";
+      connection.send({ end_epoch: { epoch: hello.held.epoch ?? 0, reason } });
+    }
     if (this.#seat(connection)) return;
     if (this.#spares.length < this.#numSparesMax && this.#replicas.some(isOpen)) return this.#keep(connection);
     throw new MoesaicError("failed_precondition", this.#whyNot());
@@ -61,6 +67,10 @@ export class Seating {
     const [first, ...others] = places;
     if (first === undefined) return false;
     const place = others.reduce((a, b) => (b.fit > a.fit ? b : a), first);
+    if (place.seat.state === "away") {
+      place.replica.vacate(place.seat);
+      return this.#seat(connection);
+    }
     place.replica.attach(connection, place.seat);
     return true;
   }
@@ -101,7 +111,7 @@ export class Seating {
     const open = this.#replicas.filter(isOpen);
     if (open.length === 0)
       return this.#replicas.map(({ state, reason }) => `the replica is ${state}: ${reason}`).join("; ");
-    const free = open.flatMap(({ seats }) => seats.filter(({ connection }) => connection === null));
+    const free = open.flatMap(({ seats }) => seats.filter(({ hello }) => hello === null));
     const spares = this.#numSparesMax === 0 ? "" : ` and ${this.#numSparesMax} spares are there`;
     const numSeats = open.reduce((sum, { seats }) => sum + seats.length, 0);
     if (free.length === 0) return `no free seat: the plan has ${numSeats} ranks, all attached${spares}`;

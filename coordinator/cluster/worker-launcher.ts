@@ -32,12 +32,16 @@ const LOST_GRACE_MS = 1_000;
  */
 export class WorkerLauncher {
   onGiveUp: (worker: LaunchedWorker, reason: string) => void = () => {};
+  /** Called whenever a worker's process has ended. */
+  onEnded: (worker: LaunchedWorker) => void = () => {};
   readonly #command: (worker: LaunchedWorker) => WorkerCommand;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #children = new Map<ChildProcess, LaunchedWorker>();
   /** Launch ids of workers that nobody needs any more. */
   readonly #retired = new Set<string>();
+  /** By launch id, workers whose place somebody else has for now. */
+  readonly #standingBy = new Map<string, LaunchedWorker | null>();
   #isStopping = false;
 
   constructor(command: (worker: LaunchedWorker) => WorkerCommand, clock: Clock, log: Logger) {
@@ -47,7 +51,27 @@ export class WorkerLauncher {
   }
 
   launch(workers: readonly LaunchedWorker[]): void {
-    for (const worker of workers) this.#start(worker, 0);
+    for (const worker of workers) {
+      if (this.#standingBy.has(worker.launchId)) this.#standingBy.set(worker.launchId, worker);
+      else this.#start(worker, 0);
+    }
+  }
+
+  /** Somebody else has the worker's place: it ends, or is not started, until `callBack`. */
+  standBy(launchId: string): void {
+    if (!this.#standingBy.has(launchId)) this.#standingBy.set(launchId, null);
+    for (const [child, worker] of this.#children) {
+      if (worker.launchId !== launchId) continue;
+      this.#standingBy.set(launchId, worker);
+      child.kill("SIGTERM");
+    }
+  }
+
+  /** The worker's place is free again. */
+  callBack(launchId: string): void {
+    const worker = this.#standingBy.get(launchId) ?? null;
+    this.#standingBy.delete(launchId);
+    if (worker !== null && !this.#isOver(worker)) this.#start(worker, 0);
   }
 
   /** A rank of this launch was lost: a process that hangs, or was stopped, would never make room for its successor. */
@@ -69,14 +93,23 @@ export class WorkerLauncher {
     this.#isStopping = true;
   }
 
+  /** From now on nobody comes for workers whose coordinator ends: they end with this process. */
+  leaveNoneBehind(): void {
+    process.once("exit", () => this.#signal("SIGKILL"));
+  }
+
   /** Waits for the workers to leave by themselves, as drained ones do; after `graceMs` they are terminated, then killed. */
   async stop(graceMs: number): Promise<void> {
     this.stopRestarting();
     await this.#exited(graceMs);
-    for (const child of this.#children.keys()) child.kill("SIGTERM");
+    this.#signal("SIGTERM");
     await this.#exited(1_000);
-    for (const child of this.#children.keys()) child.kill("SIGKILL");
+    this.#signal("SIGKILL");
     await this.#exited(1_000);
+  }
+
+  #signal(name: "SIGTERM" | "SIGKILL"): void {
+    for (const child of this.#children.keys()) child.kill(name);
   }
 
   #start(worker: LaunchedWorker, numRestarts: number): void {
@@ -97,6 +130,7 @@ export class WorkerLauncher {
     const worker = this.#children.get(child);
     if (worker === undefined) return;
     this.#children.delete(child);
+    this.onEnded(worker);
     if (this.#isOver(worker)) return;
     const delayMs = RESTART_DELAYS_MS[numRestarts];
     if (delayMs === undefined) {
@@ -110,7 +144,7 @@ export class WorkerLauncher {
   }
 
   #isOver({ launchId }: LaunchedWorker): boolean {
-    return this.#isStopping || this.#retired.has(launchId);
+    return this.#isStopping || this.#retired.has(launchId) || this.#standingBy.has(launchId);
   }
 
   async #exited(withinMs: number): Promise<void> {

@@ -13,6 +13,7 @@ import {
 } from "../../proto/step.js";
 import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
+import { GREEDY } from "../../proto/step-fixture.js";
 import { Scheduler } from "./scheduler.js";
 import type { SchedulerConfig } from "./scheduler-config.js";
 import type { FinishReason } from "./sequence.js";
@@ -169,21 +170,6 @@ class Conversation {
     return [name, ...lines];
   }
 }
-
-const GREEDY = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
 
 function configOf(args: Map<string, string>): SchedulerConfig {
   const window = number(args, "window", 8);

@@ -6409,8 +6409,11 @@ export namespace moesaic {
             /** ToRank end_epoch. */
             end_epoch?: (moesaic.v1.EndEpoch.$Properties|null);
 
+            /** ToRank resume. */
+            resume?: (moesaic.v1.Resume.$Properties|null);
+
             /** ToRank message. */
-            message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch");
+            message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume");
 
             /**
              * Creates a new ToRank instance using the specified properties.
@@ -6487,8 +6490,11 @@ export namespace moesaic {
                 /** ToRank end_epoch */
                 end_epoch?: (moesaic.v1.EndEpoch.$Properties|null);
 
+                /** ToRank resume */
+                resume?: (moesaic.v1.Resume.$Properties|null);
+
                 /** ToRank message */
-                message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch");
+                message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -6501,9 +6507,10 @@ export namespace moesaic {
               step_plan?: moesaic.v1.StepPlanColumns.$Shape|null;
               drain?: moesaic.v1.Drain.$Shape|null;
               end_epoch?: moesaic.v1.EndEpoch.$Shape|null;
+              resume?: moesaic.v1.Resume.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape })
+              ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null; resume?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null; resume?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape; resume?: null }|{ message?: "resume"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume: moesaic.v1.Resume.$Shape })
             );
         }
 
@@ -6802,6 +6809,18 @@ export namespace moesaic {
             /** Held last_step_id. */
             last_step_id: number;
 
+            /** Held digest. */
+            digest: string;
+
+            /** Held sized. */
+            sized?: (moesaic.v1.Sized.$Properties|null);
+
+            /** Held ready. */
+            ready?: (moesaic.v1.Ready.$Properties|null);
+
+            /** Held live_rows. */
+            live_rows: number[];
+
             /**
              * Creates a new Held instance using the specified properties.
              * @param [properties] Properties to set
@@ -6874,12 +6893,123 @@ export namespace moesaic {
                 /** Held last_step_id */
                 last_step_id?: (number|null);
 
+                /** Held digest */
+                digest?: (string|null);
+
+                /** Held sized */
+                sized?: (moesaic.v1.Sized.$Properties|null);
+
+                /** Held ready */
+                ready?: (moesaic.v1.Ready.$Properties|null);
+
+                /** Held live_rows */
+                live_rows?: (number[]|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a Held. */
             type $Shape = moesaic.v1.Held.$Properties;
+        }
+
+        /**
+         * Properties of a Resume.
+         * @deprecated Use moesaic.v1.Resume.$Properties instead.
+         */
+        interface IResume extends moesaic.v1.Resume.$Properties {
+        }
+
+        /** Represents a Resume. */
+        class Resume {
+
+            /**
+             * Constructs a new Resume.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.Resume.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Resume epoch. */
+            epoch: number;
+
+            /** Resume fencing_token. */
+            fencing_token: number;
+
+            /**
+             * Creates a new Resume instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Resume instance
+             */
+            static create(properties: moesaic.v1.Resume.$Shape): moesaic.v1.Resume & moesaic.v1.Resume.$Shape;
+            static create(properties?: moesaic.v1.Resume.$Properties): moesaic.v1.Resume;
+
+            /**
+             * Encodes the specified Resume message. Does not implicitly {@link moesaic.v1.Resume.verify|verify} messages.
+             * @param message Resume message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.Resume.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Resume message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.Resume & moesaic.v1.Resume.$Shape} Resume
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.Resume & moesaic.v1.Resume.$Shape;
+
+            /**
+             * Creates a Resume message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Resume
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.Resume;
+
+            /**
+             * Creates a plain object from a Resume message. Also converts values to other types if specified.
+             * @param message Resume
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.Resume, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Resume to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for Resume
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace Resume {
+
+            /** Properties of a Resume. */
+            interface $Properties {
+
+                /** Resume epoch */
+                epoch?: (number|null);
+
+                /** Resume fencing_token */
+                fencing_token?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Resume. */
+            type $Shape = moesaic.v1.Resume.$Properties;
         }
 
         /**
@@ -6948,6 +7078,9 @@ export namespace moesaic {
 
             /** Assignment deterministic. */
             deterministic: boolean;
+
+            /** Assignment digest. */
+            digest: string;
 
             /**
              * Creates a new Assignment instance using the specified properties.
@@ -7056,6 +7189,9 @@ export namespace moesaic {
 
                 /** Assignment deterministic */
                 deterministic?: (boolean|null);
+
+                /** Assignment digest */
+                digest?: (string|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

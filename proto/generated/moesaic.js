@@ -17460,7 +17460,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {moesaic.v1.StepPlanColumns.$Properties|null} [step_plan] ToRank step_plan
              * @property {moesaic.v1.Drain.$Properties|null} [drain] ToRank drain
              * @property {moesaic.v1.EndEpoch.$Properties|null} [end_epoch] ToRank end_epoch
-             * @property {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"} [message] ToRank message
+             * @property {moesaic.v1.Resume.$Properties|null} [resume] ToRank resume
+             * @property {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"} [message] ToRank message
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -17480,9 +17481,10 @@ export const moesaic = $root.moesaic = (() => {
              *   step_plan?: moesaic.v1.StepPlanColumns.$Shape|null;
              *   drain?: moesaic.v1.Drain.$Shape|null;
              *   end_epoch?: moesaic.v1.EndEpoch.$Shape|null;
+             *   resume?: moesaic.v1.Resume.$Shape|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
-             *   ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape })
+             *   ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null; resume?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null; resume?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape; resume?: null }|{ message?: "resume"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume: moesaic.v1.Resume.$Shape })
              * )} moesaic.v1.ToRank.$Shape
              */
 
@@ -17541,17 +17543,25 @@ export const moesaic = $root.moesaic = (() => {
              */
             ToRank.prototype.end_epoch = null;
 
+            /**
+             * ToRank resume.
+             * @member {moesaic.v1.Resume.$Properties|null|undefined} resume
+             * @memberof moesaic.v1.ToRank
+             * @instance
+             */
+            ToRank.prototype.resume = null;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
             /**
              * ToRank message.
-             * @member {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|undefined} message
+             * @member {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"|undefined} message
              * @memberof moesaic.v1.ToRank
              * @instance
              */
             $Object.defineProperty(ToRank.prototype, "message", {
-                get: $util.oneOfGetter($oneOfFields = ["assignment", "load", "step_plan", "drain", "end_epoch"]),
+                get: $util.oneOfGetter($oneOfFields = ["assignment", "load", "step_plan", "drain", "end_epoch", "resume"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -17597,6 +17607,8 @@ export const moesaic = $root.moesaic = (() => {
                     $root.moesaic.v1.Drain.encode(message.drain, writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
                 if (message.end_epoch != null && $Object.hasOwnProperty.call(message, "end_epoch"))
                     $root.moesaic.v1.EndEpoch.encode(message.end_epoch, writer.uint32(/* id 5, wireType 2 =*/42).fork(), _depth + 1).ldelim();
+                if (message.resume != null && $Object.hasOwnProperty.call(message, "resume"))
+                    $root.moesaic.v1.Resume.encode(message.resume, writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -17676,6 +17688,13 @@ export const moesaic = $root.moesaic = (() => {
                             message.message = "end_epoch";
                             continue;
                         }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            message.resume = $root.moesaic.v1.Resume.decode(reader, reader.size(), $undefined, _depth + 1, message.resume);
+                            message.message = "resume";
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -17736,6 +17755,11 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.ToRank.end_epoch: object expected");
                     message.end_epoch = $root.moesaic.v1.EndEpoch.fromObject(object.end_epoch, _depth + 1);
                 }
+                if (object.resume != null) {
+                    if (!$util.isObject(object.resume))
+                        throw $TypeError(".moesaic.v1.ToRank.resume: object expected");
+                    message.resume = $root.moesaic.v1.Resume.fromObject(object.resume, _depth + 1);
+                }
                 return message;
             };
 
@@ -17780,6 +17804,11 @@ export const moesaic = $root.moesaic = (() => {
                     object.end_epoch = $root.moesaic.v1.EndEpoch.toObject(message.end_epoch, options, _depth + 1);
                     if (options.oneofs)
                         object.message = "end_epoch";
+                }
+                if (message.resume != null && $Object.hasOwnProperty.call(message, "resume")) {
+                    object.resume = $root.moesaic.v1.Resume.toObject(message.resume, options, _depth + 1);
+                    if (options.oneofs)
+                        object.message = "resume";
                 }
                 return object;
             };
@@ -18652,6 +18681,10 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [replica_id] Held replica_id
              * @property {number|null} [rank] Held rank
              * @property {number|null} [last_step_id] Held last_step_id
+             * @property {string|null} [digest] Held digest
+             * @property {moesaic.v1.Sized.$Properties|null} [sized] Held sized
+             * @property {moesaic.v1.Ready.$Properties|null} [ready] Held ready
+             * @property {Array.<number>|null} [live_rows] Held live_rows
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -18677,6 +18710,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
             const Held = function (properties) {
+                this.live_rows = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -18714,6 +18748,38 @@ export const moesaic = $root.moesaic = (() => {
              * @instance
              */
             Held.prototype.last_step_id = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
+             * Held digest.
+             * @member {string} digest
+             * @memberof moesaic.v1.Held
+             * @instance
+             */
+            Held.prototype.digest = "";
+
+            /**
+             * Held sized.
+             * @member {moesaic.v1.Sized.$Properties|null|undefined} sized
+             * @memberof moesaic.v1.Held
+             * @instance
+             */
+            Held.prototype.sized = null;
+
+            /**
+             * Held ready.
+             * @member {moesaic.v1.Ready.$Properties|null|undefined} ready
+             * @memberof moesaic.v1.Held
+             * @instance
+             */
+            Held.prototype.ready = null;
+
+            /**
+             * Held live_rows.
+             * @member {Array.<number>} live_rows
+             * @memberof moesaic.v1.Held
+             * @instance
+             */
+            Held.prototype.live_rows = $util.emptyArray;
 
             /**
              * Creates a new Held instance using the specified properties.
@@ -18755,6 +18821,14 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 3, wireType 0 =*/24).int32(message.rank);
                 if (message.last_step_id != null && $Object.hasOwnProperty.call(message, "last_step_id") && (typeof message.last_step_id === "object" ? message.last_step_id.low || message.last_step_id.high : message.last_step_id !== 0))
                     writer.uint32(/* id 4, wireType 0 =*/32).int64(message.last_step_id);
+                if (message.digest != null && $Object.hasOwnProperty.call(message, "digest") && message.digest !== "")
+                    writer.uint32(/* id 5, wireType 2 =*/42).string(message.digest);
+                if (message.sized != null && $Object.hasOwnProperty.call(message, "sized"))
+                    $root.moesaic.v1.Sized.encode(message.sized, writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
+                if (message.ready != null && $Object.hasOwnProperty.call(message, "ready"))
+                    $root.moesaic.v1.Ready.encode(message.ready, writer.uint32(/* id 7, wireType 2 =*/58).fork(), _depth + 1).ldelim();
+                if (message.live_rows != null && message.live_rows.length)
+                    writer.uint32(/* id 8, wireType 2 =*/66).int32s(message.live_rows);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -18835,6 +18909,41 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.last_step_id;
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.digest = value;
+                            else
+                                delete message.digest;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            message.sized = $root.moesaic.v1.Sized.decode(reader, reader.size(), $undefined, _depth + 1, message.sized);
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            message.ready = $root.moesaic.v1.Ready.decode(reader, reader.size(), $undefined, _depth + 1, message.ready);
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType === 2) {
+                                if (!(message.live_rows && message.live_rows.length))
+                                    message.live_rows = [];
+                                reader.int32s(message.live_rows);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.live_rows && message.live_rows.length))
+                                message.live_rows = [];
+                            message.live_rows.push(reader.int32());
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -18889,6 +18998,26 @@ export const moesaic = $root.moesaic = (() => {
                             message.last_step_id = object.last_step_id;
                         else if (typeof object.last_step_id === "object")
                             message.last_step_id = new $util.LongBits(object.last_step_id.low >>> 0, object.last_step_id.high >>> 0).toNumber();
+                if (object.digest != null)
+                    if (typeof object.digest !== "string" || object.digest.length)
+                        message.digest = $String(object.digest);
+                if (object.sized != null) {
+                    if (!$util.isObject(object.sized))
+                        throw $TypeError(".moesaic.v1.Held.sized: object expected");
+                    message.sized = $root.moesaic.v1.Sized.fromObject(object.sized, _depth + 1);
+                }
+                if (object.ready != null) {
+                    if (!$util.isObject(object.ready))
+                        throw $TypeError(".moesaic.v1.Held.ready: object expected");
+                    message.ready = $root.moesaic.v1.Ready.fromObject(object.ready, _depth + 1);
+                }
+                if (object.live_rows) {
+                    if (!$Array.isArray(object.live_rows))
+                        throw $TypeError(".moesaic.v1.Held.live_rows: array expected");
+                    message.live_rows = $Array(object.live_rows.length);
+                    for (let i = 0; i < object.live_rows.length; ++i)
+                        message.live_rows[i] = object.live_rows[i] | 0;
+                }
                 return message;
             };
 
@@ -18909,6 +19038,8 @@ export const moesaic = $root.moesaic = (() => {
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
                 let object = {};
+                if (options.arrays || options.defaults)
+                    object.live_rows = [];
                 if (options.defaults) {
                     object.epoch = 0;
                     object.replica_id = 0;
@@ -18918,6 +19049,9 @@ export const moesaic = $root.moesaic = (() => {
                         object.last_step_id = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
                     } else
                         object.last_step_id = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.digest = "";
+                    object.sized = null;
+                    object.ready = null;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -18932,6 +19066,17 @@ export const moesaic = $root.moesaic = (() => {
                         object.last_step_id = options.longs === $String ? $String(message.last_step_id) : message.last_step_id;
                     else
                         object.last_step_id = options.longs === $String ? $util.Long.prototype.toString.call(message.last_step_id) : options.longs === $Number ? new $util.LongBits(message.last_step_id.low >>> 0, message.last_step_id.high >>> 0).toNumber() : message.last_step_id;
+                if (message.digest != null && $Object.hasOwnProperty.call(message, "digest"))
+                    object.digest = message.digest;
+                if (message.sized != null && $Object.hasOwnProperty.call(message, "sized"))
+                    object.sized = $root.moesaic.v1.Sized.toObject(message.sized, options, _depth + 1);
+                if (message.ready != null && $Object.hasOwnProperty.call(message, "ready"))
+                    object.ready = $root.moesaic.v1.Ready.toObject(message.ready, options, _depth + 1);
+                if (message.live_rows && message.live_rows.length) {
+                    object.live_rows = $Array(message.live_rows.length);
+                    for (let j = 0; j < message.live_rows.length; ++j)
+                        object.live_rows[j] = message.live_rows[j];
+                }
                 return object;
             };
 
@@ -18963,6 +19108,274 @@ export const moesaic = $root.moesaic = (() => {
             return Held;
         })();
 
+        v1.Resume = (function() {
+
+            /**
+             * Properties of a Resume.
+             * @typedef {Object} moesaic.v1.Resume.$Properties
+             * @property {number|null} [epoch] Resume epoch
+             * @property {number|null} [fencing_token] Resume fencing_token
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a Resume.
+             * @memberof moesaic.v1
+             * @interface IResume
+             * @augments moesaic.v1.Resume.$Properties
+             * @deprecated Use moesaic.v1.Resume.$Properties instead.
+             */
+
+            /**
+             * Shape of a Resume.
+             * @typedef {moesaic.v1.Resume.$Properties} moesaic.v1.Resume.$Shape
+             */
+
+            /**
+             * Constructs a new Resume.
+             * @memberof moesaic.v1
+             * @classdesc Represents a Resume.
+             * @constructor
+             * @param {moesaic.v1.Resume.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const Resume = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * Resume epoch.
+             * @member {number} epoch
+             * @memberof moesaic.v1.Resume
+             * @instance
+             */
+            Resume.prototype.epoch = 0;
+
+            /**
+             * Resume fencing_token.
+             * @member {number} fencing_token
+             * @memberof moesaic.v1.Resume
+             * @instance
+             */
+            Resume.prototype.fencing_token = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
+             * Creates a new Resume instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.Resume
+             * @static
+             * @param {moesaic.v1.Resume.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.Resume} Resume instance
+             * @type {{
+             *   (properties: moesaic.v1.Resume.$Shape): moesaic.v1.Resume & moesaic.v1.Resume.$Shape;
+             *   (properties?: moesaic.v1.Resume.$Properties): moesaic.v1.Resume;
+             * }}
+             */
+            Resume.create = function(properties) {
+                return new Resume(properties);
+            };
+
+            /**
+             * Encodes the specified Resume message. Does not implicitly {@link moesaic.v1.Resume.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.Resume
+             * @static
+             * @param {moesaic.v1.Resume.$Properties} message Resume message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            Resume.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && message.epoch !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).int32(message.epoch);
+                if (message.fencing_token != null && $Object.hasOwnProperty.call(message, "fencing_token") && (typeof message.fencing_token === "object" ? message.fencing_token.low || message.fencing_token.high : message.fencing_token !== 0))
+                    writer.uint32(/* id 2, wireType 0 =*/16).int64(message.fencing_token);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a Resume message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.Resume
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.Resume & moesaic.v1.Resume.$Shape} Resume
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            Resume.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.Resume();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.epoch = value;
+                            else
+                                delete message.epoch;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.fencing_token = value;
+                            else
+                                delete message.fencing_token;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a Resume message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.Resume
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.Resume} Resume
+             */
+            Resume.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.Resume)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.Resume: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.Resume();
+                if (object.epoch != null)
+                    if ($Number(object.epoch) !== 0)
+                        message.epoch = object.epoch | 0;
+                if (object.fencing_token != null)
+                    if (typeof object.fencing_token === "object" ? object.fencing_token.low || object.fencing_token.high : $Number(object.fencing_token) !== 0)
+                        if ($util.Long)
+                            message.fencing_token = $util.Long.fromValue(object.fencing_token, false);
+                        else if (typeof object.fencing_token === "string")
+                            message.fencing_token = $parseInt(object.fencing_token, 10);
+                        else if (typeof object.fencing_token === "number")
+                            message.fencing_token = object.fencing_token;
+                        else if (typeof object.fencing_token === "object")
+                            message.fencing_token = new $util.LongBits(object.fencing_token.low >>> 0, object.fencing_token.high >>> 0).toNumber();
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a Resume message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.Resume
+             * @static
+             * @param {moesaic.v1.Resume} message Resume
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            Resume.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.epoch = 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.fencing_token = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.fencing_token = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                }
+                if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
+                    object.epoch = message.epoch;
+                if (message.fencing_token != null && $Object.hasOwnProperty.call(message, "fencing_token"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.fencing_token = typeof message.fencing_token === "number" ? $BigInt(message.fencing_token) : $util.Long.fromBits(message.fencing_token.low >>> 0, message.fencing_token.high >>> 0, false).toBigInt();
+                    else if (typeof message.fencing_token === "number")
+                        object.fencing_token = options.longs === $String ? $String(message.fencing_token) : message.fencing_token;
+                    else
+                        object.fencing_token = options.longs === $String ? $util.Long.prototype.toString.call(message.fencing_token) : options.longs === $Number ? new $util.LongBits(message.fencing_token.low >>> 0, message.fencing_token.high >>> 0).toNumber() : message.fencing_token;
+                return object;
+            };
+
+            /**
+             * Converts this Resume to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.Resume
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            Resume.prototype.toJSON = function() {
+                return Resume.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for Resume
+             * @function getTypeUrl
+             * @memberof moesaic.v1.Resume
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            Resume.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.Resume";
+            };
+
+            return Resume;
+        })();
+
         v1.Assignment = (function() {
 
             /**
@@ -18984,6 +19397,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [peer_deadline_ms] Assignment peer_deadline_ms
              * @property {number|null} [fencing_token] Assignment fencing_token
              * @property {boolean|null} [deterministic] Assignment deterministic
+             * @property {string|null} [digest] Assignment digest
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -19145,6 +19559,14 @@ export const moesaic = $root.moesaic = (() => {
              */
             Assignment.prototype.deterministic = false;
 
+            /**
+             * Assignment digest.
+             * @member {string} digest
+             * @memberof moesaic.v1.Assignment
+             * @instance
+             */
+            Assignment.prototype.digest = "";
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -19220,6 +19642,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 15, wireType 0 =*/120).int64(message.fencing_token);
                 if (message.deterministic != null && $Object.hasOwnProperty.call(message, "deterministic") && message.deterministic !== false)
                     writer.uint32(/* id 16, wireType 0 =*/128).bool(message.deterministic);
+                if (message.digest != null && $Object.hasOwnProperty.call(message, "digest") && message.digest !== "")
+                    writer.uint32(/* id 17, wireType 2 =*/138).string(message.digest);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -19404,6 +19828,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.deterministic;
                             continue;
                         }
+                    case 17: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.digest = value;
+                            else
+                                delete message.digest;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -19514,6 +19947,9 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.deterministic != null)
                     if (object.deterministic)
                         message.deterministic = $Boolean(object.deterministic);
+                if (object.digest != null)
+                    if (typeof object.digest !== "string" || object.digest.length)
+                        message.digest = $String(object.digest);
                 return message;
             };
 
@@ -19562,6 +19998,7 @@ export const moesaic = $root.moesaic = (() => {
                     } else
                         object.fencing_token = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
                     object.deterministic = false;
+                    object.digest = "";
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -19611,6 +20048,8 @@ export const moesaic = $root.moesaic = (() => {
                         object.fencing_token = options.longs === $String ? $util.Long.prototype.toString.call(message.fencing_token) : options.longs === $Number ? new $util.LongBits(message.fencing_token.low >>> 0, message.fencing_token.high >>> 0).toNumber() : message.fencing_token;
                 if (message.deterministic != null && $Object.hasOwnProperty.call(message, "deterministic"))
                     object.deterministic = message.deterministic;
+                if (message.digest != null && $Object.hasOwnProperty.call(message, "digest"))
+                    object.digest = message.digest;
                 return object;
             };
 

@@ -71,6 +71,7 @@ describe("a cluster on NATS", { concurrency: 2, skip: program === null && NO_NAT
     await assert.rejects(refused, { code: "unavailable", message: /another coordinator.*holds the lease/ });
 
     const pids = workers.map(({ pid }) => pid);
+    const epoch = (await statusOf(first)).replicas[0]?.epoch;
     await first.end("SIGKILL");
     const tookMs = await cluster.formed(second, workers, TAKE_OVER_MS);
     test.diagnostic(`the standby served after ${Math.round(tookMs)} ms`);
@@ -79,6 +80,7 @@ describe("a cluster on NATS", { concurrency: 2, skip: program === null && NO_NAT
       pids,
       "the workers found the standby by themselves",
     );
+    assert.equal((await statusOf(second)).replicas[0]?.epoch, epoch, "and brought their weights along");
 
     // What was the leader comes back as one of the others.
     first.start();

@@ -41,13 +41,13 @@ describe("a cluster of launched workers", { concurrency: 2 }, () => {
 
   it("leaves no worker behind when it is killed itself", async (test) => {
     const workers = [{ host: "localhost", ranks: 2, threads: 1 }];
-    const cluster = new RealCluster(test, { spec: { workers } });
+    const cluster = new RealCluster(test, { spec: { workers, engine: { numBlocks: 1_024, leaseMs: 1_000 } } });
     const coordinator = await cluster.coordinator();
     coordinator.start();
     await cluster.formed(coordinator, [], START_MS);
     assert.equal(cluster.pids().length, 3);
     await coordinator.end("SIGKILL");
-    await eventually("its workers left", () => cluster.pids().length === 0);
+    await eventually("their lease ran out, and its workers left", () => cluster.pids().length === 0);
   });
 });
 

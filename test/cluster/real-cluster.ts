@@ -75,7 +75,7 @@ export class RealCluster {
   }
 
   /** `moesaic worker`, which finds the coordinator at its address, or on the bus. Not started yet. */
-  worker(name: string, coordinator: RealCoordinator | "bus", host = HERE): Daemon {
+  worker(name: string, coordinator: Pick<RealCoordinator, "endpoint"> | "bus", host = HERE): Daemon {
     const bus = ["--bus", this.#nats?.url ?? "", "--cluster", this.name];
     const meeting = coordinator === "bus" ? bus : ["--join", coordinator.endpoint];
     return this.#daemon(name, ["worker", ...meeting, "--threads", "1", "--log-level", "info"], host);

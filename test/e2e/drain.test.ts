@@ -43,14 +43,6 @@ describe("moesaic up", () => {
     assert.deepEqual(await cluster.exited, [130, null]);
     await eventually("the workers leave", () => !workers.some(isRunning));
   });
-
-  it("leaves no worker behind when it is killed itself", async (test) => {
-    const cluster = await RunningCluster.launch(test);
-    const workers = await cluster.workerPids();
-    cluster.process.kill("SIGKILL");
-    await cluster.exited;
-    await eventually("the workers leave", () => !workers.some(isRunning));
-  });
 });
 
 /** Waits until the request runs. In a record, since an async function would wait for the result itself. */

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import type { EngineHandle, EngineOptions } from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import type { RankProgram, WeightTensor } from "../../plans/rank-program.js";
+import { GREEDY } from "../../proto/step-fixture.js";
 import { OUTPUT_SAMPLE, type RowSampling, type StepPlan, type StepResult } from "../../proto/step.js";
 
 const HIDDEN = 64;
@@ -242,18 +243,4 @@ function samplingStep(stepId: number, samplings: Partial<RowSampling>[], tokens:
   };
 }
 
-const OFF: RowSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 1,
-  maxSeqLen: 8,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
+const OFF: RowSampling = { ...GREEDY, maxSeqLen: 8 };
