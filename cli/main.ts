@@ -133,7 +133,7 @@ function chooseLogLevel(option: string | undefined, defaultLogLevel: LogLevel): 
 
 /** The first signal lets the command clean up; the second ends the process, and workers leave with it. */
 function listenForSignals(): void {
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (interruption.signal.aborted) process.exit(130);
       interruption.abort(name);

@@ -18,6 +18,7 @@ export class Attachment {
   readonly #stream: RankStream;
   readonly #address: string;
   readonly #clock: Clock;
+  #isBroken = false;
   #end: (end: AttachmentEnd) => void = () => {};
   #fall: (error: unknown) => void = () => {};
   #cancelProgressTimer: () => void = () => {};
@@ -51,7 +52,7 @@ export class Attachment {
     } finally {
       signal.removeEventListener("abort", stop);
       this.#cancelProgressTimer();
-      rank.parted();
+      rank.parted(this.#isBroken);
       this.#stream.end();
     }
   }
@@ -78,7 +79,10 @@ export class Attachment {
   /** A connection that breaks says so with one of few codes; with any other the coordinator means this rank. */
   #broke(caught: unknown): void {
     const { code, message } = fromGrpcStatus(caught);
-    if (["unavailable", "cancelled", "internal"].includes(code)) return this.#end(this.#lost(message, caught));
+    if (["unavailable", "cancelled", "internal"].includes(code)) {
+      this.#isBroken = true;
+      return this.#end(this.#lost(message, caught));
+    }
     const text = `the coordinator at ${this.#address} ended this rank: ${message}`;
     this.#fall(new MoesaicError(code, text, { cause: caught }));
   }

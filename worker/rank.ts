@@ -8,12 +8,17 @@ import { hostId } from "./host-id.js";
 import { RankEpoch } from "./rank-epoch.js";
 import type { WorkerOptions } from "./worker.js";
 
+/** Of a rank that has had no epoch yet, milliseconds. */
+const LEASE_MS = 30_000;
+/** A coordinator that keeps a rank for so long has taken it in, though it may have nothing to say to it yet, milliseconds. */
+const STEADY_MS = 1_000;
+
 /**
  * One rank: its data plane and the epoch that a coordinator commands. Messages are handled one after the other, but the end
  * of an epoch is felt at once: what is under way may be waiting for a rank that is gone.
  *
- * A rank outlives the stream to its coordinator. An epoch that was ready is kept for its lease when the stream breaks, weights,
- * KV and running step included. Whoever takes the rank in again reads in `hello` what it holds, and goes
+ * A rank outlives the stream to its coordinator by its lease. An epoch that was ready is kept meanwhile, weights, KV and running
+ * step included. Whoever takes the rank in again reads in `hello` what it holds, and goes
  * on with it (Resume) or ends it.
  */
 export class Rank {
@@ -25,6 +30,7 @@ export class Rank {
   #inbox: Promise<void> = Promise.resolve();
   /** Why the rank is over; null while it is not. */
   #fallen: MoesaicError | null = null;
+  #attachedMs = 0;
   /** null while no lease runs. */
   #leaseEndMs: number | null = null;
   #cancelLease: () => void = () => {};
@@ -55,7 +61,7 @@ export class Rank {
     return this.#current?.progress() ?? {};
   }
 
-  /** Milliseconds in which a coordinator may still take the rank in again; 0 when nothing waits for one. */
+  /** Milliseconds in which a coordinator may still take the rank in again; 0 when it does not wait for one. */
   get leaseLeftMs(): number {
     if (this.#leaseEndMs === null || this.#fallen !== null) return 0;
     return Math.max(0, this.#leaseEndMs - this.#options.clock.nowMs());
@@ -73,17 +79,27 @@ export class Rank {
   /** From now on a coordinator hears it. */
   attached(attachment: Attachment): void {
     this.#attachment = attachment;
+    this.#attachedMs = this.#options.clock.nowMs();
     if (this.#fallen !== null) attachment.fall(this.#fallen);
   }
 
-  /** Nobody hears it any more. */
-  parted(): void {
+  /**
+   * Nobody hears it any more. An epoch that is not ready yet is nothing that a coordinator could go on with.
+   * @param isBroken nobody meant it to be so: the rank may be taken in again
+   */
+  parted(isBroken: boolean): void {
     this.#attachment = null;
     const current = this.#current;
-    if (current === null || current.held() === null || this.#leaseEndMs !== null) return;
+    if (current?.held() === null) current.abort("the coordinator was lost");
     const { clock } = this.#options;
-    this.#leaseEndMs = clock.nowMs() + current.leaseMs;
-    this.#cancelLease = clock.setTimer(current.leaseMs, () => current.abort("its lease ran out without a coordinator"));
+    const nowMs = clock.nowMs();
+    const isRefused = this.#leaseEndMs !== null && nowMs - this.#attachedMs < STEADY_MS;
+    if (isBroken && isRefused) return;
+    this.#endLease();
+    if (!isBroken) return;
+    const leaseMs = current?.leaseMs ?? LEASE_MS;
+    this.#leaseEndMs = nowMs + leaseMs;
+    this.#cancelLease = clock.setTimer(leaseMs, () => current?.abort("its lease ran out without a coordinator"));
   }
 
   receive(message: v1.ToRank): void {

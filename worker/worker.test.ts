@@ -328,36 +328,54 @@ describe("runWorker", { timeout: 30_000 }, () => {
     assert.deepEqual([failure?.epoch, failure?.code], [1, "unavailable"]);
   });
 
-  it("ends with why it lost the coordinator when its lease has run out, at once when it has none or holds nothing", async () => {
-    for (const [leaseMs, tellsReady] of [
-      [300, true],
-      [0, true],
-      [5_000, false],
-    ] as const) {
+  it("ends with why it lost the coordinator when its lease has run out, and at once when it has none", async () => {
+    for (const leaseMs of [300, 0]) {
       let lostMs = 0;
       const coordinator = await coordinatorThatBreaks(
-        ({ ready, load_progress: progress }, stream) => {
-          if (tellsReady ? !ready : !progress) return;
+        ({ ready }, stream) => {
+          if (!ready) return;
           lostMs = performance.now();
           stream.emit("error", { code: grpc.status.UNAVAILABLE });
           coordinator.close();
         },
         { lease_ms: leaseMs },
       );
-      // A load that has not ended holds nothing yet.
-      class Endless extends FakeEngineFactory {
-        override async load(...args: Parameters<FakeEngineFactory["load"]>): ReturnType<FakeEngineFactory["load"]> {
-          const outcome = await super.load(...args);
-          if (!tellsReady) await sleep(500);
-          return outcome;
-        }
-      }
-      const end = await work(coordinator.address, { engines: new Endless(new FakeWorld()) });
+      const end = await work(coordinator.address);
       assert.equal(end?.code, "unavailable");
       assert.match(end?.message ?? "", /this rank lost the coordinator at /);
       const tookMs = performance.now() - lostMs;
-      assert.ok(tookMs >= (tellsReady ? leaseMs - 5 : 0) && tookMs < 3_000, `${tookMs} ms, its lease is ${leaseMs} ms`);
+      assert.ok(tookMs >= leaseMs - 5 && tookMs < 3_000, `${tookMs} ms, its lease is ${leaseMs} ms`);
     }
+  });
+
+  it("comes again with empty hands when it had loaded nothing yet, or had no epoch", async () => {
+    for (const isLoading of [true, false]) {
+      const helds: unknown[] = [];
+      const coordinator = await coordinatorThat(({ hello, sized, load_progress: progress }, stream) => {
+        if (hello) helds.push(hello.held ?? null);
+        if (helds.length > 1) stream.write({ drain: { epoch: 0 } });
+        else if (hello && isLoading) stream.write(assignment(1, { lease_ms: 5_000 }));
+        else if (sized) stream.write({ load: { epoch: 1, num_blocks: 2 } });
+        else if (hello || progress) stream.emit("error", { code: grpc.status.UNAVAILABLE });
+      });
+      class Slow extends FakeEngineFactory {
+        override async load(...args: Parameters<FakeEngineFactory["load"]>): ReturnType<FakeEngineFactory["load"]> {
+          const outcome = await super.load(...args);
+          await sleep(200);
+          return outcome;
+        }
+      }
+      assert.equal(await work(coordinator.address, { engines: new Slow(new FakeWorld()) }), null);
+      assert.deepEqual(helds, [null, null]);
+    }
+  });
+
+  it("ends at once when the coordinator ended its stream: it is not wanted there", async () => {
+    const coordinator = await coordinatorThatBreaks(({ ready }, stream) => void (ready && stream.end()));
+    const startedMs = performance.now();
+    assert.match((await work(coordinator.address))?.message ?? "", /: it ended the stream/);
+    assert.ok(performance.now() - startedMs < 3_000);
+    assert.equal(coordinator.numAttached, 1);
   });
 
   it("stops at once while it is away", async () => {

@@ -64,13 +64,12 @@ async function liveAsRank(options: WorkerOptions, fence: Fence): Promise<Attachm
   const rank = await rankTowards(first, fence, options);
   try {
     let end = await attach(rank, first, options);
+    if (end.how === "lost" && rank.leaseLeftMs > 0) {
+      options.log.warn({ text: end.error.message, leaseMs: rank.leaseLeftMs }, "coordinator lost; looking for it");
+    }
     while (end.how === "lost" && rank.leaseLeftMs > 0) {
-      options.log.warn(
-        { text: end.error.message, leaseLeftMs: rank.leaseLeftMs },
-        "looking for a coordinator to go on",
-      );
       end = await attachAgain(rank, end, options);
-      if (rank.isLeaseOver) options.log.warn("no coordinator went on with the epoch within its lease");
+      if (rank.isLeaseOver) options.log.warn("no coordinator took the rank in again within its lease");
     }
     rank.check();
     return end;

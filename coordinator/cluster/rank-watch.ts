@@ -18,7 +18,7 @@ export class RankWatch {
   readonly #stallMs: number;
   readonly #loadStallMs: number;
   readonly #clock: Clock;
-  readonly #onLost: (seat: Seat, reason: string) => void;
+  readonly #onLost: (seat: Seat, reason: string, isSilent: boolean) => void;
   #cancelTimer: (() => void) | null = null;
   #epochBeganMs = 0;
   #stepBeganMs: number | null = null;
@@ -27,7 +27,7 @@ export class RankWatch {
     seats: readonly Seat[],
     { stallMs, peerDeadlineMs }: { stallMs: number; peerDeadlineMs: number },
     clock: Clock,
-    onLost: (seat: Seat, reason: string) => void,
+    onLost: (seat: Seat, reason: string, isSilent: boolean) => void,
   ) {
     this.#seats = seats;
     this.#stallMs = stallMs;
@@ -69,9 +69,9 @@ export class RankWatch {
     const silenceMs = Math.max(SILENCE_MS_MIN, 3 * this.#stallMs);
     const attached = this.#seats.filter((seat) => seat.connection !== null && seat.state !== "draining");
     for (const seat of attached) {
-      if (nowMs - seat.heardMs > silenceMs) return this.#onLost(seat, `it said nothing for ${silenceMs} ms`);
+      if (nowMs - seat.heardMs > silenceMs) return this.#onLost(seat, `it said nothing for ${silenceMs} ms`, true);
       const late = this.#lateness(seat, nowMs);
-      if (late !== null) return this.#onLost(seat, late);
+      if (late !== null) return this.#onLost(seat, late, false);
     }
     this.#lookAtStep(nowMs);
   }
@@ -94,7 +94,7 @@ export class RankWatch {
     if (this.#seats.some(({ state }) => state === "away")) return;
     if (this.#seats.some((seat) => nowMs - Math.max(seat.movedMs, beganMs) < this.#stallMs)) return;
     const seat = this.#seats.reduce((worst, other) => (isBehind(other, worst, beganMs) ? other : worst));
-    this.#onLost(seat, `no progress for ${this.#stallMs} ms, last op ${seat.progress?.op || "unknown"}`);
+    this.#onLost(seat, `no progress for ${this.#stallMs} ms, last op ${seat.progress?.op || "unknown"}`, false);
   }
 }
 

@@ -81,7 +81,10 @@ export class Replica {
     this.replicaId = replicaId;
     this.#log = log.child({ replicaId });
     this.seats = Array.from({ length: worldSize }, (_, rank) => new Seat(rank, requirements[rank] ?? ANYBODY));
-    this.#watch = new RankWatch(this.seats, config, clock, (seat, reason) => this.#lose(seat, reason));
+    this.#watch = new RankWatch(this.seats, config, clock, (seat, reason, isSilent) => {
+      // Who is silent may only be out of reach, and is welcome back; a rank at fault is to end.
+      this.#lose(seat, reason, isSilent ? new MoesaicError("unavailable", reason) : undefined);
+    });
   }
 
   /** Why it is not ready; empty when it is. */

@@ -71,7 +71,7 @@ describe("a rank that loses its coordinator", { concurrency: 2 }, () => {
     const pids = workers.map(({ pid }) => pid);
     await coordinator.end("SIGKILL");
     await eventually("they ended", () => workers.every(({ pid }, index) => pid !== pids[index]));
-    for (const { log } of workers) assert.match(log, /no coordinator went on with the epoch within its lease/);
+    for (const { log } of workers) assert.match(log, /no coordinator took the rank in again within its lease/);
   });
 });
 
