@@ -132,7 +132,6 @@ function forgetful(bus: Bus, loses: () => boolean): Bus {
     put: (key, value) => kv.put(key, value),
     create: (key, value) => kv.create(key, value),
     delete: (key, revision) => kv.delete(key, revision),
-    list: (pattern) => kv.list(pattern),
     watch: (pattern) => kv.watch(pattern),
     update: async (key, value, revision) => {
       const updated = await kv.update(key, value, revision);

@@ -213,17 +213,6 @@ export function describeBus(name: string, start: () => Promise<BusFixture>): voi
         assert.ok(second !== null && second > first, `${second} after ${first}`);
       });
 
-      it("list what fits, in order of the keys", async () => {
-        const kv = (await buses.open()).kv(freshName("b"), { ttlMs: 60_000 });
-        assert.deepEqual(await kv.list(">"), []);
-        for (const key of ["x.c", "x.a", "y.a", "x.b", "x.a.a"]) await kv.put(key, bytes(key));
-        await kv.delete("x.b");
-        assert.deepEqual(keysOf(await kv.list("x.*")), ["x.a", "x.c"]);
-        assert.deepEqual(keysOf(await kv.list("x.>")), ["x.a", "x.a.a", "x.c"]);
-        assert.deepEqual(keysOf(await kv.list("y.a")), ["y.a"]);
-        assert.deepEqual(await kv.list("z.>"), []);
-      });
-
       it("tell a watcher what is there and what changes", async () => {
         const bucket = freshName("b");
         const [kv, other] = [await buses.open(), await buses.open()].map((bus) => bus.kv(bucket, { ttlMs: 60_000 }));
@@ -302,10 +291,6 @@ async function restOf(messages: AsyncIterable<{ payload: Uint8Array }> & { unsub
 
 function shown(entry: KvEntry | null): object | null {
   return entry === null ? null : { ...entry, value: text(entry.value) };
-}
-
-function keysOf(entries: KvEntry[]): string[] {
-  return entries.map(({ key }) => key);
 }
 
 function changed(changes: KvChange[]): string[] {
