@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { ManualClock } from "../clock.js";
-import { MoesaicError } from "../errors.js";
+import { losingAnswers } from "../../test/bus/lost-answers.js";
 import { silentLogger } from "../log.js";
 import type { KeyValue } from "./bus.js";
 import { EmbeddedBroker } from "./embedded-bus.js";
@@ -81,7 +81,7 @@ function world() {
   const kv = bus.kv("b", { ttlMs: TTL_MS });
   let isLosing = false;
   const loseAnswers = (isOn: boolean): void => void (isLosing = isOn);
-  const deaf = deafTo(kv, () => isLosing);
+  const deaf = losingAnswers(kv, () => isLosing);
   const keep = (value: string, onOther: KeptKeyOptions["onOther"] = () => {}): KeptKey =>
     new KeptKey({
       bus,
@@ -99,22 +99,6 @@ function world() {
     await turn();
   };
   return { clock, broker, kv, keep, advance, loseAnswers };
-}
-
-/** Updates happen, but nobody hears of it. */
-function deafTo(kv: KeyValue, isDeaf: () => boolean): KeyValue {
-  return {
-    get: (key) => kv.get(key),
-    put: (key, value) => kv.put(key, value),
-    create: (key, value) => kv.create(key, value),
-    delete: (key, revision) => kv.delete(key, revision),
-    watch: (pattern) => kv.watch(pattern),
-    update: async (key, value, revision) => {
-      const updated = await kv.update(key, value, revision);
-      if (isDeaf()) throw new MoesaicError("deadline_exceeded", "the answer was lost");
-      return updated;
-    },
-  };
 }
 
 async function valueOf(kv: KeyValue): Promise<string | null> {

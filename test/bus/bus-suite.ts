@@ -1,20 +1,11 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { MAX_PAYLOAD_BYTES, MAX_VALUE_BYTES, type KvChange, type KvEntry } from "../../proto/bus/bus.js";
-import { bytes, freshName, OpenBuses, take, text, until, type BusFixture } from "./bus-fixture.js";
+import { bytes, describeBuses, freshName, take, text, until, type BusFixture } from "./bus-fixture.js";
 
 /** What every bus promises, and each must keep in the same way. */
 export function describeBus(name: string, start: () => Promise<BusFixture>): void {
-  describe(`Bus: ${name}`, () => {
-    let fixture: BusFixture;
-    let buses: OpenBuses;
-    before(async () => {
-      fixture = await start();
-      buses = new OpenBuses(fixture);
-    });
-    afterEach(() => buses.close());
-    after(() => fixture.end());
-
+  describeBuses(`Bus: ${name}`, start, (buses) => {
     describe("messages", () => {
       it("reach all whose pattern fits, in the order in which they were published", async () => {
         const [bus, other] = [await buses.open(), await buses.open()];

@@ -128,7 +128,7 @@ export function describeServer(program: string): void {
       const credentialsFile = join(folder, freshName("user"));
       writeFileSync(credentialsFile, content);
       const connect = (): Promise<Bus> => openBus({ url: server.url, credentialsFile, clientName: "test" }, log);
-      buses = new OpenBuses({ connect, end: async () => {} });
+      buses = new OpenBuses({ connect });
       return { credentialsFile, connect: () => buses.open() };
     }
 
