@@ -7,7 +7,7 @@ import { decided, threadsOf } from "./explained-plan.js";
 import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf } from "./layout-flags.js";
 import { withLocalCluster } from "./local-cluster.js";
 import { JSON_OPTION, text, wholeNumber } from "./options.js";
-import { benchPrompt, median, quantile, timedRun } from "./timed-run.js";
+import { benchPrompt, median, numSameFirst, quantile, timedRun } from "./timed-run.js";
 
 export const throughputCommand = defineCommand({
   usage: "throughput",
@@ -78,7 +78,7 @@ async function measure(
     itl_ms_p50: median(gapsMs),
     itl_ms_p99: quantile(gapsMs, 0.99),
     // Of random weights, whose best logits lie close together: rounding that depends on the batch soon picks another.
-    tokens_same_as_alone: among.findIndex((token, index) => token !== alone.tokenIds[index]) + 1 || outputLen,
+    tokens_same_as_alone: numSameFirst(alone.tokenIds, among),
   };
 }
 

@@ -1,16 +1,15 @@
 import { dirname } from "node:path";
-import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js";
-import { checkSupported, parseClusterSpec, type ClusterSpec } from "../plans/cluster-spec.js";
+import { openModelSource } from "../coordinator/model-source.js";
+import type { ClusterSpec } from "../plans/cluster-spec.js";
 import type { Figures } from "../plans/machine-profile.js";
 import type { ModelDescription } from "../plans/model-description.js";
-import { checkPlan } from "../plans/plan-check.js";
 import { diffPlans } from "../plans/plan-diff.js";
-import { throwProblems } from "../plans/problems.js";
 import { resolvePlan, type ResolvedPlan } from "../plans/resolved-plan.js";
 import { parseShardingPlan } from "../plans/sharding-plan.js";
 import { MoesaicError } from "../proto/errors.js";
 import { defineCommand, defineGroup } from "./command.js";
 import { explainCluster, rankBandwidth } from "./explained-plan.js";
+import { checkFile } from "./file-check.js";
 import { clusterOfFlags, DUMMY_OPTION, inTermsOfFlags, LAYOUT_OPTIONS } from "./layout-flags.js";
 import { figuresOf, MACHINE_OPTIONS } from "./machine-options.js";
 import { JSON_OPTION, text } from "./options.js";
@@ -131,35 +130,4 @@ async function modelOf(spec: ClusterSpec): Promise<ModelDescription> {
     throw inTermsOfFlags(error);
   });
   return description;
-}
-
-interface Check {
-  error: MoesaicError | null;
-  /** False of a sharding plan without a model. */
-  isComplete: boolean;
-}
-
-async function checkFile(file: string, model: ModelDescription | null): Promise<Check> {
-  try {
-    const yaml = await readTextFile(file, "a cluster file or a sharding plan");
-    if (isShardingPlan(yaml)) {
-      throwProblems(checkPlan(parseShardingPlan(yaml, file), model), file);
-      return { error: null, isComplete: model !== null };
-    }
-    const cluster = parseClusterSpec(yaml, file);
-    checkSupported(cluster);
-    const { description } = await openModelSource(cluster, dirname(file));
-    await resolveSpecPlan(cluster, dirname(file), description);
-    return { error: null, isComplete: true };
-  } catch (caught) {
-    return { error: MoesaicError.from(caught), isComplete: true };
-  }
-}
-
-/** A file is a sharding plan when it says so, or has its first key and none of a cluster's; else it should be a cluster. */
-function isShardingPlan(yaml: string): boolean {
-  if (/^\s*kind\s*:\s*["']?Cluster\b/m.test(yaml)) return false;
-  return (
-    /^\s*kind\s*:\s*["']?ShardingPlan\b/im.test(yaml) || (/^worldSize\s*:/m.test(yaml) && !/^spec\s*:/m.test(yaml))
-  );
 }

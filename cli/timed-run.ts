@@ -43,6 +43,12 @@ export function benchPrompt(length: number, vocabSize: number, seed: number): nu
   });
 }
 
+/** How many tokens two runs have in common before they part. */
+export function numSameFirst(a: readonly number[], b: readonly number[]): number {
+  const parting = a.findIndex((tokenId, index) => tokenId !== b[index]);
+  return parting < 0 ? a.length : parting;
+}
+
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }

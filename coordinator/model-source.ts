@@ -23,7 +23,10 @@ const MAX_CONFIG_BYTES = 1024 * 1024;
 const PRESETS_DIR = fileURLToPath(new URL("../../plans/presets/", import.meta.url));
 
 /** @param baseDir folder that relative paths of the spec are relative to */
-export async function openModelSource({ spec }: ClusterSpec, baseDir: string): Promise<ModelSource> {
+export async function openModelSource(
+  { spec }: { spec: Pick<ClusterSpec["spec"], "model"> },
+  baseDir: string,
+): Promise<ModelSource> {
   if (spec.model.startsWith(DUMMY_PREFIX)) {
     return { description: describeDummy(spec.model.slice(DUMMY_PREFIX.length)), modelDir: null };
   }

@@ -98,7 +98,8 @@ Napi::Value measure_read(const Napi::CallbackInfo& info) {
     if (bandwidth > 0) return bandwidth;
     return Status(Code::kResourceExhausted, text("cannot allocate ", bytes, " bytes to measure reads"));
   };
-  return Measurement<double>::start(info.Env(), work, [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
+  return Measurement<double>::start(info.Env(), work,
+                                    [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
 }
 
 Napi::Value measure_one_copy(const Napi::CallbackInfo& info) {
@@ -118,7 +119,8 @@ Napi::Value measure_gpu_copy(const Napi::CallbackInfo& info) {
   const int64_t bytes = to_integer(info[0], "bytes", 1 << 20, kMaxSafeInteger);
   const auto repeats = static_cast<int32_t>(to_integer(info[1], "repeats", 1, 1000));
   const auto work = [=] { return measure_cuda_copy(bytes, repeats); };
-  return Measurement<double>::start(info.Env(), work, [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
+  return Measurement<double>::start(info.Env(), work,
+                                    [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
 }
 
 Napi::Value measure_ranks(const Napi::CallbackInfo& info) {

@@ -7,7 +7,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 
-import { MoesaicError } from "../proto/errors.js";
+import { failure } from "../test/thrown.js";
 import type { EngineHandle, EngineOptions } from "./binding.js";
 import { native, packagePath } from "./index.js";
 import { awkwardPackagePath } from "./test/awkward-package.js";
@@ -353,15 +353,6 @@ describe("buffers", () => {
     native.closeEngine(engine);
   });
 });
-
-function failure(code: string, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MoesaicError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, message);
-    return true;
-  };
-}
 
 function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));

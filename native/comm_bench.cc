@@ -127,9 +127,11 @@ StatusOr<double> begin_together(Communicator& communicator, int32_t late_us) {
   std::vector<int64_t> begins;
   for (size_t m = 0; m <= world_size; ++m) begins.push_back(static_cast<int64_t>(m * sizeof(double)));
   const double own = now_us();
-  const Status status = communicator.all_gather(0, std::as_bytes(std::span(&own, 1)), begins, std::as_writable_bytes(std::span(arrived)));
+  const Status status =
+      communicator.all_gather(0, std::as_bytes(std::span(&own, 1)), begins, std::as_writable_bytes(std::span(arrived)));
   if (!status.ok()) return status;
-  const double until = *std::max_element(arrived.begin(), arrived.end()) + kMeetingUs + (communicator.rank() == 0 ? late_us : 0);
+  const double late = communicator.rank() == 0 ? late_us : 0;
+  const double until = *std::max_element(arrived.begin(), arrived.end()) + kMeetingUs + late;
   // Not asleep: waking up is what is measured. Yielding, for where ranks are more than cores.
   while (now_us() < until) std::this_thread::yield();
   return now_us();
@@ -160,7 +162,7 @@ StatusOr<CollectiveTimes> measure(Communicator& communicator, const CollectiveRu
   return times;
 }
 
-// ---- a plain socket ----------------------------------------------------------------------------------------------------------
+// ---- a plain socket -------------------------------------------------------------------------------------------------
 
 Status socket_failed(const char* what) {
   return Status(Code::kUnavailable, text("cannot ", what, " on the loopback interface: ", std::strerror(errno)));

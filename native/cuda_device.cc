@@ -24,8 +24,8 @@ class DeviceMemory final : public ArenaMemory {
   ~DeviceMemory() override { driver_.mem_free(address_); }
 
   Status clear() override {
-    if (Status status = driver_.check(driver_.mem_set_async(address_, 0, bytes_, stream_), "zeroing device memory"); !status.ok())
-      return status;
+    const CuResult result = driver_.mem_set_async(address_, 0, bytes_, stream_);
+    if (Status status = driver_.check(result, "zeroing device memory"); !status.ok()) return status;
     return driver_.check(driver_.stream_synchronize(stream_), "zeroing device memory");
   }
 
@@ -84,7 +84,8 @@ StatusOr<std::vector<CudaDeviceInfo>> list_cuda_devices() {
   std::vector<CudaDeviceInfo> devices;
   for (int index = 0; index < count.value(); ++index) {
     CuDeviceId id = 0;
-    if (Status status = driver.value()->check(driver.value()->device_get(&id, index), "opening a GPU"); !status.ok()) return status;
+    const CuResult result = driver.value()->device_get(&id, index);
+    if (Status status = driver.value()->check(result, "opening a GPU"); !status.ok()) return status;
     StatusOr<CudaDeviceInfo> info = read_info(*driver.value(), id);
     if (!info.ok()) return info.status();
     devices.push_back(std::move(info.value()));
@@ -163,7 +164,8 @@ CudaDevice::~CudaDevice() {
 
 StatusOr<int64_t> CudaDevice::memory_bytes() const {
   size_t free = 0, total = 0;
-  if (Status status = driver_.check(driver_.mem_get_info(&free, &total), "asking for the GPU's memory"); !status.ok()) return status;
+  const CuResult result = driver_.mem_get_info(&free, &total);
+  if (Status status = driver_.check(result, "asking for the GPU's memory"); !status.ok()) return status;
   return std::max<int64_t>(static_cast<int64_t>(free) - kDriverReserveBytes, 0);
 }
 

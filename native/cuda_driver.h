@@ -1,5 +1,5 @@
-// CudaDriver: the part of the CUDA driver API that the engine uses, found in libcuda.so.1 at run time. Nothing of CUDA is needed to
-// build the addon, and machines without a driver load it all the same.
+// CudaDriver: the part of the CUDA driver API that the engine uses, found in libcuda.so.1 at run time. Nothing of CUDA is
+// needed to build the addon, and machines without a driver load it all the same.
 // Types and values: CUDA Driver API reference, as of CUDA 12; none of them has changed since 11.3.
 #pragma once
 

@@ -34,7 +34,8 @@ class Engine {
 
   // Any thread. Not after close.
   void submit(std::unique_ptr<EngineJob> job);
-  // Lets the running step finish or, among several ranks, fail; cancels a running load and every waiting job, joins the thread and frees the arenas.
+  // Lets the running step finish or, among several ranks, fail; cancels a running load and every waiting job, joins the
+  // thread and frees the arenas.
   void close();
 
   Executor& executor() { return *executor_; }  // not after close

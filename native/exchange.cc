@@ -178,7 +178,8 @@ Status Exchange::perform(const DispatchOp& op) {
   std::copy_n(ints(op.out_ids), int64_t{num_received} * slots, staging().received_ids);
   for (const int32_t id : std::span(staging().received_ids, static_cast<size_t>(num_received) * slots))
     if (id < -1 || id >= program_.dims.num_global_experts || (id >= 0 && !holds(program_.rank, id)))
-      return Status(Code::kInternal, text("a rank sent a row for expert ", id, ", which rank ", program_.rank, " does not hold"));
+      return Status(Code::kInternal,
+                    text("a rank sent a row for expert ", id, ", which rank ", program_.rank, " does not hold"));
   return {};
 }
 
@@ -255,7 +256,8 @@ Status Exchange::perform(const GatherLogitsRowsOp& op) {
     ++recv_begins_[row_members_[i]];
   }
   send_begins_.assign(1, 0);
-  for (const int64_t count : recv_begins_) send_begins_.push_back(send_begins_.back() + count * static_cast<int64_t>(row_bytes));
+  for (const int64_t count : recv_begins_)
+    send_begins_.push_back(send_begins_.back() + count * static_cast<int64_t>(row_bytes));
 
   const int32_t own = index_of(ranks, program_.rank);
   const int32_t first = own_begin(*step.num_tokens);
@@ -299,8 +301,9 @@ Status Exchange::await_all() {
 }
 
 StatusOr<int64_t> Exchange::broadcast(std::span<const int32_t> ranks, int32_t root_rank, std::span<std::byte> data) {
-  const auto found = std::find_if(host_groups_.begin(), host_groups_.end(),
-                                  [&](const auto& group) { return std::equal(group.first.begin(), group.first.end(), ranks.begin(), ranks.end()); });
+  const auto found = std::find_if(host_groups_.begin(), host_groups_.end(), [&](const auto& group) {
+    return std::equal(group.first.begin(), group.first.end(), ranks.begin(), ranks.end());
+  });
   if (found == host_groups_.end())
     return Status(Code::kInvalidArgument, "plan.sharedReads: the ranks of a read are no group of this host's");
   int64_t bytes = 0;

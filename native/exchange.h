@@ -65,7 +65,9 @@ class Exchange final : public SharedReadExchange {
   Status check_ids(std::span<const int32_t> ids) const;
   void fill_slots(std::span<const int32_t> ids, const std::vector<int32_t>& ranks, float* y);
   void count_payload(size_t payload, int64_t bytes);
-  bool holds(int32_t rank, int32_t expert) const { return holds_[static_cast<size_t>(rank) * program_.dims.num_global_experts + expert]; }
+  bool holds(int32_t rank, int32_t expert) const {
+    return holds_[static_cast<size_t>(rank) * program_.dims.num_global_experts + expert];
+  }
   const std::vector<int32_t>& ranks_of(int32_t group) const { return program_.groups[group]; }
   GroupId id_of(int32_t group) const { return group_ids_[group]; }
   const ExchangeStaging& staging() const { return storage_.staging; }

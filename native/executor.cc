@@ -304,7 +304,8 @@ Status Executor::run_step(const StepPlan& plan, StepResult& result) {
   if (status.ok()) status = device_->run(has_graph ? &key : nullptr, Launches(launches));
   if (status.ok()) status = fetch_sampled();
   if (status.ok()) status = device_->finish();
-  if (!status.ok()) return Status(status.code(), text("step ", plan.step_id, ", last op launched ", op_.load(), ": ", status.message()));
+  if (!status.ok())
+    return Status(status.code(), text("step ", plan.step_id, ", last op launched ", op_.load(), ": ", status.message()));
   return collect(plan, result);
 }
 
@@ -339,7 +340,8 @@ Status Executor::send_state() {
   if (Status status = device_->upload(arenas_.workspace.data(), from, end - from); !status.ok()) return status;
   for (const Rows::Written& piece : rows_.written()) {
     const int64_t offset = static_cast<const std::byte*>(piece.data) - from;
-    if (Status status = device_->upload(arenas_.workspace.data() + offset, piece.data, piece.bytes); !status.ok()) return status;
+    std::byte* const to = arenas_.workspace.data() + offset;
+    if (Status status = device_->upload(to, piece.data, piece.bytes); !status.ok()) return status;
   }
   return {};
 }

@@ -3,8 +3,8 @@
 //
 // In a world of several ranks, rank 0 is the lead: it broadcasts each plan before it runs it, and the others follow.
 //
-// On a device with memory of its own (ComputeDevice::shares_memory) the host keeps a mirror of the state: a step copies what the
-// plan changed to the device, queues the ops, and copies back what they chose.
+// On a device with memory of its own (ComputeDevice::shares_memory) the host keeps a mirror of the state: a step copies what
+// the plan changed to the device, queues the ops, and copies back what they chose.
 #pragma once
 
 #include <array>

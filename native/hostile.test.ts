@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 
 import type { ProgramOp, RankProgram, WeightTensor } from "../plans/rank-program.js";
-import { MoesaicError } from "../proto/errors.js";
 import { LAST_SAMPLED, OUTPUT_LOGITS, OUTPUT_SAMPLE, type StepPlan } from "../proto/step.js";
+import { failure } from "../test/thrown.js";
 import type { EngineHandle, EngineOptions } from "./binding.js";
 import { native, packagePath } from "./index.js";
 import { tinyProgram } from "./test/tiny-program.js";
@@ -655,15 +655,6 @@ const OPTIONS: EngineOptions = {
   device: "cpu",
   deterministic: true,
 };
-
-function failure(code: string, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MoesaicError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, message);
-    return true;
-  };
-}
 
 function set(target: object | undefined, key: string | number, value: unknown): void {
   assert.ok(target !== undefined);

@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 
 import type { RankProgram, WeightTensor } from "../plans/rank-program.js";
 import { MoesaicError, type ErrorCode } from "../proto/errors.js";
+import { GREEDY } from "../proto/step-fixture.js";
 import { OUTPUT_NONE, type StepPlan } from "../proto/step.js";
 import type { EngineHandle, EngineOptions, LoadPlan, WeightRead } from "./binding.js";
 import { native, packagePath } from "./index.js";
@@ -476,22 +477,6 @@ function stepPlan(): StepPlan {
     finishedRows: new Int32Array(0),
   };
 }
-
-const GREEDY: StepPlan["newRows"][number]["sampling"] = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-  maxSeqLen: 16,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
 
 // ---- files -----------------------------------------------------------------------------------------------------------
 

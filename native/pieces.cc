@@ -155,7 +155,12 @@ namespace {
 
 Filling::Filling(const std::vector<WeightTarget>& targets, const std::vector<Piece>& pieces,
                      const FillStaging& fill, const LoadWatch& watch, ComputeDevice& device)
-    : targets_(targets), pieces_(pieces), fill_(fill), watch_(watch), device_(device), staging_(largest_piece(targets, pieces)) {}
+    : targets_(targets),
+      pieces_(pieces),
+      fill_(fill),
+      watch_(watch),
+      device_(device),
+      staging_(largest_piece(targets, pieces)) {}
 
 StatusOr<LoadReport> Filling::run(int32_t num_threads) {
   std::vector<std::thread> threads;

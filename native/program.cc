@@ -437,7 +437,8 @@ Status check_experts(const RankProgram& program) {
   const ProgramDims& dims = program.dims;
   const auto fail = [](const std::string& message) { return Status(Code::kInvalidArgument, "program.dims." + message); };
   if (dims.expert_ranks.size() != static_cast<size_t>(dims.num_global_experts))
-    return fail(text("expertRanks: expected one list per expert (", dims.num_global_experts, "), got ", dims.expert_ranks.size()));
+    return fail(text("expertRanks: expected one list per expert (", dims.num_global_experts, "), got ",
+                     dims.expert_ranks.size()));
   if (dims.local_experts.size() != static_cast<size_t>(dims.num_experts))
     return fail(text("localExperts: expected ", dims.num_experts, " ids, got ", dims.local_experts.size()));
   std::vector<int32_t> local;

@@ -210,7 +210,8 @@ int32_t SampleMerge::best_of_candidates(const Row& row, size_t offset) {
   for (const Candidate& candidate : candidates_) {
     const double probability = std::exp(z(candidate.logit));
     if (probability < min_p) return best_id;
-    const double value = z(candidate.logit) + gumbel(rows.seed[row.row], storage_.step_arrays.sample_seq_lens[row.index], candidate.id);
+    const int32_t seq_len = storage_.step_arrays.sample_seq_lens[row.index];
+    const double value = z(candidate.logit) + gumbel(rows.seed[row.row], seq_len, candidate.id);
     if (value > best_value || (value == best_value && candidate.id < best_id)) {
       best_value = value;
       best_id = candidate.id;

@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "pause.h"
+
 namespace moesaic {
 namespace {
 
@@ -59,14 +61,6 @@ class Gate {
   static constexpr uint64_t kInsideMask = kOpen - 1;
   std::atomic<uint64_t> word_{0};
 };
-
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
 
 // True as soon as `done` is; false when it was not within kSpinTime.
 template <typename Done>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { MoesaicError } from "../proto/errors.js";
+import { thrownBy } from "../test/thrown.js";
 import { CLUSTER_SPEC_DEFAULTS, defaultsInUse } from "./cluster-spec-defaults.js";
 import { checkSupported, parseClusterSpec } from "./cluster-spec.js";
 
@@ -204,7 +204,7 @@ describe("checkSupported", () => {
 
   it("says what is missing before the gRPC API is opened", () => {
     const refusalOf = (security: string, hasJoinToken: boolean) =>
-      catchError(() => checkSupported(openTo("0.0.0.0:50051", security), { hasJoinToken })).message;
+      thrownBy(() => checkSupported(openTo("0.0.0.0:50051", security), { hasJoinToken })).message;
     assert.match(
       refusalOf(plaintext, false),
       /1 unsupported setting:\n  f:7:16: spec\.api\.grpc: .*set MOESAIC_JOIN_TOKEN/,
@@ -215,7 +215,7 @@ describe("checkSupported", () => {
   });
 
   it("names everything that cannot, where it is and what to write instead", () => {
-    const caught = catchError(() => checkSupported(parseClusterSpec(COMPLETE, "cluster.yaml")));
+    const caught = thrownBy(() => checkSupported(parseClusterSpec(COMPLETE, "cluster.yaml")));
     assert.equal(caught.code, "unimplemented");
     assert.equal(
       caught.message,
@@ -230,17 +230,7 @@ describe("checkSupported", () => {
 });
 
 function messageOf(call: () => unknown): string {
-  const error = catchError(call);
+  const error = thrownBy(call);
   assert.equal(error.code, "invalid_argument");
   return error.message;
-}
-
-function catchError(call: () => unknown): MoesaicError {
-  try {
-    call();
-  } catch (caught) {
-    assert.ok(caught instanceof MoesaicError, String(caught));
-    return caught;
-  }
-  throw new Error("nothing was thrown");
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { defaultOf, lastPart } from "./cluster-spec-defaults.js";
 import { isMapping } from "./plain-value.js";
 import { throwProblems } from "./problems.js";
-import { parsePlanMapping, PRESET_NAMES, type ShardingPlan } from "./sharding-plan.js";
+import { PRESET_NAMES, readPlanMapping, type PlanReading, type ShardingPlan } from "./sharding-plan.js";
 import { parseYaml, type YamlPath, type YamlSource } from "./yaml-source.js";
 import {
   autoOrWholeNumber,
@@ -13,6 +13,7 @@ import {
   oneOf,
   text,
   textOrNull,
+  valueAt,
   wanted,
   wholeNumber,
 } from "./yaml-schema.js";
@@ -115,7 +116,7 @@ export interface SecuritySpec {
 export function parseClusterSpec(yaml: string, fileName: string): ClusterSpec {
   const source = parseYaml(yaml, fileName);
   const checked = checkYaml(source, [], clusterSchema);
-  const plan = parsePlanChoice(source);
+  const plan = readPlanChoice(source);
   throwProblems([...checked.problems, ...plan.problems], fileName);
   const { spec, ...head } = checked.value as z.output<typeof clusterSchema>;
   return deepFreeze({
@@ -232,14 +233,18 @@ export function isLoopbackAddress(address: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
+const PLAN_PATH = ["spec", "plan"];
+
+/** The plan that is written out in a cluster file, whatever else is wrong with the file; null where there is none. */
+export function readInlinePlan(source: YamlSource): PlanReading | null {
+  return isMapping(valueAt(source.value, PLAN_PATH)) ? readPlanMapping(source, PLAN_PATH) : null;
+}
+
 /** The plan setting: a name or path as it is, a mapping as a sharding plan with its own problems. */
-function parsePlanChoice(source: YamlSource): { choice: PlanChoice; problems: string[] } {
-  const path = ["spec", "plan"];
-  const { spec } = isMapping(source.value) ? source.value : {};
-  const written = isMapping(spec) ? spec["plan"] : undefined;
-  if (!isMapping(written)) return { choice: choiceOf(written) ?? { kind: "auto" }, problems: [] };
-  const { value, problems } = parsePlanMapping(source, path);
-  return { choice: value === null ? { kind: "auto" } : { kind: "inline", plan: value }, problems };
+function readPlanChoice(source: YamlSource): { choice: PlanChoice; problems: string[] } {
+  const inline = readInlinePlan(source);
+  if (inline !== null) return { choice: { kind: "inline", plan: inline.plan }, problems: inline.problems };
+  return { choice: choiceOf(valueAt(source.value, PLAN_PATH)) ?? { kind: "auto" }, problems: [] };
 }
 
 function choiceOf(written: unknown): PlanChoice | null {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
-import { MoesaicError } from "../proto/errors.js";
+import { thrownBy } from "../test/thrown.js";
 import { describeDummy, describeModel } from "./model-description.js";
 
 /** A valid config with some keys replaced; undefined takes a key out. */
@@ -181,7 +181,7 @@ describe("describeModel", () => {
   ];
   for (const [what, changes, wanted] of bad) {
     it(`refuses ${what}`, () => {
-      const error = catchError(() => describeModel(config(changes), "config.json"));
+      const error = thrownBy(() => describeModel(config(changes), "config.json"));
       assert.equal(error.code, "invalid_argument");
       assert.match(error.message, wanted);
       assert.match(error.message, /^config\.json: 1 problem:/);
@@ -189,7 +189,7 @@ describe("describeModel", () => {
   }
 
   it("reports all problems at once", () => {
-    const error = catchError(() =>
+    const error = thrownBy(() =>
       describeModel(config({ hidden_size: 0, vocab_size: -1, rope_theta: "x" }), "config.json"),
     );
     assert.match(
@@ -199,14 +199,14 @@ describe("describeModel", () => {
   });
 
   it("says which family it knows when the model is of another", () => {
-    const error = catchError(() => describeModel({ model_type: "mixtral" }, "config.json"));
+    const error = thrownBy(() => describeModel({ model_type: "mixtral" }, "config.json"));
     assert.equal(error.code, "unimplemented");
     assert.match(error.describe(), /config\.json: model_type: supported is gpt_oss, there is "mixtral"/);
   });
 
   it("refuses what is no object", () => {
     for (const value of [null, 1, "x", []]) {
-      assert.equal(catchError(() => describeModel(value, "config.json")).code, "invalid_argument");
+      assert.equal(thrownBy(() => describeModel(value, "config.json")).code, "invalid_argument");
     }
   });
 });
@@ -229,17 +229,7 @@ describe("describeDummy", () => {
       ["gpt-oss-20b:2:2", /expected gpt-oss-20b/],
     ];
     for (const [name, message] of wanted) {
-      assert.match(catchError(() => describeDummy(name)).message, message);
+      assert.match(thrownBy(() => describeDummy(name)).message, message);
     }
   });
 });
-
-function catchError(call: () => unknown): MoesaicError {
-  try {
-    call();
-  } catch (caught) {
-    assert.ok(caught instanceof MoesaicError, String(caught));
-    return caught;
-  }
-  throw new Error("nothing was thrown");
-}

@@ -12,40 +12,47 @@ import {
   moduleNames,
   patternOf,
 } from "./shard-rules.js";
-import type { ShardingPlan } from "./sharding-plan.js";
+import { readPlanMapping, type PlanPart, type ShardingPlan } from "./sharding-plan.js";
 import { dotted } from "./yaml-schema.js";
-import type { YamlPath } from "./yaml-source.js";
+import { parseYaml, type YamlPath } from "./yaml-source.js";
+
+/**
+ * Every problem of a plan file that can be known: with what is written, and with what it asks of the model. What follows from
+ * a part that could not be read is not said.
+ * @param fileName as it is to stand in the problems
+ * @throws MoesaicError invalid_argument where the text is no YAML
+ */
+export function planProblems(yaml: string, fileName: string, model: ModelDescription | null): string[] {
+  const { plan, problems, unread } = readPlanMapping(parseYaml(yaml, fileName), []);
+  return [...problems, ...checkPlan(plan, model, unread)];
+}
 
 /**
  * Every reason why a plan cannot be carried out for a model: lines `FILE:line:column: path: …`, none when it can.
  * Whether the ranks are there is not asked.
  * @param model null: what can be said without one
+ * @param unread parts of which nothing is known
  */
-export function checkPlan(plan: ShardingPlan, model: ModelDescription | null): string[] {
+export function checkPlan(
+  plan: ShardingPlan,
+  model: ModelDescription | null,
+  unread: ReadonlySet<PlanPart> = new Set(),
+): string[] {
   const problems: string[] = [];
   const require: Require = (holds, path, sentence) => {
     if (!holds) problems.push(`${plan.placeOf(path)}: ${dotted(path)}: ${sentence()}`);
   };
-  const { assign } = plan.experts;
-  if (model === null) {
-    const layout = writtenLayout(plan);
-    checkExperts(plan, layout, ANY_SIZES, require);
-    checkAttention(plan, layout, ANY_SIZES, require);
-    if (assign !== "auto") checkAssignment(plan, layout, assign, require);
-    checkRanks(plan, ANY_SIZES, require);
-    return problems;
-  }
-  const hasPatterns = checkPatterns(plan, model, require);
+  const given: Given = (...parts) => (parts.some((part) => unread.has(part)) ? () => {} : require);
+  const hasPatterns = model === null || checkPatterns(plan, model, require);
   if (!hasPatterns) return problems;
-  const layout = layoutsOf(plan, model)[0] ?? writtenLayout(plan);
-  checkExperts(plan, layout, model, require);
-  checkAttention(plan, layout, model, require);
-  if (assign !== "auto") {
-    checkAssignment(plan, layout, assign, require);
-    checkExpertIds(assign, model, require);
-  }
-  checkRanks(plan, model, require);
-  checkStyles(plan, layout, model, require);
+  const layout = (model === null ? undefined : layoutsOf(plan, model)[0]) ?? writtenLayout(plan);
+  checkExperts(plan, layout, model ?? ANY_SIZES, given);
+  checkAttention(plan, layout, model ?? ANY_SIZES, given);
+  const { assign } = plan.experts;
+  if (assign !== "auto") checkAssignment(plan, layout, assign, given);
+  if (assign !== "auto" && model !== null) checkExpertIds(assign, model, require);
+  checkRanks(plan, model ?? ANY_SIZES, given);
+  if (model !== null) checkStyles(plan, layout, model, given);
   return problems;
 }
 
@@ -55,14 +62,25 @@ type Sizes = Pick<ModelDescription, "numExperts" | "intermediateSize" | "numHead
 const ANY_SIZES: Sizes = { numExperts: Infinity, intermediateSize: Infinity, numHeads: Infinity, vocabSize: Infinity };
 
 type Require = (holds: boolean, path: YamlPath, sentence: () => string) => void;
+/** Requires what only these parts together can break, and nothing where one of them is unknown. */
+type Given = (...parts: readonly PlanPart[]) => Require;
 
-function checkExperts(plan: ShardingPlan, { ep, tp }: Layout, model: Sizes, require: Require): void {
+/** What a cut follows from that is left open. */
+const CUT_PARTS = ["worldSize", "experts.ep", "experts.tp", "attention.tp", "attention.ranks", "shard"] as const;
+
+function checkExperts(plan: ShardingPlan, { ep, tp }: Layout, model: Sizes, given: Given): void {
   const numBlocks = model.intermediateSize / 32;
   const isWhole = Number.isInteger(ep) && Number.isInteger(tp) && ep * tp === plan.worldSize;
+  const require = given("worldSize", "experts.ep", "experts.tp");
   require(isWhole, ["experts"], () => `expected ep x tp = worldSize (${plan.worldSize}), got ${shownCuts(plan)}`);
-  require(ep <= model.numExperts, ["experts", "ep"], () =>
-    `expected at most ${model.numExperts}, the experts there are, got ${ep}`);
-  require(tp <= numBlocks, ["experts", "tp"], () => {
+  const givenEp = plan.experts.ep === "auto" ? given(...CUT_PARTS) : given("experts.ep");
+  givenEp(
+    ep <= model.numExperts,
+    ["experts", "ep"],
+    () => `expected at most ${model.numExperts}, the experts there are, got ${ep}`,
+  );
+  const givenTp = plan.experts.tp === "auto" ? given(...CUT_PARTS) : given("experts.tp");
+  givenTp(tp <= numBlocks, ["experts", "tp"], () => {
     return `expected at most ${numBlocks}: an expert's ${model.intermediateSize} units are cut on MXFP4 blocks of 32, got ${tp}`;
   });
 }
@@ -71,24 +89,39 @@ function shownCuts(plan: ShardingPlan): string {
   return `ep ${plan.experts.ep} x tp ${plan.experts.tp}`;
 }
 
-function checkAttention(plan: ShardingPlan, layout: Layout, model: Sizes, require: Require): void {
+function checkAttention(plan: ShardingPlan, layout: Layout, model: Sizes, given: Given): void {
+  checkHeads(plan, layout, model, given);
+  if (plan.attention.ranks === "auto") return;
+  plan.attention.ranks.forEach((rank, index, written) => {
+    const at = ["attention", "ranks", index];
+    given("worldSize")(
+      rank < plan.worldSize,
+      at,
+      () => `expected a rank below worldSize (${plan.worldSize}), got ${rank}`,
+    );
+    given()(written.indexOf(rank) === index, at, () => `rank ${rank} is given twice`);
+  });
+}
+
+function checkHeads(plan: ShardingPlan, layout: Layout, model: Sizes, given: Given): void {
   const [tp, ranks] = [layout.attentionTp, attentionRanks(plan)];
   const path = ["attention", "tp"];
   // Experts that cannot be cut this way have been reported; their fraction says nothing more here.
   if (!Number.isInteger(tp)) return;
-  require(tp <= model.numHeads, path, () => `expected at most ${model.numHeads}, the heads there are, got ${tp}`);
+  const parts = plan.attention.tp === "auto" ? CUT_PARTS : (["attention.tp"] as const);
+  given(...parts)(
+    tp <= model.numHeads,
+    path,
+    () => `expected at most ${model.numHeads}, the heads there are, got ${tp}`,
+  );
+  const require = given(...parts, "attention.ranks", "worldSize");
   require(ranks.length % tp === 0, path, () => `expected a divisor of the ${ranks.length} attention ranks, got ${tp}`);
-  if (plan.attention.ranks === "auto") return;
-  plan.attention.ranks.forEach((rank, index, written) => {
-    const at = ["attention", "ranks", index];
-    require(rank < plan.worldSize, at, () => `expected a rank below worldSize (${plan.worldSize}), got ${rank}`);
-    require(written.indexOf(rank) === index, at, () => `rank ${rank} is given twice`);
-  });
 }
 
 /** What concerns ranks one by one: their weights, what they hold, and the tokens that come to them. */
-function checkRanks(plan: ShardingPlan, model: Sizes, require: Require): void {
+function checkRanks(plan: ShardingPlan, model: Sizes, given: Given): void {
   const { weights, worldSize, tokens } = plan;
+  const require = given("worldSize");
   const hasWeights = weights === "auto" || weights.length === worldSize;
   require(hasWeights, ["weights"], () => `expected ${worldSize} numbers, one a rank, got ${weights.length}`);
   require(worldSize <= model.vocabSize, ["worldSize"], () =>
@@ -105,26 +138,37 @@ function checkRanks(plan: ShardingPlan, model: Sizes, require: Require): void {
 }
 
 /** Overrides that each module allows, but not all together. */
-function checkStyles(plan: ShardingPlan, layout: Layout, model: ModelDescription, require: Require): void {
+function checkStyles(plan: ShardingPlan, layout: Layout, model: ModelDescription, given: Given): void {
   const [heads, experts] = [attentionStyle(model, plan.shard), expertStyle(model, plan.shard)];
+  const require = given("shard");
   require(heads !== "mixed", ["shard"], () =>
     "q, k, v, o and sinks of all layers are cut together; write replicate for layers.*.self_attn.* or leave it out");
-  require(heads !== "replicate" || layout.attentionTp === 1, ["attention", "tp"], () =>
-    `expected 1, since shard replicates the heads, got ${layout.attentionTp}`);
+  given(...CUT_PARTS)(
+    heads !== "replicate" || layout.attentionTp === 1,
+    ["attention", "tp"],
+    () => `expected 1, since shard replicates the heads, got ${layout.attentionTp}`,
+  );
   require(experts !== "mixed", ["shard"], () => "the experts of all layers are cut alike; write layers.*.mlp.experts");
-  require(experts !== "replicate" || plan.worldSize === 1, ["shard"], () =>
-    "each expert is computed by one group of ranks; for whole copies write replicas in the cluster file");
-  require(experts !== "none" || layout.tp === 1, ["experts", "tp"], () =>
-    `expected 1, since shard leaves experts whole, got ${layout.tp}`);
+  given("shard", "worldSize")(
+    experts !== "replicate" || plan.worldSize === 1,
+    ["shard"],
+    () => "each expert is computed by one group of ranks; for whole copies write replicas in the cluster file",
+  );
+  given(...CUT_PARTS)(
+    experts !== "none" || layout.tp === 1,
+    ["experts", "tp"],
+    () => `expected 1, since shard leaves experts whole, got ${layout.tp}`,
+  );
 }
 
 /** Ranks g * tp … g * tp + tp - 1 are expert group g: each holds a cut of the same experts. */
-function checkAssignment(plan: ShardingPlan, { tp }: Layout, assign: Record<string, number[]>, require: Require): void {
+function checkAssignment(plan: ShardingPlan, { tp }: Layout, assign: Record<string, number[]>, given: Given): void {
+  const require = given("worldSize", "experts.ep", "experts.tp");
   const groupsOf = new Map<number, Set<number>>();
   for (const [name, ids] of Object.entries(assign)) {
     const [rank, at] = [Number(name), ["experts", "assign", name]];
     require(rank < plan.worldSize, at, () => `expected a rank below worldSize (${plan.worldSize}), got ${name}`);
-    require(new Set(ids).size === ids.length, at, () => "an expert is given twice");
+    given()(new Set(ids).size === ids.length, at, () => "an expert is given twice");
     const group = Math.floor(rank / tp);
     const first = assign[String(group * tp)] ?? [];
     require(sameSet(first, ids), at, () =>

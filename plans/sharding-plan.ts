@@ -3,7 +3,7 @@ import { z } from "zod";
 import { isMapping, isWholeNumber } from "./plain-value.js";
 import { throwProblems } from "./problems.js";
 import type { ShardStyle } from "./shard-rules.js";
-import { autoOrWholeNumber, checkYaml, oneOf, wanted, wholeNumber, type Checked } from "./yaml-schema.js";
+import { autoOrWholeNumber, checkYaml, oneOf, valueAt, wanted, wholeNumber, type Issue } from "./yaml-schema.js";
 import { parseYaml, type YamlPath, type YamlSource } from "./yaml-source.js";
 
 /** Where each tensor and each token goes, as it was written; what was left out is auto. */
@@ -47,16 +47,60 @@ export const PRESET_NAMES = [
  * @throws MoesaicError invalid_argument with every problem and its place
  */
 export function parseShardingPlan(yaml: string, fileName: string): ShardingPlan {
-  const { value, problems } = parsePlanMapping(parseYaml(yaml, fileName), []);
+  const { plan, problems } = readPlanMapping(parseYaml(yaml, fileName), []);
   throwProblems(problems, fileName);
-  return value as ShardingPlan;
+  return plan;
 }
 
-/** The plan inside another document, such as a cluster spec's `spec.plan`. */
-export function parsePlanMapping(source: YamlSource, path: YamlPath): Checked<ShardingPlan> {
-  const { value, problems } = checkYaml(source, path, planSchema);
-  if (value === null) return { value, problems };
-  return { value: { ...value, placeOf: (inner) => source.placeOf([...path, ...inner]) }, problems: [] };
+/** What other problems of a plan may follow from. */
+const PLAN_PARTS = [
+  "worldSize",
+  "attention.tp",
+  "attention.ranks",
+  "experts.ep",
+  "experts.tp",
+  "experts.assign",
+  "tokens",
+  "weights",
+  "shard",
+] as const;
+export type PlanPart = (typeof PLAN_PARTS)[number];
+
+export interface PlanReading {
+  /** What could be read, auto for the rest. */
+  plan: ShardingPlan;
+  /** `FILE:line:column: path: …` of all that could not. */
+  problems: string[];
+  /** The parts that the problems are about. */
+  unread: ReadonlySet<PlanPart>;
+}
+
+/** The plan inside another document, such as a cluster spec's `spec.plan`, as far as it can be read. */
+export function readPlanMapping(source: YamlSource, path: YamlPath): PlanReading {
+  const { value, problems, issues } = checkYaml(source, path, planSchema);
+  const written = valueAt(source.value, path);
+  const readable = value ?? planSchema.parse({ worldSize: 1, ...without(written, issues) });
+  const unread = new Set(
+    PLAN_PARTS.filter((part) => issues.some((issue) => concerns(issue, part.split("."), written))),
+  );
+  return { plan: { ...readable, placeOf: (inner) => source.placeOf([...path, ...inner]) }, problems, unread };
+}
+
+/** A plan without what is wrong with it. */
+function without(written: unknown, issues: readonly Issue[]): Record<string, unknown> {
+  const left = isMapping(written) ? structuredClone(written) : {};
+  for (const { path } of issues) {
+    const parent = valueAt(left, path.slice(0, -1));
+    if (isMapping(parent)) delete parent[String(path.at(-1))];
+  }
+  return left;
+}
+
+/** Whether a part is inside what is wrong or around it, or may be what a key that does not exist was to say. */
+function concerns({ path, isUnknownKey }: Issue, part: readonly string[], written: unknown): boolean {
+  const mapping = isUnknownKey ? path.slice(0, -1) : path;
+  const isNear = mapping.every((key, index) => index >= part.length || part[index] === key);
+  return isNear && (!isUnknownKey || valueAt(written, part) === undefined);
 }
 
 /** Everything left open: what suits a model on some ranks is chosen by cost. */

@@ -5,7 +5,14 @@ import { isWholeNumber, shown } from "./plain-value.js";
 import type { YamlPath, YamlSource } from "./yaml-source.js";
 
 /** The value that a schema accepts, or the problems it has with it. */
-export type Checked<T> = { value: T; problems: [] } | { value: null; problems: string[] };
+export type Checked<T> = { value: T; problems: []; issues: [] } | { value: null; problems: string[]; issues: Issue[] };
+
+/** Where a problem is, from the value that was checked. */
+export interface Issue {
+  path: YamlPath;
+  /** Of a key that the schema does not know. */
+  isUnknownKey: boolean;
+}
 
 /**
  * Holds the value at `path` of a source against a schema and reports every problem with its place in the file.
@@ -13,8 +20,13 @@ export type Checked<T> = { value: T; problems: [] } | { value: null; problems: s
  */
 export function checkYaml<T>(source: YamlSource, path: YamlPath, schema: z.ZodType<T>): Checked<T> {
   const parsed = schema.safeParse(valueAt(source.value, path), { reportInput: true });
-  if (parsed.success) return { value: parsed.data, problems: [] };
-  return { value: null, problems: parsed.error.issues.flatMap((issue) => issueLines(source, path, schema, issue)) };
+  if (parsed.success) return { value: parsed.data, problems: [], issues: [] };
+  const { issues } = parsed.error;
+  return {
+    value: null,
+    problems: issues.flatMap((issue) => issueLines(source, path, schema, issue)),
+    issues: issues.flatMap(issuesOf),
+  };
 }
 
 /** A leaf that says what it wants: `wanted("a path", isPath)`. */
@@ -52,7 +64,7 @@ export function textOrNull(expected: string): z.ZodType<string | null> {
 }
 
 function issueLines(source: YamlSource, base: YamlPath, schema: z.ZodType, issue: z.core.$ZodIssue): string[] {
-  const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
+  const path = pathOf(issue);
   if (issue.code === "unrecognized_keys") {
     const known = keysAt(schema, path);
     return issue.keys.map((key) => {
@@ -62,6 +74,16 @@ function issueLines(source: YamlSource, base: YamlPath, schema: z.ZodType, issue
   }
   const there = issue.input === undefined ? "it is missing" : `got ${shown(issue.input)}`;
   return [`${source.placeOf([...base, ...path])}: ${dotted([...base, ...path])}: ${expectation(issue)}, ${there}`];
+}
+
+function issuesOf(issue: z.core.$ZodIssue): Issue[] {
+  const path = pathOf(issue);
+  if (issue.code !== "unrecognized_keys") return [{ path, isUnknownKey: false }];
+  return issue.keys.map((key) => ({ path: [...path, key], isUnknownKey: true }));
+}
+
+function pathOf({ path }: z.core.$ZodIssue): YamlPath {
+  return path.map((part) => (typeof part === "number" ? part : String(part)));
 }
 
 function expectation(issue: z.core.$ZodIssue): string {
@@ -75,7 +97,7 @@ export function dotted(path: YamlPath): string {
   return joined.startsWith(".") ? joined.slice(1) : joined || "the document";
 }
 
-function valueAt(value: unknown, path: YamlPath): unknown {
+export function valueAt(value: unknown, path: YamlPath): unknown {
   return path.reduce<unknown>((parent, part) => (parent as Record<string | number, unknown> | null)?.[part], value);
 }
 

@@ -1,21 +1,7 @@
-import type { RowSampling, StepPlan, StepResult } from "./step.js";
+import { GREEDY_SAMPLING, type RowSampling, type StepPlan, type StepResult } from "./step.js";
 
 /** The likeliest token, whatever came before; at most 16 tokens in all. For tests. */
-export const GREEDY: RowSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 1,
-  maxSeqLen: 16,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
+export const GREEDY: RowSampling = { ...GREEDY_SAMPLING, seed: 1, maxSeqLen: 16 };
 
 const EMPTY = new Int32Array();
 const FLOATS = new Float32Array();

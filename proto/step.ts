@@ -87,6 +87,22 @@ export interface RowSampling {
 
 export const MAX_TOP_LOGPROBS = 20;
 
+/** The likeliest token, whatever came before; nothing but maxSeqLen ends the sequence. */
+export const GREEDY_SAMPLING: Omit<RowSampling, "maxSeqLen"> = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  seed: 0,
+  minSeqLen: 0,
+  stopTokenIds: [],
+  logitBias: [],
+  numTopLogprobs: -1,
+};
+
 export interface StepResult {
   epoch: number;
   stepId: number;

@@ -1,5 +1,6 @@
 import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
+import { GREEDY_SAMPLING } from "../../proto/step.js";
 import type { SequenceRunner } from "../engine-loop.js";
 import type { SequenceLogits, SequenceOutput } from "../scheduler/sequence-output.js";
 import type { SequenceSpec } from "../scheduler/sequence.js";
@@ -43,21 +44,7 @@ function logitsSequence(tokenIds: number[], seqId: number, context: RequestConte
     seqId,
     requestId: `logits-${seqId}`,
     promptTokenIds: tokenIds,
-    sampling: {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      seed: 0,
-      maxSeqLen: tokenIds.length + 1,
-      minSeqLen: 0,
-      stopTokenIds: [],
-      logitBias: [],
-      numTopLogprobs: -1,
-    },
+    sampling: { ...GREEDY_SAMPLING, maxSeqLen: tokenIds.length + 1 },
     priority: 0,
     deadlineMs: Number.isFinite(context.deadlineMs) ? context.deadlineMs : null,
     wantsLogits: true,

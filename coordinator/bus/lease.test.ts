@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { Bus, KeyValue } from "../../proto/bus/bus.js";
+import type { Bus } from "../../proto/bus/bus.js";
 import { EmbeddedBroker } from "../../proto/bus/embedded-bus.js";
 import { ManualClock } from "../../proto/clock.js";
-import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
+import { losingAnswers } from "../../test/bus/lost-answers.js";
 import { CoordinatorLease } from "./lease.js";
 
 const TTL_MS = 10_000;
@@ -127,19 +127,6 @@ function world() {
 
 /** A bus on which updates happen while their answers may get lost. */
 function forgetful(bus: Bus, loses: () => boolean): Bus {
-  const wrap = (kv: KeyValue): KeyValue => ({
-    get: (key) => kv.get(key),
-    put: (key, value) => kv.put(key, value),
-    create: (key, value) => kv.create(key, value),
-    delete: (key, revision) => kv.delete(key, revision),
-    list: (pattern) => kv.list(pattern),
-    watch: (pattern) => kv.watch(pattern),
-    update: async (key, value, revision) => {
-      const updated = await kv.update(key, value, revision);
-      if (loses()) throw new MoesaicError("deadline_exceeded", "the answer was lost");
-      return updated;
-    },
-  });
   return {
     name: bus.name,
     state: bus.state,
@@ -148,7 +135,7 @@ function forgetful(bus: Bus, loses: () => boolean): Bus {
     publish: (subject, payload) => bus.publish(subject, payload),
     subscribe: (pattern, options) => bus.subscribe(pattern, options),
     request: (subject, payload, timeoutMs) => bus.request(subject, payload, timeoutMs),
-    kv: (bucket, options) => wrap(bus.kv(bucket, options)),
+    kv: (bucket, options) => losingAnswers(bus.kv(bucket, options), loses),
     flush: (timeoutMs) => bus.flush(timeoutMs),
     close: () => bus.close(),
   };

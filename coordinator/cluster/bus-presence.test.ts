@@ -218,7 +218,6 @@ function cuttable(first: Bus) {
     create: (key, value) => through((bus) => bus.kv(bucket, options).create(key, value)),
     update: (key, value, revision) => through((bus) => bus.kv(bucket, options).update(key, value, revision)),
     delete: (key, revision) => through((bus) => bus.kv(bucket, options).delete(key, revision)),
-    list: (pattern) => through((bus) => bus.kv(bucket, options).list(pattern)),
     watch: (pattern) => target.kv(bucket, options).watch(pattern),
   });
   link.bus = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, OUTPUT_NONE } from "../../proto/step.js";
+import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, GREEDY_SAMPLING, OUTPUT_NONE } from "../../proto/step.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
 import { silentLogger } from "../../proto/log.js";
 import { Scheduler } from "./scheduler.js";
@@ -110,21 +110,7 @@ const CONFIG: SchedulerConfig = {
   maxWaiting: 4,
 };
 
-const SAMPLING = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-  maxSeqLen: 8,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
+const SAMPLING = { ...GREEDY_SAMPLING, maxSeqLen: 8 };
 
 /** A scheduler with the first step of one sequence, in row 0, outstanding. */
 function planned(

@@ -1,26 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { array, assert as assertProperty, integer, property } from "fast-check";
+import { GREEDY_SAMPLING } from "../../proto/step.js";
 import { BlockPool } from "./block-pool.js";
 import { KvTables } from "./kv-tables.js";
 import { isServedBefore, Sequence } from "./sequence.js";
 import { SequenceHeap } from "./sequence-heap.js";
 
-const NO_SAMPLING = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-  maxSeqLen: 2,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
+const NO_SAMPLING = { ...GREEDY_SAMPLING, maxSeqLen: 2 };
 
 function sequence(priority: number, arrivalOrder: number): Sequence {
   const kv = new KvTables(new BlockPool(2), { blockSize: 1, windows: [0] });

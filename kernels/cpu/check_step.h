@@ -12,7 +12,8 @@ constexpr int64_t kMaxHeadDim = 256;
 static inline bool is_supported_kv(const mk_kv& kv, int64_t num_heads) {
   const bool is_head = kv.head_dim >= 16 && kv.head_dim <= kMaxHeadDim && kv.head_dim % 16 == 0;
   const bool is_block = kv.block_size >= 1 && (kv.block_size & (kv.block_size - 1)) == 0;
-  return kv.dtype == MK_F32 && is_head && is_block && kv.num_kv_heads >= 1 && num_heads >= 1 && num_heads % kv.num_kv_heads == 0;
+  const bool is_grouped = kv.num_kv_heads >= 1 && num_heads >= 1 && num_heads % kv.num_kv_heads == 0;
+  return kv.dtype == MK_F32 && is_head && is_block && is_grouped;
 }
 
 static inline mk_status check_tokens(const mk_step* step, int64_t* num_tokens, mk_error* error) {
@@ -45,7 +46,8 @@ static inline mk_status check_kv(const mk_kv& kv, int64_t num_heads, mk_error* e
     return fail(error, MK_INVALID_ARGUMENT, "kv: NULL pointer");
   if (is_supported_kv(kv, num_heads)) return MK_OK;
   return fail(error, MK_UNIMPLEMENTED,
-              "kv: float32, head_dim a multiple of 16 up to %d and whole groups of heads wanted; dtype %d, %d, %lld over %d given",
+              "kv: float32, head_dim a multiple of 16 up to %d and whole groups of heads wanted; "
+              "dtype %d, %d, %lld over %d given",
               static_cast<int>(kMaxHeadDim), kv.dtype, kv.head_dim, static_cast<long long>(num_heads), kv.num_kv_heads);
 }
 

@@ -1,4 +1,5 @@
-// mxfp4_decode: out[t, 32 g + 2b] and [... + 1] from the low and high nibble of blocks[t, 16 g + b], times 2^(scales[t, g] - 127)
+// mxfp4_decode: out[t, 32 g + 2b] and [... + 1] from the low and high nibble of blocks[t, 16 g + b],
+// times 2^(scales[t, g] - 127)
 //   blocks (rows, cols / 2) u8 · scales (rows, cols / 32) u8 · out (rows, cols) f32 · exact
 //   bound: the store · oracle: kernels/reference/mxfp4_decode.cc · Source: OCP Microscaling Formats (MX) v1.0
 #include "check.h"

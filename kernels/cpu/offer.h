@@ -7,8 +7,8 @@ namespace moesaic::cpu {
 
 extern const mk_packing kPackingBf16, kPackingBf16Experts, kPackingMxfp4Experts, kPackingRowMajor;
 
-extern const mk_kernel kBeginStep, kRopeTable, kEmbed, kRmsNorm, kRopeKvWrite, kCombine, kGatherRows, kMxfp4Decode, kMxfp4Encode,
-    kAdd;
+extern const mk_kernel kBeginStep, kRopeTable, kEmbed, kRmsNorm, kRopeKvWrite, kCombine, kGatherRows, kMxfp4Decode,
+    kMxfp4Encode, kAdd;
 extern const mk_kernel kLinearAvx2, kLinearAvx512;
 extern const mk_kernel kLinearRopeKvWriteAvx2, kLinearRopeKvWriteAvx512;
 extern const mk_kernel kAttentionAvx2, kAttentionAvx512;

@@ -1,5 +1,6 @@
 // attention, exact: softmax over the keys a query sees and one sink, for every (token, head); kernel.h has the formula
-//   qkv (tokens, >= num_heads * head_dim) f32 · kv paged, f32 or bf16 · head_dim even, up to 256 · all products and sums float32
+//   qkv (tokens, >= num_heads * head_dim) f32 · kv paged, f32 or bf16 · head_dim even, up to 256
+//   all products and sums float32
 //   attention.cuh has the order of sums. A warp attends to a chunk of 64 keys for 8 query heads: lanes are keys for the scores,
 //   with four partial sums each, and dimensions for the values.
 //   bound: decode: memory, 2 * head_dim elements per key and kv head · tokens of a prompt go one by one: no tiles, same bits

@@ -2,8 +2,8 @@
 //   qkv (tokens, >= num_heads * head_dim) f32, q rounded to bf16 · kv paged bf16 · head_dim 32, 64 or 128
 //   attention.cuh has the order of sums. A warp multiplies 16 rows of queries with a chunk of 64 keys by mma.m16n8k16; weights
 //   are rounded to bf16 before they are summed, so that an output is a mean of values by the very weights it was made with.
-//   decode   one token: rows are the query heads of a kv head, so that its keys are read once · each of 4 warps loads a chunk of
-//            its own · bound: memory, 4 * head_dim B per key and kv head
+//   decode   one token: rows are the query heads of a kv head, so that its keys are read once · each of 4 warps loads a chunk
+//            of its own · bound: memory, 4 * head_dim B per key and kv head
 //   prefill  tiles of 64 rows (token, query head of a kv head) of one sequence: 4 warps of 16 rows share chunks, the next of
 //            which is on its way · bound: mma at long prompts
 //   Both do the same to a row, bit for bit, in precision fast with and without `deterministic`.
@@ -63,7 +63,7 @@ __device__ __forceinline__ void load_matrices_transposed(uint32_t (&to)[4], cons
                : "memory");
 }
 
-// ---- 16 rows of one warp; a lane has rows lane / 4 and lane / 4 + 8 ----------------------------------------------------------
+// ---- 16 rows of one warp; a lane has rows lane / 4 and lane / 4 + 8 --------------------------------------------------
 
 // Queries as A: q[k] holds dimensions 16 k + 2 (lane % 4) + {0, 1, 8, 9} of both rows. NULL rows are zeros.
 template <int kDim>
@@ -131,7 +131,8 @@ __device__ __forceinline__ void weigh_chunk(float (&scores)[8][4], uint32_t (&p)
     float weight = 0;
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
-      const uint32_t pair = bf16_pair(Exp::of(__fsub_rn(scores[n][2 * r], base)), Exp::of(__fsub_rn(scores[n][2 * r + 1], base)));
+      const uint32_t pair =
+          bf16_pair(Exp::of(__fsub_rn(scores[n][2 * r], base)), Exp::of(__fsub_rn(scores[n][2 * r + 1], base)));
       weight = __fadd_rn(weight, __fadd_rn(__uint_as_float(pair << 16), __uint_as_float(pair & 0xFFFF0000)));
       p[n / 2][n % 2 * 2 + r] = pair;
     }
@@ -413,7 +414,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_tiles(const Attentio
   }
 }
 
-// ---- check, launch -----------------------------------------------------------------------------------------------------------
+// ---- check, launch --------------------------------------------------------------------------------------------------
 
 template <int kDim>
 constexpr size_t shared_bytes() {

@@ -2,15 +2,16 @@
 //   Source: OCP Microscaling Formats (MX) v1.0; scale byte 255, a NaN there, is 2^128 here, as in gpt-oss' own decoders.
 //
 // cuda_mxfp4_mma16: tiles of 16 rows x 64 columns, (experts, ceil(rows / 16), ceil(cols / 64)), 544 bytes each:
-//   0    32 lanes x 4 words of codes; lane = 4 g + t, g = 0..7, t = 0..3. Word m = 2 j + h of a lane holds, of rows g and g + 8,
-//        the columns k = 64 tile + 32 j + 8 t + 4 h + 0..3. Nibble n of its lower half and nibble n of its upper half are the
-//        two elements of register n of an A fragment (mma.cuh):
+//   0    32 lanes x 4 words of codes; lane = 4 g + t, g = 0..7, t = 0..3. Word m = 2 j + h of a lane holds, of rows g and
+//        g + 8, the columns k = 64 tile + 32 j + 8 t + 4 h + 0..3. Nibble n of its lower half and nibble n of its upper half
+//        are the two elements of register n of an A fragment (mma.cuh):
 //          n     0        1            2        3
 //          row   g        g + 8        g        g + 8
 //          k     +0, +1   +0, +1       +2, +3   +2, +3       (lower half, upper half)
 //   512  8 x 4 scale bytes; those of g: row g chunk 0, row g + 8 chunk 0, row g chunk 1, row g + 8 chunk 1
 // Row r of a tile is row 16 tile + r; in gate_up (MK_SLOT_GATE_UP), where gate and up rows alternate, r < 8 is the gate row
-// 16 tile + 2 r and r >= 8 the up row 16 tile + 2 (r - 8) + 1: a lane has both of a pair. Rows and columns past the matrix are 0.
+// 16 tile + 2 r and r >= 8 the up row 16 tile + 2 (r - 8) + 1: a lane has both of a pair. Rows and columns past the matrix
+// are 0.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -31,7 +32,8 @@ __host__ __device__ inline int64_t tile_row(int64_t tile, int r, bool is_paired)
 }
 
 __device__ __forceinline__ uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
-  const __nv_bfloat162 product = __hmul2(reinterpret_cast<const __nv_bfloat162&>(a), reinterpret_cast<const __nv_bfloat162&>(b));
+  const __nv_bfloat162 product =
+      __hmul2(reinterpret_cast<const __nv_bfloat162&>(a), reinterpret_cast<const __nv_bfloat162&>(b));
   return reinterpret_cast<const uint32_t&>(product);
 }
 

@@ -1,6 +1,6 @@
 // grouping: which (token, slot) pairs an expert computes, in tiles of a few pairs of one expert each.
-// A pair is token * experts_per_token + slot of a pass, a run of at most max_rows rows from row_base on. Pairs of an expert keep
-// their order, so that a tile is the same in every run.
+// A pair is token * experts_per_token + slot of a pass, a run of at most max_rows rows from row_base on. Pairs of an expert
+// keep their order, so that a tile is the same in every run.
 //   up to 32 pairs   every warp finds the tiles by itself
 //   more             plan_kernel sorts the pairs by expert and lists the tiles
 #pragma once
@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "cuda_kernel.h"
+#include "launch_check.h"
 #include "moesaic/kernel.h"
 
 namespace moesaic::cuda {
@@ -67,12 +68,6 @@ struct LanePairs {
   __device__ int32_t rank() const { return __popc(mates & below()); }
   static __device__ uint32_t below() { return (1u << threadIdx.x % 32) - 1; }
 };
-
-// Tiles of the pass. All threads of a warp.
-template <int kTokens>
-__device__ inline int32_t count_tiles(const Grouping& groups) {
-  return groups.sorted != nullptr ? *groups.num_tiles : __popc(LanePairs<kTokens>(groups).firsts);
-}
 
 // Fills `tile` with the index-th; false, for all threads of the block, when there is none. Ends with a barrier.
 template <int kTokens>
@@ -260,16 +255,10 @@ inline bool experts_shapes(const mk_experts_args& args, mk_dtype dtype) {
 // What a launch of an experts op refuses.
 inline mk_status check_experts(const mk_experts_args& args, mk_dtype dtype, mk_error* error) {
   if (!experts_shapes(args, dtype)) return refuse(error, MK_INVALID_ARGUMENT, "experts: shapes do not fit each other");
-  if (args.x.data == nullptr || args.expert_ids.data == nullptr || args.out.data == nullptr || args.gate_up.data == nullptr ||
-      args.down.data == nullptr || args.local_experts == nullptr)
-    return refuse(error, MK_INVALID_ARGUMENT, "experts: a pointer is NULL");
-  if (args.x.num_rows == nullptr || args.x.launch_rows == nullptr)
-    return refuse(error, MK_INVALID_ARGUMENT, "experts: x has no row count or no bound of it");
-  const int32_t rows = *args.x.launch_rows;
-  if (rows < 0 || rows > args.x.max_rows || rows > args.expert_ids.max_rows || rows > args.out.max_rows)
-    return refuse(error, MK_INVALID_ARGUMENT, "experts: %d rows at most, room for %d, %d and %d", rows, args.x.max_rows,
-                  args.expert_ids.max_rows, args.out.max_rows);
-  return MK_OK;
+  if (args.gate_up.data == nullptr || args.down.data == nullptr || args.local_experts == nullptr)
+    return refuse(error, MK_INVALID_ARGUMENT, "experts: a weight or the map of experts is NULL");
+  int32_t rows = 0;
+  return take_common_rows("experts", args.x, {&args.expert_ids, &args.out}, &rows, error);
 }
 
 }  // namespace moesaic::cuda

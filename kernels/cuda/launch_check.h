@@ -1,6 +1,8 @@
 // What launches of row-by-row kernels refuse, from bounds and pointers that the host can see.
 #pragma once
 
+#include <initializer_list>
+
 #include "cuda_kernel.h"
 
 namespace moesaic::cuda {
@@ -12,6 +14,19 @@ inline mk_status take_launch_rows(const char* name, const mk_buffer& buffer, int
   *rows = *buffer.launch_rows;
   if (*rows >= 0 && *rows <= buffer.max_rows) return MK_OK;
   return refuse(error, MK_INVALID_ARGUMENT, "%s: %d rows bound the launch, want 0 to %d", name, *rows, buffer.max_rows);
+}
+
+// *rows: the bound of x, whose rows must fit the buffers beside it.
+inline mk_status take_common_rows(const char* op, const mk_buffer& x, std::initializer_list<const mk_buffer*> beside,
+                                  int32_t* rows, mk_error* error) {
+  const mk_status status = take_launch_rows(op, x, rows, error);
+  if (status != MK_OK) return status;
+  for (const mk_buffer* buffer : beside) {
+    if (buffer->data == nullptr) return refuse(error, MK_INVALID_ARGUMENT, "%s: a buffer has no data", op);
+    if (*rows > buffer->max_rows)
+      return refuse(error, MK_INVALID_ARGUMENT, "%s: %d rows bound the launch, room for %d", op, *rows, buffer->max_rows);
+  }
+  return MK_OK;
 }
 
 // *tokens: the bound of a step's tokens. They must fit `buffer`.

@@ -6,14 +6,12 @@
 //   deterministic   matmul_stream for any number of rows, the weights once per 64
 //   oracle: kernels/reference/linear.cc
 #include "kernels.h"
-#include "linear_shapes.h"
+#include "linear.cuh"
 #include "matmul_block.cuh"
 #include "matmul_stream.cuh"
 #include "packing.h"
 
 namespace moesaic::cuda {
-
-extern const mk_kernel linear_deterministic_kernel;
 
 namespace {
 
@@ -51,19 +49,6 @@ int32_t choose_parts(int64_t blocks, int32_t cols) {
 
 // ---- 3 launch ------------------------------------------------------------------------------------------------------------
 
-Matmul matmul_of(const mk_linear_args& args) {
-  Matmul job{};
-  job.weights = args.weight.data;
-  job.rows = args.weight.rows;
-  job.cols = args.weight.cols;
-  job.bias = static_cast<const float*>(args.bias.data);
-  job.x = args.x.data;
-  job.out = args.out.data;
-  job.num_rows = args.x.num_rows;
-  job.accumulate = args.accumulate;
-  return job;
-}
-
 // Blocks of 64 tokens where those of 128 are fewer than a GPU takes at a time.
 mk_status start_blocks(const Matmul& job, int32_t rows, cudaStream_t stream, mk_error* error) {
   using Stage = Bf16Stage<false>;
@@ -77,10 +62,9 @@ mk_status start_blocks(const Matmul& job, int32_t rows, cudaStream_t stream, mk_
 
 template <bool kDeterministic>
 mk_status run(const mk_linear_args& args, void* workspace, void* scratch, cudaStream_t stream, mk_error* error) {
-  const mk_status status = check_linear(args, error);
-  if (status != MK_OK) return status;
-  const int32_t rows = *args.x.launch_rows;
-  if (rows == 0) return MK_OK;
+  int32_t rows = 0;
+  const mk_status status = check_linear(args, &rows, error);
+  if (status != MK_OK || rows == 0) return status;
   Matmul job = matmul_of(args);
   if (kDeterministic || rows <= kMostStreamRows) {
     if (!kDeterministic && rows <= kMostFewRows) {

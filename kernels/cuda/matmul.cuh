@@ -13,7 +13,8 @@
 
 namespace moesaic::cuda {
 
-// kLinear: one matrix, every row. kGateUp: x of the pair's token, to act (pairs, rows / 2) bf16. kDown: act of the pair, to out.
+// kLinear: one matrix, every row. kGateUp: x of the pair's token, to act (pairs, rows / 2) bf16. kDown: act of the pair, to
+// out.
 enum class Product { kLinear, kGateUp, kDown };
 
 constexpr int kMatmulThreads = 256;
@@ -105,7 +106,8 @@ __device__ __forceinline__ void store_row(const Matmul& job, int32_t expert, int
   put_row<kProduct>(job, out_row, row, with_bias(job, expert, row, sum));
 }
 
-__device__ __forceinline__ void store_pair(const Matmul& job, int32_t expert, int32_t out_row, int64_t j, float gate, float up) {
+__device__ __forceinline__ void store_pair(const Matmul& job, int32_t expert, int32_t out_row, int64_t j, float gate,
+                                           float up) {
   put_pair(job, out_row, j, with_bias(job, expert, 2 * j, gate), with_bias(job, expert, 2 * j + 1, up));
 }
 

@@ -1,8 +1,8 @@
 // matmul_block: products of a matrix with many tokens, bound by mma.sync.
 //   Blocks of 128 rows x 64 or 128 tokens, 8 warps as 4 x 2, each 32 rows x half of the tokens; both sides come through a ring
 //   of 64-column stages in shared memory, weights of MXFP4 as tiles that a warp decodes in registers. Tokens are bf16 already.
-//   Where a linear has too few blocks for a GPU, K is split among blocks: each leaves its sums in the workspace, and the one that
-//   ends last adds all of them, in the order of K.
+//   Where a linear has too few blocks for a GPU, K is split among blocks: each leaves its sums in the workspace, and the one
+//   that ends last adds all of them, in the order of K.
 //   A wgmma kernel would take the place of block_kernel: the stages and the epilogue fit it.
 //   bf16 stages: rows of 128 bytes; odd rows have their two halves exchanged, so that eight lanes of a read (two rows, 64 bytes
 //   each) fall into all 32 banks.
@@ -107,9 +107,9 @@ __device__ __forceinline__ void fetch_tokens(const Matmul& job, const int32_t* x
   for (int i = 0; i < kTokens / 32; ++i) {
     const int token = threadIdx.x / 8 + 32 * i;
     const bool exists = x_rows[token] >= 0 && col < job.cols;
-    copy_async_16(at + side_offset(token, piece),
-                  static_cast<const __nv_bfloat16*>(job.x) + (exists ? static_cast<int64_t>(x_rows[token]) * job.cols + col : 0),
-                  exists);
+    copy_async_16(
+        at + side_offset(token, piece),
+        static_cast<const __nv_bfloat16*>(job.x) + (exists ? static_cast<int64_t>(x_rows[token]) * job.cols + col : 0), exists);
   }
 }
 

@@ -1,7 +1,9 @@
 // matmul_exact: the same products as matmul.cuh in float32, for any shape.
-//   A warp has 4 rows of the matrix and up to 8 tokens. Lane l takes the groups of 8 columns l, l + 32, ...: fused multiply-adds
-//   into one float per row and token, ascending, then the lanes' sums by halves (16, 8, 4, 2, 1), the bias, what was there.
-//   Under MXFP4 a group's sum of codes is made first and scaled as a whole. No order depends on tokens or blocks: batch-invariant.
+//   A warp has 4 rows of the matrix and up to 8 tokens. Lane l takes the groups of 8 columns l, l + 32, ...: fused
+//   multiply-adds into one float per row and token, ascending, then the lanes' sums by halves (16, 8, 4, 2, 1), the bias,
+//   what was there.
+//   Under MXFP4 a group's sum of codes is made first and scaled as a whole. No order depends on tokens or blocks:
+//   batch-invariant.
 //   bound: float32 throughput; weights are read once per 8 tokens
 #pragma once
 

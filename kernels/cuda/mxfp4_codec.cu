@@ -58,7 +58,8 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     values[i] = x[8 * block + i];
-    largest = fmaxf(largest, fmaxf(fmaxf(fabsf(values[i].x), fabsf(values[i].y)), fmaxf(fabsf(values[i].z), fabsf(values[i].w))));
+    const float first = fmaxf(fabsf(values[i].x), fabsf(values[i].y)), last = fmaxf(fabsf(values[i].z), fabsf(values[i].w));
+    largest = fmaxf(largest, fmaxf(first, last));
   }
   const uint32_t scale = (__float_as_uint(__fdiv_rn(largest, 6)) + 0x007FFFFF) >> 23;
   const float inverse = scale == 0 ? 0 : __fdiv_rn(1, __uint_as_float(scale << 23));

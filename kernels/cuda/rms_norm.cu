@@ -1,6 +1,6 @@
 // rms_norm: out[t, :] = x[t, :] * rsqrt(mean(x[t, :]^2) + eps) * weight[:]
-//   x, out (rows, cols) f32, out may be x · weight (cols) f32 · one block per row; a thread's squares are added in column order,
-//   then lanes and warps in a fixed tree
+//   x, out (rows, cols) f32, out may be x · weight (cols) f32 · one block per row; a thread's squares are added in column
+//   order, then lanes and warps in a fixed tree
 //   bound: latency at few rows, then memory, 8 B per element
 //   Rows of up to 8,192 columns, a multiple of 4, stay in registers between the two passes.
 //   oracle: kernels/reference/rms_norm.cc

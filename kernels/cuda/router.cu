@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "kernels.h"
+#include "launch_check.h"
 #include "matmul_exact.cuh"
 #include "packing.h"
 
@@ -122,18 +123,10 @@ __global__ void __launch_bounds__(kThreads, 1) router_kernel_of(const Router job
 
 // ---- 3 launch ------------------------------------------------------------------------------------------------------------
 
-mk_status check(const mk_router_args& args, mk_error* error) {
+mk_status check(const mk_router_args& args, int32_t* rows, mk_error* error) {
   if (!shapes(args, {})) return refuse(error, MK_INVALID_ARGUMENT, "router: shapes do not fit each other");
-  if (args.x.data == nullptr || args.weight.data == nullptr || args.expert_ids.data == nullptr ||
-      args.expert_weights.data == nullptr)
-    return refuse(error, MK_INVALID_ARGUMENT, "router: a pointer is NULL");
-  if (args.x.num_rows == nullptr || args.x.launch_rows == nullptr)
-    return refuse(error, MK_INVALID_ARGUMENT, "router: x has no row count or no bound of it");
-  const int32_t rows = *args.x.launch_rows;
-  if (rows < 0 || rows > args.x.max_rows || rows > args.expert_ids.max_rows || rows > args.expert_weights.max_rows)
-    return refuse(error, MK_INVALID_ARGUMENT, "router: %d rows at most, room for %d, %d and %d", rows, args.x.max_rows,
-                  args.expert_ids.max_rows, args.expert_weights.max_rows);
-  return MK_OK;
+  if (args.weight.data == nullptr) return refuse(error, MK_INVALID_ARGUMENT, "router: weight has no data");
+  return take_common_rows("router", args.x, {&args.expert_ids, &args.expert_weights}, rows, error);
 }
 
 template <bool kAligned, int kRows>
@@ -144,10 +137,9 @@ void start(const Router& job, int32_t rows, cudaStream_t stream) {
 }
 
 mk_status run(const mk_router_args& args, void*, void*, cudaStream_t stream, mk_error* error) {
-  const mk_status status = check(args, error);
-  if (status != MK_OK) return status;
-  const int32_t rows = *args.x.launch_rows;
-  if (rows == 0) return MK_OK;
+  int32_t rows = 0;
+  const mk_status status = check(args, &rows, error);
+  if (status != MK_OK || rows == 0) return status;
   const Router job{static_cast<const float*>(args.x.data),
                    static_cast<const uint16_t*>(args.weight.data),
                    static_cast<const float*>(args.bias.data),

@@ -3,10 +3,12 @@
 //   Four launches, whatever the rows ask for; a block whose row does not need a step returns at once:
 //     chunk    4096 columns of a row: adjust, the best, the best with noise, sums and best few of the raw logits
 //     bins     rows with top_k, top_p or min_p (and shards): columns and weights by distance to the row's largest logit
-//     collect  where top_k and top_p cut, by the bins: noise for columns on the kept side, a list of those in the bins cut through
+//     collect  where top_k and top_p cut, by the bins: noise for columns on the kept side, a list of those in the bins cut
+//              through
 //     finish   joins the chunks of a row, cuts the list exactly by radix selection, writes the outputs
 //   Columns of history, biases and stop ids are found by their owners: each block walks the row's history and counts what
-//   falls into its chunk, in shared memory. Counts and weights are integers (fixed point), so that atomics keep their sums exact.
+//   falls into its chunk, in shared memory. Counts and weights are integers (fixed point), so that atomics keep their
+//   sums exact.
 //   bound: memory; greedy rows and rows with a temperature alone are read once, 804 KB a row of 201,088 columns: 64 rows 51 MB
 //   oracle: kernels/reference/sample.cc, sample_shard.cc
 //   Sources: Philox, Salmon et al. 2011; the order of steps is vLLM's.
@@ -155,7 +157,8 @@ mk_status shard_run(const mk_sample_shard_args& args, void* workspace, void*, cu
   const mk_status status = sampling::check(args.sample, error);
   if (status != MK_OK) return status;
   if (!shard_shapes(args, mk_device{}))
-    return refuse(error, MK_INVALID_ARGUMENT, "sample_shard: the shard is not within the vocabulary, or max_candidates below 1");
+    return refuse(error, MK_INVALID_ARGUMENT,
+                  "sample_shard: the shard is not within the vocabulary, or max_candidates below 1");
   const void* const outputs[] = {args.candidate_ids, args.candidate_logits, args.candidate_raw, args.raw_max, args.raw_sum,
                                  args.processed_max, args.processed_sum,    args.best_id,       args.best_score};
   for (const void* output : outputs) {

@@ -78,7 +78,8 @@ __global__ void __launch_bounds__(kThreads) bins_kernel(const __grid_constant__ 
     atomicAdd(job.memory.bin_counts + r.index * kBins + bin, counts[bin]);
     if (!has_weights) continue;
     Atomic64 weight = 0;
-    for (int limb = 0; limb < (kShard ? 0 : kLimbs); ++limb) weight += static_cast<Atomic64>(limbs[limb][bin]) << (kLimbBits * limb);
+    for (int limb = 0; limb < (kShard ? 0 : kLimbs); ++limb)
+      weight += static_cast<Atomic64>(limbs[limb][bin]) << (kLimbBits * limb);
     atomicAdd(reinterpret_cast<Atomic64*>(job.memory.bin_weights) + r.index * kBins + bin, weight);
   }
   if (kShard) {

@@ -242,7 +242,8 @@ __global__ void __launch_bounds__(kThreads, kChunksPerUnit) chunk_kernel(const _
         make_float4(values[4 * group], values[4 * group + 1], values[4 * group + 2], values[4 * group + 3]);
   }
   const int32_t share = (kBins + job.num_chunks - 1) / job.num_chunks;
-  for (int32_t bin = chunk * share + static_cast<int32_t>(threadIdx.x); bin < min(kBins, (chunk + 1) * share); bin += kThreads) {
+  const int32_t first = chunk * share + static_cast<int32_t>(threadIdx.x), end = min(kBins, (chunk + 1) * share);
+  for (int32_t bin = first; bin < end; bin += kThreads) {
     job.memory.bin_counts[r.index * kBins + bin] = 0;
     job.memory.bin_weights[r.index * kBins + bin] = 0;
   }

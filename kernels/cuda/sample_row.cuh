@@ -209,9 +209,9 @@ struct Noisy {
 // The column with the largest (p - shift) / T + noise among this block's columns in `candidates` (bit n: value n), ties to the
 // lower column. Float32 finds those that are within 1e-4 of the best, about one a block; only they are computed in double. A
 // candidate with a chance has |z| < 30, so that float32 is right to 1e-5 where it matters. Valid in every thread.
-__device__ __forceinline__ Noisy best_with_noise(const Job& job, const Row& r, const float (&p)[kPerThread], uint32_t candidates,
-                                        float shift, void* shared, uint64_t* shared_best, int32_t* shared_column,
-                                        Noisy* shared_result) {
+__device__ __forceinline__ Noisy best_with_noise(const Job& job, const Row& r, const float (&p)[kPerThread],
+                                                 uint32_t candidates, float shift, void* shared, uint64_t* shared_best,
+                                                 int32_t* shared_column, Noisy* shared_result) {
   constexpr float kMargin = 1e-4f;
   const uint64_t seed = job.sampling.seed[r.row];
   float rough[kPerThread];

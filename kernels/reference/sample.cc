@@ -25,8 +25,7 @@ bool values(Check& check, const mk_sample_args& args) {
          sampling_values(check, args);
 }
 
-// ---- step 1: logprobs of the logits as they are
-// -----------------------------------------------------------------------------
+// ---- step 1: logprobs of the logits as they are ---------------------------------------------------------------------
 
 void report_logprobs(const Row& r, int32_t token_id) {
   const int32_t num_top = r.sampling.num_top_logprobs[r.row], columns = r.args.max_top_logprobs;
@@ -46,8 +45,7 @@ void report_logprobs(const Row& r, int32_t token_id) {
   for (int32_t n = 0; n < std::min(num_top, r.vocab); ++n) top_logprobs[n] = logprob(top_logprobs[n]);
 }
 
-// ---- step 3: the choice
-// ---------------------------------------------------------------------------------------------------
+// ---- step 3: the choice ---------------------------------------------------------------------------------------------
 
 Candidates keep_top_k(const Row& r, Candidates columns) {
   const auto top_k = static_cast<size_t>(r.sampling.top_k[r.row]);

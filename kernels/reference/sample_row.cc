@@ -10,8 +10,7 @@ namespace moesaic::reference {
 
 namespace {
 
-// ---- what is refused
-// ---------------------------------------------------------------------------------------------------
+// ---- what is refused ------------------------------------------------------------------------------------------------
 
 bool pointers(Check& check, const mk_sample_args& args) {
   const mk_row_sampling* s = args.sampling;
@@ -90,8 +89,7 @@ bool sampling_values(Check& check, const mk_sample_args& args) {
   return true;
 }
 
-// ---- one row
-// -----------------------------------------------------------------------------------------------------------
+// ---- one row --------------------------------------------------------------------------------------------------------
 
 int64_t sampling_thread_bytes(const mk_sample_args& args) {
   return 3 * round_up_64(args.logits.cols * static_cast<int64_t>(sizeof(float)));
@@ -132,8 +130,7 @@ double sum_exp_below(const Row& r, float largest) {
 
 namespace {
 
-// ---- step 2: penalties, biases, masks
-// ---------------------------------------------------------------------------------------------
+// ---- step 2: penalties, biases, masks -------------------------------------------------------------------------------
 
 // The column of a token id, -1 when it is not of this shard.
 int32_t column_of(const Row& r, int32_t id) {
@@ -210,8 +207,7 @@ int32_t lowest_allowed(const Row& r) {
   return -1;
 }
 
-// ---- what the choice is made of
-// ----------------------------------------------------------------------------------------
+// ---- what the choice is made of -------------------------------------------------------------------------------------
 
 Candidates possible_columns(const Row& r) {
   size_t count = 0;

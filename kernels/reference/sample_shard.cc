@@ -13,8 +13,7 @@ namespace moesaic::reference {
 
 namespace {
 
-// ---- what is refused
-// ---------------------------------------------------------------------------------------------------
+// ---- what is refused ------------------------------------------------------------------------------------------------
 
 bool shapes(Check& check, const mk_sample_shard_args& args) {
   const int64_t end = static_cast<int64_t>(args.vocab_begin) + args.sample.logits.cols;
@@ -38,8 +37,7 @@ bool values(Check& check, const mk_sample_shard_args& args) {
 
 int64_t thread_bytes(const mk_sample_shard_args& args) { return sampling_thread_bytes(args.sample); }
 
-// ---- one row
-// -----------------------------------------------------------------------------------------------------------
+// ---- one row --------------------------------------------------------------------------------------------------------
 
 void report_raw(const mk_sample_shard_args& args, const Row& r) {
   const float largest = largest_of(r.logits, r.vocab);

@@ -36,24 +36,29 @@ Tensor<int32_t> random_ids(Random& random, int32_t tokens, int32_t per_token, in
   return ids;
 }
 
+mk_experts_args args_of(const ExpertsCase& experts, const Tensor<float>& x, const Tensor<int32_t>& ids,
+                        const std::vector<int32_t>& local, const Tensor<float>& out) {
+  return {sizeof(mk_experts_args),
+          x.view(),
+          ids.view(),
+          experts.gate_up.shape(),
+          experts.gate_up_bias.vector(),
+          experts.down.shape(),
+          experts.down_bias.vector(),
+          out.view(),
+          local.data(),
+          static_cast<int32_t>(local.size()),
+          1.702f,
+          7};
+}
+
 Tensor<float> run_experts(const Runner& runner, const ExpertsCase& experts, const Tensor<float>& x,
                           const Tensor<int32_t>& ids) {
   const int32_t num_global = experts.first_expert + experts.gate_up.num_experts + 1;
   const std::vector<int32_t> local = local_experts(num_global, experts.first_expert, experts.gate_up.num_experts);
   Tensor<float> out(x.rows(), ids.cols() * x.cols());
   std::fill_n(out.data(), out.size(), -77.0f);
-  mk_experts_args args{sizeof(args),
-                       x.view(),
-                       ids.view(),
-                       experts.gate_up.shape(),
-                       experts.gate_up_bias.vector(),
-                       experts.down.shape(),
-                       experts.down_bias.vector(),
-                       out.view(),
-                       local.data(),
-                       num_global,
-                       1.702f,
-                       7};
+  mk_experts_args args = args_of(experts, x, ids, local, out);
   const mk_kernel& kernel = runner.kernel(args);
   const PackedMatrix gate_up(kernel, MK_SLOT_GATE_UP, experts.gate_up), down(kernel, MK_SLOT_DOWN, experts.down);
   args.gate_up = gate_up.weight();
@@ -168,18 +173,7 @@ MOESAIC_TEST("cpu experts: any expert can be at any local index, and what no exp
   local[4] = 2;
   const auto run = [&](const Runner& runner, const Tensor<float>& out, const char* refusal) {
     std::fill_n(out.data(), out.size(), -77.0f);
-    mk_experts_args args{sizeof(args),
-                         x.view(),
-                         ids.view(),
-                         experts.gate_up.shape(),
-                         experts.gate_up_bias.vector(),
-                         experts.down.shape(),
-                         experts.down_bias.vector(),
-                         out.view(),
-                         local.data(),
-                         10,
-                         1.702f,
-                         7};
+    mk_experts_args args = args_of(experts, x, ids, local, out);
     const mk_kernel& kernel = runner.kernel(args);
     const PackedMatrix gate_up(kernel, MK_SLOT_GATE_UP, experts.gate_up), down(kernel, MK_SLOT_DOWN, experts.down);
     args.gate_up = gate_up.weight();

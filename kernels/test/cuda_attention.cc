@@ -32,7 +32,8 @@ class Attention {
       : shape_(shape),
         random_(seed),
         step_(seqs_of(queries), longest(queries)),
-        kv_(random_, static_cast<int32_t>(queries.size()) + 1, longest(queries), shape.block_size, shape.kv_heads, shape.head_dim),
+        kv_(random_, static_cast<int32_t>(queries.size()) + 1, longest(queries), shape.block_size, shape.kv_heads,
+            shape.head_dim),
         qkv_(roomy_random(random_, step_.num_tokens(), (shape.heads + 2 * shape.kv_heads) * shape.head_dim)),
         out_(roomy<float>(step_.num_tokens(), shape.heads * shape.head_dim)),
         sinks_(random_tensor(random_, 1, shape.heads)) {
@@ -165,7 +166,8 @@ void add_attention_cases(CudaCases* cases) {
   for (const auto& [name, shape] : shapes) {
     const bool is_unit = shape.heads <= 16;
     const Shape s = shape;
-    add_case(cases, text("attention %s, first tokens", name), is_unit, [=](const Mode& mode) { compare(mode, s, {{0, 1}, {1, 1}}); });
+    add_case(cases, text("attention %s, first tokens", name), is_unit,
+             [=](const Mode& mode) { compare(mode, s, {{0, 1}, {1, 1}}); });
     add_case(cases, text("attention %s, decode", name), is_unit,
              [=](const Mode& mode) { compare(mode, s, {{40, 1}, {0, 1}, {127, 1}, {128, 1}, {129, 1}, {300, 1}, {15, 1}}); });
     add_case(cases, text("attention %s, prefill", name), is_unit,

@@ -1,6 +1,7 @@
 // --bench: the real shapes of gpt-oss-20b at 1, 8 and 64 rows and in a prefill of 2,048. Times are medians of graph replays by
 // events. Weights are rotated over copies that together do not fit into the L2 cache. The first row of each run is
-// compared with the reference, in the same run (of a prompt, the last). A wrong line does not keep the rest from being timed. Per line:
+// compared with the reference, in the same run (of a prompt, the last). A wrong line does not keep the rest from being timed.
+// Per line:
 //   NAME: us | GB/s, % of copy bandwidth (bytes: weights and cache that take part, activations once) | off the reference by
 #include <algorithm>
 #include <cmath>
@@ -110,13 +111,18 @@ double off_by(Mirror& mirror, const char* name, const float* want, int64_t count
   fail("there is no array %s", name);
 }
 
+std::unique_ptr<DeviceMemory> copy_of(const DeviceMemory& original) {
+  auto copy = std::make_unique<DeviceMemory>(original.bytes());
+  const auto bytes = static_cast<size_t>(original.bytes());
+  expect_cuda(cudaMemcpy(copy->data(), original.data(), bytes, cudaMemcpyDeviceToDevice), "copy");
+  return copy;
+}
+
 // A copy of a packed matrix for each turn, the original being the first.
 std::vector<const void*> rotated(const DeviceMemory& original, std::list<std::unique_ptr<DeviceMemory>>* copies) {
   std::vector<const void*> turns{original.data()};
   for (int64_t bytes = original.bytes(); bytes < 2 * kL2Bytes && turns.size() < 32; bytes += original.bytes()) {
-    copies->push_back(std::make_unique<DeviceMemory>(original.bytes()));
-    expect_cuda(cudaMemcpy(copies->back()->data(), original.data(), static_cast<size_t>(original.bytes()), cudaMemcpyDeviceToDevice),
-                "copy");
+    copies->push_back(copy_of(original));
     turns.push_back(copies->back()->data());
   }
   return turns;
@@ -143,13 +149,13 @@ Matrix quick_bf16_matrix(Random& random, int32_t rows, int32_t cols) {
   matrix.values.resize(static_cast<size_t>(rows) * static_cast<size_t>(cols));
   const size_t block = static_cast<size_t>(period) * static_cast<size_t>(cols);
   for (size_t at = block; at < matrix.values.size(); at += block) {
-    std::copy_n(matrix.values.begin(), std::min(block, matrix.values.size() - at), matrix.values.begin() + static_cast<ptrdiff_t>(at));
+    const size_t count = std::min(block, matrix.values.size() - at);
+    std::copy_n(matrix.values.begin(), count, matrix.values.begin() + static_cast<ptrdiff_t>(at));
   }
   return matrix;
 }
 
-// ---- matrices
-// ----------------------------------------------------------------------------------------------------------
+// ---- matrices -------------------------------------------------------------------------------------------------------
 
 void bench_linear(const Bench& bench, const Mode& mode, const char* what, int32_t out_features, int32_t in_features,
                   const std::vector<int32_t>& row_counts) {
@@ -268,11 +274,7 @@ void bench_experts(const Bench& bench, const Mode& mode, int32_t num_experts, co
     const double off = off_by(mirror, "out", first_out.data(), first_out.cols());
     std::vector<mk_experts_args> variants{on_device};
     if (copies.empty()) {
-      for (const DeviceMemory* original : {packed_gate_up.get(), packed_down.get()}) {
-        copies.push_back(std::make_unique<DeviceMemory>(original->bytes()));
-        expect_cuda(cudaMemcpy(copies.back()->data(), original->data(), static_cast<size_t>(original->bytes()), cudaMemcpyDeviceToDevice),
-                    "copy");
-      }
+      for (const DeviceMemory* original : {packed_gate_up.get(), packed_down.get()}) copies.push_back(copy_of(*original));
     }
     variants.push_back(on_device);
     variants.back().gate_up.data = copies.front()->data();
@@ -283,8 +285,7 @@ void bench_experts(const Bench& bench, const Mode& mode, int32_t num_experts, co
   }
 }
 
-// ---- attention
-// ---------------------------------------------------------------------------------------------------------
+// ---- attention ------------------------------------------------------------------------------------------------------
 
 // `seqs` sequences with `tokens` tokens each, the last of which is at `last`.
 void bench_attention(const Bench& bench, const Mode& mode, int32_t seqs, int32_t tokens, int32_t last, int32_t window) {
@@ -324,8 +325,7 @@ void bench_attention(const Bench& bench, const Mode& mode, int32_t seqs, int32_t
   print(name, time_of(device, std::vector<mk_attention_args>{on_device}), bytes, off);
 }
 
-// ---- rows
-// --------------------------------------------------------------------------------------------------------------
+// ---- rows -----------------------------------------------------------------------------------------------------------
 
 template <class Args>
 void bench_rows(const Mode& mode, const std::string& name, const Args& args, const char* out_name, const Tensor<float>& out,
@@ -379,10 +379,10 @@ void bench_sample(const Bench& bench, const Mode& mode, const char* what, int32_
     table.push_back(i + 1);
     seeds.push_back(random.bits());
   }
-  const mk_row_sampling sampling{sizeof(sampling), temperatures.data(), top_ks.data(), top_ps.data(), zeros.data(), zeros.data(),
-                                 zeros.data(),     ones.data(),         seeds.data(),  none.data(),   none.data(),  tops.data(),
-                                 none.data(),      none.data(),         none.data(),   none.data(),   zeros.data(), 1,
-                                 1};
+  const mk_row_sampling sampling{sizeof(sampling), temperatures.data(), top_ks.data(), top_ps.data(), zeros.data(),
+                                 zeros.data(),     zeros.data(),        ones.data(),   seeds.data(),  none.data(),
+                                 none.data(),      tops.data(),         none.data(),   none.data(),   none.data(),
+                                 none.data(),      zeros.data(),        1,             1};
   mk_sample_args args{};
   args.struct_size = sizeof(args);
   args.logits = logits.view();

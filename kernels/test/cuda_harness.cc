@@ -27,8 +27,7 @@ void add_case(CudaCases* cases, const std::string& name, bool is_unit, const std
   }
 }
 
-// ---- device
-// ------------------------------------------------------------------------------------------------------------
+// ---- device ---------------------------------------------------------------------------------------------------------
 
 void expect_cuda(cudaError_t result, const char* what) {
   expect(result == cudaSuccess, "%s: %s", what, cudaGetErrorString(result));
@@ -118,8 +117,7 @@ std::unique_ptr<DeviceMemory> pack_on_device(const mk_kernel& kernel, mk_weight_
   return packed;
 }
 
-// ---- mirror
-// ------------------------------------------------------------------------------------------------------------
+// ---- mirror ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -278,14 +276,26 @@ void Mirror::expect_canaries() const {
   for (const auto& [host, count] : counts_) count.memory->expect_canary("a count");
 }
 
-// ---- the arguments of each op
-// -----------------------------------------------------------------------------------------
+// ---- the arguments of each op ---------------------------------------------------------------------------------------
+
+namespace {
+
+// Persistent rows up to the last that is named; one where none is.
+int32_t num_rows_of(const int32_t* rows, int32_t count) {
+  return count == 0 ? 1 : 1 + *std::max_element(rows, rows + count);
+}
+
+int32_t num_rows_of(const mk_step& step) { return num_rows_of(step.seq_rows, *step.num_seqs); }
+
+int32_t num_blocks_of(const int32_t* table, int32_t count) {
+  return count == 0 ? 0 : 1 + *std::max_element(table, table + count);
+}
+
+}  // namespace
 
 mk_begin_step_args mirrored(Mirror* mirror, mk_begin_step_args args) {
-  const mk_step host = *args.step;
-  const int32_t tokens = *host.num_tokens, rows = 1 + *std::max_element(host.seq_rows, host.seq_rows + *host.num_seqs);
-  int32_t num_blocks = 0;
-  for (int32_t i = 0; i < rows * args.max_blocks; ++i) num_blocks = std::max(num_blocks, args.table[i] + 1);
+  const int32_t tokens = *args.step->num_tokens, rows = num_rows_of(*args.step);
+  const int32_t num_blocks = num_blocks_of(args.table, rows * args.max_blocks);
   args.step = mirror->step(args.step);
   args.planned_ids = mirror->array("planned_ids", args.planned_ids, tokens);
   args.last_sampled = mirror->array("last_sampled", args.last_sampled, rows);
@@ -325,16 +335,8 @@ mk_linear_args mirrored(Mirror* mirror, mk_linear_args args) {
   return args;
 }
 
-namespace {
-
-int32_t rows_of(const mk_step& step) {
-  return *step.num_seqs == 0 ? 1 : 1 + *std::max_element(step.seq_rows, step.seq_rows + *step.num_seqs);
-}
-
-}  // namespace
-
 mk_rope_kv_write_args mirrored(Mirror* mirror, mk_rope_kv_write_args args) {
-  const int32_t rows = rows_of(*args.step);
+  const int32_t rows = num_rows_of(*args.step);
   args.step = mirror->step(args.step);
   args.qkv = mirror->buffer("qkv", args.qkv, MK_F32, Role::kInOut, 1, int64_t{args.num_heads} * args.kv.head_dim);
   args.rope = mirror->buffer("rope", args.rope, MK_F32, Role::kIn);
@@ -343,7 +345,7 @@ mk_rope_kv_write_args mirrored(Mirror* mirror, mk_rope_kv_write_args args) {
 }
 
 mk_attention_args mirrored(Mirror* mirror, mk_attention_args args) {
-  const int32_t rows = rows_of(*args.step);
+  const int32_t rows = num_rows_of(*args.step);
   args.step = mirror->step(args.step);
   args.qkv = mirror->buffer("qkv", args.qkv, MK_F32, Role::kIn);
   args.sinks = mirror->weight("sinks", args.sinks);
@@ -390,9 +392,8 @@ mk_gather_rows_args mirrored(Mirror* mirror, mk_gather_rows_args args) {
 namespace {
 
 mk_sample_args with_inputs(Mirror* mirror, mk_sample_args args, int32_t global_vocab) {
-  const int32_t sampled = *args.num_sampled, rows = sampled == 0 ? 1 : 1 + *std::max_element(args.rows, args.rows + sampled);
-  int32_t num_blocks = 0;
-  for (int32_t i = 0; i < rows * args.max_blocks; ++i) num_blocks = std::max(num_blocks, args.history_table[i] + 1);
+  const int32_t sampled = *args.num_sampled, rows = num_rows_of(args.rows, sampled);
+  const int32_t num_blocks = num_blocks_of(args.history_table, rows * args.max_blocks);
   args.num_sampled = mirror->count(args.num_sampled, args.logits.max_rows);
   args.logits = mirror->buffer("logits", args.logits, MK_F32, Role::kIn);
   args.rows = mirror->array("rows", args.rows, sampled);
@@ -413,7 +414,7 @@ T* output_of(Mirror* mirror, const char* name, T* host, int32_t rows, int32_t co
 }  // namespace
 
 mk_sample_args mirrored(Mirror* mirror, mk_sample_args args) {
-  const int32_t sampled = *args.num_sampled, rows = sampled == 0 ? 1 : 1 + *std::max_element(args.rows, args.rows + sampled);
+  const int32_t sampled = *args.num_sampled, rows = num_rows_of(args.rows, sampled);
   args = with_inputs(mirror, args, args.logits.cols);
   args.token_ids = output_of(mirror, "token_ids", args.token_ids, sampled, 1);
   args.last_sampled = mirror->array("last_sampled", args.last_sampled, rows, Role::kInOut);
@@ -461,8 +462,7 @@ mk_add_args mirrored(Mirror* mirror, mk_add_args args) {
   return args;
 }
 
-// ---- running
-// -----------------------------------------------------------------------------------------------------------
+// ---- running --------------------------------------------------------------------------------------------------------
 
 const mk_kernel& cuda_kernel(const mk_device& device, const mk_op_instance& part) {
   const mk_package& cuda = package("cuda");
@@ -518,8 +518,7 @@ void DeviceKernel::expect_canaries() const {
   scratch_->expect_canary("scratch");
 }
 
-// ---- comparison
-// --------------------------------------------------------------------------------------------------------
+// ---- comparison -----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -608,13 +607,15 @@ void Comparison::expect_outputs(const Tolerance& tolerance, const char* variant,
         expect_bytes(array, got.data(), first_[array.name].data(), row, array.compared_cols, variant, "bits of the first run");
       }
       if (is_id(array.device_dtype)) {
-        expect_bytes(array, got.data(), static_cast<const uint8_t*>(array.host), row, array.compared_cols, variant, "reference");
+        expect_bytes(array, got.data(), static_cast<const uint8_t*>(array.host), row, array.compared_cols, variant,
+                     "reference");
         continue;
       }
       const int64_t part = array.compared_cols / array.parts;
       const bool is_kv = array.device_dtype != array.host_dtype;
       for (int64_t first = 0; first < array.compared_cols; first += part) {
-        expect_floats(array, got.data(), row, first, part, is_kv ? kBf16Rounding : tolerance.of(mode_), tolerance.absolute, variant);
+        const double relative = is_kv ? kBf16Rounding : tolerance.of(mode_);
+        expect_floats(array, got.data(), row, first, part, relative, tolerance.absolute, variant);
       }
     }
     if (keep) first_[array.name] = std::move(got);

@@ -22,8 +22,7 @@
 
 namespace moesaic::test {
 
-// ---- cases
-// -------------------------------------------------------------------------------------------------------------
+// ---- cases ----------------------------------------------------------------------------------------------------------
 
 struct Mode {
   const char* name;
@@ -51,8 +50,7 @@ void add_case(CudaCases* cases, const std::string& name, bool is_unit, const std
 
 void run_benches(const std::string& filter);
 
-// ---- device
-// ------------------------------------------------------------------------------------------------------------
+// ---- device ---------------------------------------------------------------------------------------------------------
 
 void expect_cuda(cudaError_t result, const char* what);
 // This machine's first GPU as kernels see it. Empty name: there is none.
@@ -88,8 +86,7 @@ class DeviceMemory {
 std::unique_ptr<DeviceMemory> pack_on_device(const mk_kernel& kernel, mk_weight_slot slot, const Matrix& matrix,
                                              int32_t piece_granules);
 
-// ---- mirror
-// ------------------------------------------------------------------------------------------------------------
+// ---- mirror ---------------------------------------------------------------------------------------------------------
 
 inline constexpr int32_t kSpareRows = 3;  // room that tests leave behind their rows, so that bounds can be wider than counts
 
@@ -189,8 +186,7 @@ Args in_precision(Args args, const Mode& mode) {
   return args;
 }
 
-// ---- running
-// -----------------------------------------------------------------------------------------------------------
+// ---- running --------------------------------------------------------------------------------------------------------
 
 // The first cuda kernel that supports this op; fails the test when there is none.
 const mk_kernel& cuda_kernel(const mk_device& device, const mk_op_instance& part);
@@ -223,7 +219,11 @@ struct Tolerance {
 class Comparison {
  public:
   explicit Comparison(const Mode& mode, int32_t piece_granules = 7)
-      : mode_(mode), gpu_(first_gpu(mode)), mirror_(mode), reference_("reference", host_threads()), piece_granules_(piece_granules) {}
+      : mode_(mode),
+        gpu_(first_gpu(mode)),
+        mirror_(mode),
+        reference_("reference", host_threads()),
+        piece_granules_(piece_granules) {}
 
   // The matrix as the reference wants it; the device gets its own.
   template <class Args>
@@ -266,8 +266,7 @@ class Comparison {
   std::map<std::string, std::vector<uint8_t>> first_;  // outputs of the first run
 };
 
-// ---- data
-// --------------------------------------------------------------------------------------------------------------
+// ---- data -----------------------------------------------------------------------------------------------------------
 
 // `rows` rows in use and some spare ones.
 template <class T>

@@ -2,19 +2,14 @@
 // reference package beside it, by TAP-like lines on stdout.
 //   ok NAME | not ok NAME: what was wrong      last line: N passed, N failed      exit code 1 when one failed
 // --unit keeps to shapes that are small enough for compute-sanitizer. Without a GPU it says so and ends with exit code 0.
-#include <dlfcn.h>
-
 #include <cstdio>
 #include <cstring>
-#include <map>
 
 #include "cuda_harness.h"
 
 namespace moesaic::test {
 
 namespace {
-
-std::string library_folder;
 
 struct Options {
   const char* folder = nullptr;
@@ -52,17 +47,6 @@ CudaCases all_cases() {
   return cases;
 }
 
-bool passes(const CudaCase& test) {
-  try {
-    test.run();
-    std::printf("ok %s\n", test.name.c_str());
-    return true;
-  } catch (const Failure& failure) {
-    std::printf("not ok %s: %s\n", test.name.c_str(), failure.message.c_str());
-    return false;
-  }
-}
-
 // After an error of the device nothing can be said of the cases to come.
 bool is_device_alive() { return cudaDeviceSynchronize() == cudaSuccess; }
 
@@ -74,7 +58,7 @@ int run(const Options& options) {
       std::printf("%s\n", test.name.c_str());
       continue;
     }
-    ++(passes(test) ? num_passed : num_failed);
+    ++(passes(test.name.c_str(), test.run) ? num_passed : num_failed);
     std::fflush(stdout);
     if (is_device_alive()) continue;
     std::printf("the device failed in that case: the rest was not run\n");
@@ -84,26 +68,7 @@ int run(const Options& options) {
   return num_failed == 0 ? 0 : 1;
 }
 
-const mk_package* open_package(const char* name) {
-  const std::string path = library_folder + "/libmoesaic_kernels_" + name + ".so";
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) fail("%s", dlerror());
-  const auto get_package = reinterpret_cast<mk_get_package_fn>(dlsym(library, "mk_get_package"));
-  if (get_package == nullptr) fail("%s has no mk_get_package", path.c_str());
-  const mk_package* package = get_package(MK_ABI_VERSION);
-  if (package == nullptr) fail("%s does not serve ABI version %u", path.c_str(), MK_ABI_VERSION);
-  return package;
-}
-
 }  // namespace
-
-// Libraries stay open: kernels are used until the program ends.
-const mk_package& package(const char* name) {
-  static std::map<std::string, const mk_package*> packages;
-  const mk_package*& opened = packages[name];
-  if (opened == nullptr) opened = open_package(name);
-  return *opened;
-}
 
 int main_of(int argc, char** argv) {
   Options options;
@@ -111,7 +76,7 @@ int main_of(int argc, char** argv) {
     std::fprintf(stderr, "usage: moesaic_cuda_tests LIBDIR [--unit] [--filter TEXT] [--list] [--bench]\n");
     return 2;
   }
-  library_folder = options.folder;
+  take_packages_from(options.folder);
   const Gpu gpu = first_gpu(kModes[0]);
   if (gpu.name.empty() && !options.is_list) {
     std::printf("skipped: cuda kernels: no GPU\n0 passed, 0 failed\n");

@@ -37,7 +37,8 @@ void router(const Mode& mode, int32_t num_experts, int32_t hidden, int32_t rows,
   const Tensor<float> x = roomy_random(random, rows, hidden), bias = random_tensor(random, 1, num_experts);
   const Tensor<int32_t> ids = roomy<int32_t>(rows, slots);
   const Tensor<float> weights = roomy<float>(rows, slots);
-  mk_router_args args{sizeof(args), x.view(), matrix.shape(), has_ties ? no_vector() : bias.vector(), ids.view(), weights.view()};
+  const mk_weight bias_or_none = has_ties ? no_vector() : bias.vector();
+  mk_router_args args{sizeof(args), x.view(), matrix.shape(), bias_or_none, ids.view(), weights.view()};
   Comparison test(mode);
   args.weight = test.pack(args, MK_SLOT_WEIGHT, matrix);
   test.run(args, {3e-6, 3e-6});
@@ -47,8 +48,8 @@ struct ExpertShape {
   int32_t num_experts, hidden, intermediate, slots;
 };
 
-// `first` to `first` + `count` of the experts are here; ids of others, and -1, leave their slots alone. With `crowded`, all rows
-// want the same experts.
+// `first` to `first` + `count` of the experts are here; ids of others, and -1, leave their slots alone. With `crowded`, all
+// rows want the same experts.
 void experts(const Mode& mode, mk_dtype stored, const ExpertShape& shape, int32_t rows, int32_t first, int32_t count,
              bool crowded) {
   Random random(23);
@@ -85,10 +86,13 @@ void add_linear_cases(CudaCases* cases) {
     for (const int32_t rows : {1, 2, 7, 8, 9, 17, 64, 65, 300}) {
       if (rows == 300 && shape.out_features * shape.in_features > 2000000) continue;
       add_case(cases, text("linear (%d, %d), %d rows", shape.out_features, shape.in_features, rows), is_small && rows <= 65,
-               [=](const Mode& mode) { linear(mode, shape.out_features, shape.in_features, rows, rows % 2 == 1, rows % 4 >= 2); });
+               [=](const Mode& mode) {
+                 linear(mode, shape.out_features, shape.in_features, rows, rows % 2 == 1, rows % 4 >= 2);
+               });
     }
   }
-  add_case(cases, "linear of a vocabulary, (20109, 288), 8 rows", false, [](const Mode& mode) { linear(mode, 20109, 288, 8, false, false); });
+  add_case(cases, "linear of a vocabulary, (20109, 288), 8 rows", false,
+           [](const Mode& mode) { linear(mode, 20109, 288, 8, false, false); });
 }
 
 void add_router_cases(CudaCases* cases) {

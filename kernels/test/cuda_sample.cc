@@ -117,7 +117,8 @@ void forbid(Batch& b, size_t row, int32_t i) {
   b.stop_counts[row] = 3;
   b.min_seq_len[row] = i % 2 == 0 ? 1 << 20 : 0;
   for (int32_t n = 0; n < 3; ++n) {
-    const int32_t best = static_cast<int32_t>(std::max_element(&b.logits.at(i, 0), &b.logits.at(i, 0) + b.vocab) - &b.logits.at(i, 0));
+    const float* const logits = &b.logits.at(i, 0);
+    const auto best = static_cast<int32_t>(std::max_element(logits, logits + b.vocab) - logits);
     b.stop_ids[row * kMaxStops + static_cast<size_t>(n)] = n == 0 ? best : b.random.integer(-2, b.vocab + 2);
   }
 }
@@ -154,7 +155,9 @@ const std::vector<NamedChange>& changes() {
       {"greedy", [](Batch&, size_t, int32_t) {}},
       {"greedy with logprobs", [](Batch& b, size_t row, int32_t i) { b.num_top[row] = i % 3 == 0 ? kMaxTop : i % 3 - 1; }},
       {"temperature",
-       [](Batch& b, size_t row, int32_t i) { b.temperature[row] = i % 4 == 0 ? 1 : i % 4 == 1 ? 0.2f : i % 4 == 2 ? 2.5f : 1e-30f; }},
+       [](Batch& b, size_t row, int32_t i) {
+         b.temperature[row] = i % 4 == 0 ? 1 : i % 4 == 1 ? 0.2f : i % 4 == 2 ? 2.5f : 1e-30f;
+       }},
       {"top_k",
        [](Batch& b, size_t row, int32_t i) {
          b.temperature[row] = 1;
@@ -261,7 +264,9 @@ void add_sample_cases(CudaCases* cases) {
     sample(mode, 3, 201088, 131072, [](Batch& b, size_t row, int32_t i) { penalize(b, row, i); });
   });
   add("sample, 256 rows", false, [](const Mode& mode) {
-    sample(mode, 256, 5003, 50, [](Batch& b, size_t row, int32_t i) { changes()[static_cast<size_t>(i) % changes().size()].change(b, row, i); });
+    sample(mode, 256, 5003, 50, [](Batch& b, size_t row, int32_t i) {
+      changes()[static_cast<size_t>(i) % changes().size()].change(b, row, i);
+    });
   });
 }
 

@@ -1,5 +1,7 @@
 #include "harness.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -7,6 +9,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <thread>
 
 namespace moesaic::test {
@@ -51,8 +54,45 @@ void expect(bool holds, const char* format, ...) {
   throw failure;
 }
 
-// ---- machine
-// -----------------------------------------------------------------------------------------------------------
+bool passes(const char* name, const std::function<void()>& run) {
+  try {
+    run();
+    std::printf("ok %s\n", name);
+    return true;
+  } catch (const Failure& failure) {
+    std::printf("not ok %s: %s\n", name, failure.message.c_str());
+    return false;
+  }
+}
+
+// ---- machine --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::string library_folder;
+
+const mk_package* open_package(const char* name) {
+  const std::string path = library_folder + "/libmoesaic_kernels_" + name + ".so";
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) fail("%s", dlerror());
+  const auto get_package = reinterpret_cast<mk_get_package_fn>(dlsym(library, "mk_get_package"));
+  if (get_package == nullptr) fail("%s has no mk_get_package", path.c_str());
+  const mk_package* package = get_package(MK_ABI_VERSION);
+  if (package == nullptr) fail("%s does not serve ABI version %u", path.c_str(), MK_ABI_VERSION);
+  return package;
+}
+
+}  // namespace
+
+void take_packages_from(const char* folder) { library_folder = folder; }
+
+// Libraries stay open: kernels are used until the program ends.
+const mk_package& package(const char* name) {
+  static std::map<std::string, const mk_package*> packages;
+  const mk_package*& opened = packages[name];
+  if (opened == nullptr) opened = open_package(name);
+  return *opened;
+}
 
 uint32_t host_features() {
   uint32_t features = 0;
@@ -90,8 +130,7 @@ void Stream::parallel_for(void* pool, int64_t count, int64_t grain, void (*fn)(v
   for (std::thread& thread : threads) thread.join();
 }
 
-// ---- memory
-// ------------------------------------------------------------------------------------------------------------
+// ---- memory ---------------------------------------------------------------------------------------------------------
 
 Memory::Memory(int64_t bytes, uint8_t fill) : bytes_(bytes), data_(std::aligned_alloc(64, padded(bytes))) {
   if (data_ == nullptr) fail("no memory for %lld bytes", static_cast<long long>(bytes));
@@ -112,8 +151,7 @@ Memory::~Memory() {
 
 void Memory::Free::operator()(void* data) const { std::free(data); }
 
-// ---- seeded data
-// -------------------------------------------------------------------------------------------------------
+// ---- seeded data ----------------------------------------------------------------------------------------------------
 
 // splitmix64
 uint64_t Random::bits() {
@@ -143,8 +181,7 @@ Tensor<float> random_tensor(Random& random, int32_t rows, int32_t cols, float ga
   return tensor;
 }
 
-// ---- weights
-// -----------------------------------------------------------------------------------------------------------
+// ---- weights --------------------------------------------------------------------------------------------------------
 
 uint16_t to_bf16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
@@ -238,8 +275,7 @@ PackedMatrix::PackedMatrix(const mk_kernel& kernel, mk_weight_slot slot, const M
   }
 }
 
-// ---- steps and KV
-// ------------------------------------------------------------------------------------------------------
+// ---- steps and KV ---------------------------------------------------------------------------------------------------
 
 StepArrays::StepArrays(const std::vector<StepSeq>& seqs, int32_t max_seq_len)
     : num_tokens_(0), num_seqs_(static_cast<int32_t>(seqs.size())), longest_query_(0), longest_seq_(0) {
@@ -292,8 +328,7 @@ void KvArrays::fill(Random& random) {
   }
 }
 
-// ---- experts
-// -------------------------------------------------------------------------------------------------------------
+// ---- experts --------------------------------------------------------------------------------------------------------
 
 std::vector<int32_t> local_experts(int32_t num_global, int32_t first, int32_t count) {
   std::vector<int32_t> map(static_cast<size_t>(num_global), -1);
@@ -301,8 +336,7 @@ std::vector<int32_t> local_experts(int32_t num_global, int32_t first, int32_t co
   return map;
 }
 
-// ---- running
-// -----------------------------------------------------------------------------------------------------------
+// ---- running --------------------------------------------------------------------------------------------------------
 
 Runner::Runner(const char* package_name, int32_t num_threads, uint32_t cpu_features, int64_t longest_range)
     : package_(package(package_name)),
@@ -333,8 +367,7 @@ mk_status Runner::launch_kernel(const mk_kernel& kernel, const std::vector<mk_op
   return kernel.launch(args.data(), num_parts, workspace.data(), scratch.data(), stream_.get(), error);
 }
 
-// ---- comparison
-// --------------------------------------------------------------------------------------------------------
+// ---- comparison -----------------------------------------------------------------------------------------------------
 
 void expect_close(const char* name, const Tensor<float>& got, const Tensor<float>& want, double absolute,
                   double relative) {

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,8 +22,7 @@
 
 namespace moesaic::test {
 
-// ---- tests
-// -------------------------------------------------------------------------------------------------------------
+// ---- tests ----------------------------------------------------------------------------------------------------------
 
 struct Case {
   const char* name;
@@ -54,14 +54,17 @@ __attribute__((format(printf, 1, 2))) std::string text(const char* format, ...);
 [[noreturn]] __attribute__((format(printf, 1, 2))) void fail(const char* format, ...);
 __attribute__((format(printf, 2, 3))) void expect(bool holds, const char* format, ...);
 
-// ---- machine
-// -----------------------------------------------------------------------------------------------------------
+// Runs a test and prints its line, `ok NAME` or `not ok NAME: what was wrong`.
+bool passes(const char* name, const std::function<void()>& run);
+
+// ---- machine --------------------------------------------------------------------------------------------------------
 
 // MK_CPU_* bits of this machine.
 uint32_t host_features();
 
-// The package libmoesaic_kernels_<name>.so of the folder named on the command line; fails the test when it is not
-// there.
+// Where packages are: to be called once, before the first test.
+void take_packages_from(const char* folder);
+// The package libmoesaic_kernels_<name>.so of that folder; fails the test when it is not there.
 const mk_package& package(const char* name);
 
 // An mk_cpu_stream with threads of its own. Ranges are at most `longest_range` long, so that a test can try another
@@ -79,8 +82,7 @@ class Stream {
   int64_t longest_range_;
 };
 
-// ---- memory
-// ------------------------------------------------------------------------------------------------------------
+// ---- memory ---------------------------------------------------------------------------------------------------------
 
 // `bytes` bytes, 64-byte aligned, each 0 or `fill`, with a canary behind them; a kernel that wrote over it ends the
 // program.
@@ -131,8 +133,7 @@ class Tensor {
 // An absent bias or sink.
 inline mk_weight no_vector() { return {nullptr, MK_F32, 0, 0, 0}; }
 
-// ---- seeded data
-// -------------------------------------------------------------------------------------------------------
+// ---- seeded data ----------------------------------------------------------------------------------------------------
 
 class Random {
  public:
@@ -150,8 +151,7 @@ class Random {
 
 Tensor<float> random_tensor(Random& random, int32_t rows, int32_t cols, float gain = 1);
 
-// ---- weights
-// -----------------------------------------------------------------------------------------------------------
+// ---- weights --------------------------------------------------------------------------------------------------------
 
 uint16_t to_bf16(float value);  // to the nearest, ties to even
 float from_bf16(uint16_t bits);
@@ -189,8 +189,7 @@ class PackedMatrix {
   mk_weight weight_;
 };
 
-// ---- steps and KV
-// ------------------------------------------------------------------------------------------------------
+// ---- steps and KV ---------------------------------------------------------------------------------------------------
 
 struct StepSeq {
   int32_t row;             // persistent row
@@ -233,14 +232,12 @@ class KvArrays {
   int32_t max_blocks_, num_blocks_, block_size_, num_kv_heads_, head_dim_;
 };
 
-// ---- experts
-// -------------------------------------------------------------------------------------------------------------
+// ---- experts --------------------------------------------------------------------------------------------------------
 
 // The expert map of a rank with experts [first, first + count) of num_global; -1 for the others.
 std::vector<int32_t> local_experts(int32_t num_global, int32_t first, int32_t count);
 
-// ---- running
-// -----------------------------------------------------------------------------------------------------------
+// ---- running --------------------------------------------------------------------------------------------------------
 
 template <class Args>
 mk_op op_of();
@@ -321,8 +318,7 @@ class Runner {
   Stream stream_;
 };
 
-// ---- comparison
-// --------------------------------------------------------------------------------------------------------
+// ---- comparison -----------------------------------------------------------------------------------------------------
 
 // |got - want| <= absolute + relative * |want| for every element; NaN only where NaN is wanted.
 void expect_close(const char* name, const Tensor<float>& got, const Tensor<float>& want, double absolute,

@@ -28,6 +28,13 @@ Routed route(const std::vector<float>& logits, int32_t experts_per_token, const 
   return routed;
 }
 
+// All but the matrices, which run_experts packs.
+mk_experts_args args_of(const Tensor<float>& x, const Tensor<int32_t>& ids, const mk_weight& gate_up_bias,
+                        const mk_weight& down_bias, const std::vector<int32_t>& local, const Tensor<float>& out) {
+  return {sizeof(mk_experts_args), x.view(), ids.view(),   {}, gate_up_bias, {}, down_bias, out.view(),
+          local.data(), static_cast<int32_t>(local.size()), 1.702f, 7};
+}
+
 void run_experts(const Runner& runner, mk_experts_args args, const Matrix& gate_up, const Matrix& down) {
   args.gate_up = gate_up.shape();
   args.down = down.shape();
@@ -93,19 +100,7 @@ MOESAIC_TEST("reference experts: clamps gate above and up on both sides") {
   Tensor<float> x(3, 1, {1, 10, -10}), gate_up_bias(1, 2, {0.5f, -1}), down_bias(1, 1, {1}), out(3, 1);
   Tensor<int32_t> ids(3, 1);
   const std::vector<int32_t> local = local_experts(1, 0, 1);
-  run_experts(Runner("reference"),
-              {sizeof(mk_experts_args),
-               x.view(),
-               ids.view(),
-               {},
-               gate_up_bias.vector(),
-               {},
-               down_bias.vector(),
-               out.view(),
-               local.data(),
-               1,
-               1.702f,
-               7},
+  run_experts(Runner("reference"), args_of(x, ids, gate_up_bias.vector(), down_bias.vector(), local, out),
               gate_up, down);
   const auto sigmoid = [](double z) { return 1 / (1 + std::exp(-z)); };
   const auto expected = [](double a) { return static_cast<float>(4 * a + 1); };
@@ -132,19 +127,7 @@ MOESAIC_TEST("reference experts: computes its own slots and leaves those of othe
       element = expert_output(gate_up, down, gate_up_bias, down_bias, &x.at(slot / 2, 0), expert, r);
     }
   }
-  run_experts(Runner("reference"),
-              {sizeof(mk_experts_args),
-               x.view(),
-               ids.view(),
-               {},
-               gate_up_bias.vector(),
-               {},
-               down_bias.vector(),
-               out.view(),
-               local.data(),
-               7,
-               1.702f,
-               7},
+  run_experts(Runner("reference"), args_of(x, ids, gate_up_bias.vector(), down_bias.vector(), local, out),
               gate_up, down);
   expect_close("out", out, want, 1e-6, 1e-6);
 }
@@ -155,8 +138,7 @@ MOESAIC_TEST("reference experts: MXFP4 decoded to bf16 gives the same as MXFP4")
   Tensor<float> x = random_tensor(random, 4, 64), packed_out(4, 128), decoded_out(4, 128);
   Tensor<int32_t> ids(4, 2, {0, 1, 2, 0, 1, 2, 2, 1});
   const std::vector<int32_t> local = local_experts(3, 0, 3);
-  mk_experts_args args{sizeof(args), x.view(), ids.view(), {}, no_vector(), {}, no_vector(), packed_out.view(),
-                       local.data(), 3, 1.702f, 7};
+  mk_experts_args args = args_of(x, ids, no_vector(), no_vector(), local, packed_out);
   run_experts(Runner("reference"), args, gate_up, down);
   gate_up.stored_dtype = down.stored_dtype = MK_BF16;
   args.out = decoded_out.view();

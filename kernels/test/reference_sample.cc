@@ -62,8 +62,7 @@ double gumbel(uint32_t word) { return -std::log(-std::log((word + 0.5) / 4294967
 
 }  // namespace
 
-// ---- greedy
-// ------------------------------------------------------------------------------------------------------------
+// ---- greedy ---------------------------------------------------------------------------------------------------------
 
 MOESAIC_TEST("reference sample: leaves each token at its persistent row for the next step") {
   Sampling sampling(3, {1, 3, 2});
@@ -111,8 +110,7 @@ MOESAIC_TEST("reference sample: an infinite logit wins at any temperature") {
   }
 }
 
-// ---- penalties, biases, masks
-// ------------------------------------------------------------------------------------------
+// ---- penalties, biases, masks ---------------------------------------------------------------------------------------
 
 // Token 2 is in the prompt, 0 and 1 are output: 2 / 2, -1 * 2, 3 / 2 and the untouched 1.2.
 MOESAIC_TEST(
@@ -183,8 +181,7 @@ MOESAIC_TEST("reference sample: only allowed ids are sampled") {
   expect_same_bits("token_ids", sampling.token_ids, Tensor<int32_t>(2, 1, {3, 36}));
 }
 
-// ---- sampling
-// ----------------------------------------------------------------------------------------------------------
+// ---- sampling -------------------------------------------------------------------------------------------------------
 
 // Philox words of the published test vector (key and counter 0) and of key 0x123456789abcdef0, counter (1, 7, 0, 0),
 // computed apart. Two tokens are as good as each other when their logits differ by the difference of their noise.
@@ -324,8 +321,7 @@ MOESAIC_TEST("reference sample: only the first num_sampled rows are sampled, by 
   expect_same_bits("token_ids", sampling.token_ids, Tensor<int32_t>(3, 1, {0, 2, -9}));
 }
 
-// ---- logprobs
-// ----------------------------------------------------------------------------------------------------------
+// ---- logprobs -------------------------------------------------------------------------------------------------------
 
 // The mask forbids token 0; logprobs are those of 0.5, 0.25, 0.25 all the same.
 MOESAIC_TEST("reference sample: logprobs are of the raw logits, best first, ties to the lower id") {
@@ -357,8 +353,7 @@ MOESAIC_TEST("reference sample: an impossible token has logprob minus infinity, 
   expect_close("top_logprobs", sampling.top_logprobs, Tensor<float>(1, kMaxTop, {0, -INFINITY, -INFINITY, NAN}), 0, 0);
 }
 
-// ---- what is refused
-// ---------------------------------------------------------------------------------------------------
+// ---- what is refused ------------------------------------------------------------------------------------------------
 
 MOESAIC_TEST("reference sample: values out of range are refused, NaN too") {
   const auto refused = [](const char* words, const std::function<void(Sampling&)>& spoil) {

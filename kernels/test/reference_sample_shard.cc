@@ -67,8 +67,7 @@ ShardReport run_shard(Sampling& sampling, int32_t begin, int32_t end, int32_t nu
   return report;
 }
 
-// ---- the merge of kernel.h, in float64
-// -------------------------------------------------------------------------------------
+// ---- the merge of kernel.h, in float64 ------------------------------------------------------------------------------
 
 struct Candidate {
   int32_t id;
@@ -208,8 +207,7 @@ class Merge {
   float largest_ = -INFINITY;
 };
 
-// ---- random rows
-// -------------------------------------------------------------------------------------------------------
+// ---- random rows ----------------------------------------------------------------------------------------------------
 
 // Coarse logits have ties, also across shards; some are NaN or -infinity.
 void fill_logits(Random& random, Sampling& sampling, int32_t row) {

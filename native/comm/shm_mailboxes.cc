@@ -3,6 +3,7 @@
 #include <bit>
 #include <thread>
 
+#include "../pause.h"
 #include "../text.h"
 #include "futex.h"
 
@@ -13,14 +14,6 @@ namespace {
 constexpr int kMaxSpins = 2000;
 // How soon a sleeper notices that a peer's process has ended: nobody rings for that.
 constexpr int32_t kLookAroundMs = 20;
-
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
 
 // Ranks without a core of their own must not spin: they would keep the one they wait for from running.
 int spins_for(size_t num_ranks) { return num_ranks <= std::thread::hardware_concurrency() ? kMaxSpins : 0; }

@@ -1,5 +1,5 @@
 import type { RankProgram } from "../../plans/rank-program.js";
-import { OUTPUT_NONE, type NewRow, type RowSampling, type StepPlan } from "../../proto/step.js";
+import { GREEDY_SAMPLING, OUTPUT_NONE, type NewRow, type RowSampling, type StepPlan } from "../../proto/step.js";
 import type { EngineHandle } from "../binding.js";
 import { native, packagePath } from "../index.js";
 import { tinyProgram } from "./tiny-program.js";
@@ -45,22 +45,7 @@ function newRow(row: number, sampling: Partial<RowSampling>): NewRow {
     row,
     seqId: row + 100,
     numPromptTokens: 1,
-    sampling: {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      seed: 1,
-      maxSeqLen: 28,
-      minSeqLen: 0,
-      stopTokenIds: [],
-      logitBias: [],
-      numTopLogprobs: -1,
-      ...sampling,
-    },
+    sampling: { ...GREEDY_SAMPLING, seed: 1, maxSeqLen: 28, ...sampling },
   };
 }
 

@@ -49,8 +49,9 @@ bool is_same(const NewRow& a, const NewRow& b) {
 
 bool is_same(const StepPlan& a, const StepPlan& b) {
   return a.epoch == b.epoch && a.step_id == b.step_id && a.placement == b.placement && a.token_ids == b.token_ids &&
-         a.positions == b.positions && a.seq_rows == b.seq_rows && a.query_starts == b.query_starts && a.seq_lens == b.seq_lens &&
-         a.outputs == b.outputs && a.block_deltas == b.block_deltas && a.finished_rows == b.finished_rows &&
+         a.positions == b.positions && a.seq_rows == b.seq_rows && a.query_starts == b.query_starts &&
+         a.seq_lens == b.seq_lens && a.outputs == b.outputs && a.block_deltas == b.block_deltas &&
+         a.finished_rows == b.finished_rows &&
          std::equal(a.new_rows.begin(), a.new_rows.end(), b.new_rows.begin(), b.new_rows.end(),
                     [](const NewRow& x, const NewRow& y) { return is_same(x, y); });
 }
@@ -58,7 +59,8 @@ bool is_same(const StepPlan& a, const StepPlan& b) {
 // A follower as far as a message gets: header, plan, rows.
 class Receiver {
  public:
-  explicit Receiver(const RankProgram& program) : program_(program), memory_(lay_out_workspace(program, {}, nullptr, storage_)) {
+  explicit Receiver(const RankProgram& program)
+      : program_(program), memory_(lay_out_workspace(program, {}, nullptr, storage_)) {
     lay_out_workspace(program, {}, memory_.data(), storage_);
     rows_ = std::make_unique<Rows>(program, storage_);
     reserve_plan(program, plan_);
@@ -96,8 +98,10 @@ void set_length(Message& message) {
 }
 
 void flip_bits(Random& random, Message& message) {
-  for (int32_t n = draw(random, 1, 4); n > 0; --n)
-    message[static_cast<size_t>(draw(random, 0, static_cast<int32_t>(message.size()) - 1))] ^= std::byte(1 << draw(random, 0, 7));
+  for (int32_t n = draw(random, 1, 4); n > 0; --n) {
+    const int32_t at = draw(random, 0, static_cast<int32_t>(message.size()) - 1);
+    message[static_cast<size_t>(at)] ^= std::byte(1 << draw(random, 0, 7));
+  }
 }
 
 // Counts and ids are words: these are the ones that overflow something.

@@ -22,8 +22,8 @@ std::vector<BufferSpec> buffers() {
   return {{"x", tokens, kHidden, MK_F32},       {"ids", tokens, kSlots, MK_I32},     {"weights", tokens, kSlots, MK_F32},
           {"y", tokens, kSlots * kHidden, MK_F32}, {"own", own, kHidden, MK_F32},    {"own_ids", own, kSlots, MK_I32},
           {"own_weights", own, kSlots, MK_F32}, {"own_y", own, kSlots * kHidden, MK_F32}, {"got", received, kHidden, MK_F32},
-          {"got_ids", received, kSlots, MK_I32}, {"got_y", received, kSlots * kHidden, MK_F32}, {"rows", logits, kHidden, MK_F32},
-          {"logits", logits, 0, MK_F32}};
+          {"got_ids", received, kSlots, MK_I32}, {"got_y", received, kSlots * kHidden, MK_F32},
+          {"rows", logits, kHidden, MK_F32},    {"logits", logits, 0, MK_F32}};
 }
 
 WeightTensor matrix(const std::string& name, const std::vector<int32_t>& experts, int32_t num_experts, int32_t row_begin,

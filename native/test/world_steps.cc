@@ -1,5 +1,4 @@
 // Whole engines, each in its process: what steps take, what large plans do, and how worlds end.
-#include <dirent.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -43,14 +42,6 @@ std::vector<StepPlan> steps_of(const RankProgram& program, Placement placement) 
     add();
   }
   return plans;
-}
-
-size_t count_open_files() {
-  size_t count = 0;
-  DIR* stream = ::opendir("/proc/self/fd");
-  while (::readdir(stream) != nullptr) ++count;
-  ::closedir(stream);
-  return count;
 }
 
 int64_t resident_bytes() {

@@ -94,11 +94,6 @@ export interface KeyValue {
   /** @returns false when `revision` is given and the entry has another. Deleting what is not there succeeds. */
   delete(key: string, revision?: number): Promise<boolean>;
   /**
-   * Entries whose key fits `pattern`, in order of their keys.
-   * @throws MoesaicError resource_exhausted for more than MAX_KEYS
-   */
-  list(pattern: string): Promise<KvEntry[]>;
-  /**
    * What fits `pattern` now, then every change; after an outage what is there is told again. A slow reader sees the
    * latest of each key alone. What is asked for during an outage comes after it.
    */
@@ -127,6 +122,6 @@ export interface KvWatch extends AsyncIterable<KvChange> {
 export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 /** Largest value of a key. */
 export const MAX_VALUE_BYTES = 64 * 1024;
-/** Most keys of one bucket that are listed, watched or, on the embedded bus, kept. */
+/** Most keys of one bucket that are watched or, on the embedded bus, kept. */
 export const MAX_KEYS = 10_000;
 export const DEFAULT_MAX_QUEUED = 1024;

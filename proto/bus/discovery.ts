@@ -32,10 +32,9 @@ export function announceCoordinator(
   const checked = checkRecord(announcement, announcementSchema, "announcement");
   const { clusterName } = checked;
   const value = encodeRecord(checked);
-  const onOther = ({ value: theirs }: KvEntry): boolean => {
+  const onOther = ({ value: theirs }: KvEntry): void => {
     const other = decodeRecord(theirs, announcementSchema)?.coordinatorId ?? "unknown";
     log.warn({ clusterName, other }, "another coordinator announced the same cluster; its announcement was replaced");
-    return true;
   };
   const intervalMs = ANNOUNCEMENT_TTL_MS / 3;
   return new KeptKey({ bus, kv: bucketOf(bus), key: clusterName, value, intervalMs, clock, log, onOther });

@@ -36,12 +36,6 @@ export class EmbeddedBucket {
     return change.revision;
   }
 
-  list(pattern: string): KvEntry[] {
-    return this.#changes(pattern)
-      .flatMap(({ key, value, revision }) => (value === null ? [] : [{ key, value, revision }]))
-      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
-  }
-
   /** Tells what is there now, at once, then every change; the returned function ends that. */
   watch(pattern: string, tell: (change: KvChange) => void): () => void {
     for (const change of this.#changes(pattern)) tell(change);

@@ -47,12 +47,6 @@ export class EmbeddedKeyValue implements KeyValue {
     return true;
   }
 
-  async list(pattern: string): Promise<KvEntry[]> {
-    checkPattern(pattern);
-    this.#state.checkConnected();
-    return this.#openBucket().list(pattern);
-  }
-
   watch(pattern: string): KvWatch {
     checkPattern(pattern);
     this.#state.checkOpen();

@@ -12,8 +12,8 @@ export interface KeptKeyOptions {
   intervalMs: number;
   clock: Clock;
   log: Logger;
-  /** Someone else wrote the key. True: write over it. False: it is theirs, and this ends without deleting it. */
-  onOther: (entry: KvEntry) => boolean;
+  /** Someone else wrote the key, which is written over. */
+  onOther: (entry: KvEntry) => void;
 }
 
 /**
@@ -101,8 +101,8 @@ export class KeptKey {
     const entry = await kv.get(key);
     if (entry === null) return;
     const isOurs = Buffer.compare(entry.value, value) === 0;
-    if (isOurs || onOther(entry)) this.#revision = entry.revision;
-    else this.#end();
+    if (!isOurs) onOther(entry);
+    this.#revision = entry.revision;
   }
 
   #logFailure(caught: unknown): void {

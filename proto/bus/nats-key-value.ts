@@ -1,7 +1,6 @@
 import type { JetStreamClient, KV, NatsConnection } from "nats";
 import { systemClock } from "../clock.js";
-import { MoesaicError } from "../errors.js";
-import { MAX_KEYS, MAX_VALUE_BYTES, type KeyValue, type KvEntry, type KvWatch } from "./bus.js";
+import { MAX_VALUE_BYTES, type KeyValue, type KvEntry, type KvWatch } from "./bus.js";
 import { otherTtl } from "./bus-errors.js";
 import { within } from "./deadline.js";
 import { fromNats, isMadeByAnother, isOtherRevision, isUnheard } from "./nats-errors.js";
@@ -58,16 +57,6 @@ export class NatsKeyValue implements KeyValue {
       orNullIfOther(kv.delete(key, options).then(() => true as const)),
     );
     return deleted ?? false;
-  }
-
-  async list(pattern: string): Promise<KvEntry[]> {
-    checkPattern(pattern);
-    const listing = new Listing();
-    try {
-      return await this.#run(`list ${pattern}`, (kv) => listing.read(kv, pattern));
-    } finally {
-      listing.stop();
-    }
   }
 
   watch(pattern: string): KvWatch {
@@ -138,36 +127,6 @@ function pause(attempt: number): Promise<void> {
   });
 }
 
-/** One reading of all entries of a pattern: a watch that ends when what was there has been told. */
-class Listing {
-  #stop = (): void => {};
-  #isComplete = false;
-  #bytes = 0;
-
-  async read(kv: KV, pattern: string): Promise<KvEntry[]> {
-    const watch = await kv.watch({ key: pattern, initializedFn: () => this.#complete() });
-    this.#stop = () => watch.stop();
-    const entries: KvEntry[] = [];
-    if (this.#isComplete) return entries;
-    for await (const { key, value, revision, operation } of watch) {
-      if (operation !== "PUT") continue;
-      this.#bytes += value.byteLength;
-      if (entries.length >= MAX_KEYS || this.#bytes > MAX_LISTED_BYTES) throw tooMuch(pattern);
-      entries.push({ key, value, revision });
-    }
-    return entries.toSorted((a, b) => (a.key < b.key ? -1 : 1));
-  }
-
-  stop(): void {
-    this.#stop();
-  }
-
-  #complete(): void {
-    this.#isComplete = true;
-    this.#stop();
-  }
-}
-
 async function orNullIfOther<T>(write: Promise<T>): Promise<T | null> {
   try {
     return await write;
@@ -177,17 +136,9 @@ async function orNullIfOther<T>(write: Promise<T>): Promise<T | null> {
   }
 }
 
-function tooMuch(pattern: string): MoesaicError {
-  return new MoesaicError(
-    "resource_exhausted",
-    `${pattern} fits more than ${MAX_KEYS} keys or ${MAX_LISTED_BYTES} bytes: use a narrower pattern`,
-  );
-}
-
 /** One call to JetStream's API; an operation that also opens the bucket makes four of them. */
 const API_TIMEOUT_MS = 2000;
 const KV_TIMEOUT_MS = 5000;
 /** 10, 20, 40 and 80 ms apart: another client needs a few to make a bucket. */
 const NUM_ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 10;
-const MAX_LISTED_BYTES = 64 * 1024 * 1024;

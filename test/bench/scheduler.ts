@@ -1,4 +1,4 @@
-import type { StepPlan, StepResult } from "../../proto/step.js";
+import { GREEDY_SAMPLING, type StepPlan, type StepResult } from "../../proto/step.js";
 import { silentLogger } from "../../proto/log.js";
 import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
 
@@ -7,20 +7,6 @@ import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
 // them. Run: node dist/test/bench/scheduler.js
 const VOCAB = 201_088;
 const NUM_STEPS = 4000;
-const SAMPLING = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-  minSeqLen: 0,
-  stopTokenIds: [],
-  logitBias: [],
-  numTopLogprobs: -1,
-};
 
 /** By row, as the ranks would know it. */
 const maxSeqLens: number[] = [];
@@ -62,7 +48,7 @@ function openScheduler(maxSequences: number): Scheduler {
 function addSequence(scheduler: Scheduler, seqId: number): void {
   const numPrompt = 64 + ((seqId * 37) % 200);
   const promptTokenIds = Int32Array.from({ length: numPrompt }, (_, i) => (seqId * 31 + i) % VOCAB);
-  const sampling = { ...SAMPLING, maxSeqLen: numPrompt + 200 + ((seqId * 53) % 400) };
+  const sampling = { ...GREEDY_SAMPLING, maxSeqLen: numPrompt + 200 + ((seqId * 53) % 400) };
   const plain = { priority: 0, deadlineMs: null, wantsLogits: false };
   scheduler.add({ seqId, requestId: `r${seqId}`, promptTokenIds, sampling, ...plain }, 0);
 }

@@ -1,3 +1,4 @@
+import { after, afterEach, before, describe } from "node:test";
 import type { Bus } from "../../proto/bus/bus.js";
 
 /** A server, or what stands for one, that a suite can use, take away and bring back. */
@@ -11,10 +12,10 @@ export interface BusFixture {
 
 /** The buses that a test opens, closed by it at the end whatever happened. */
 export class OpenBuses {
-  readonly #fixture: BusFixture;
+  readonly #fixture: Pick<BusFixture, "connect">;
   readonly #buses: Bus[] = [];
 
-  constructor(fixture: BusFixture) {
+  constructor(fixture: Pick<BusFixture, "connect">) {
     this.#fixture = fixture;
   }
 
@@ -27,6 +28,20 @@ export class OpenBuses {
   async close(): Promise<void> {
     await Promise.all(this.#buses.splice(0).map((bus) => bus.close()));
   }
+}
+
+/** A suite over the buses of one fixture, which lives as long as the suite. */
+export function describeBuses(name: string, start: () => Promise<BusFixture>, tests: (buses: OpenBuses) => void): void {
+  describe(name, () => {
+    let fixture: BusFixture;
+    const buses = new OpenBuses({ connect: () => fixture.connect() });
+    before(async () => {
+      fixture = await start();
+    });
+    afterEach(() => buses.close());
+    after(() => fixture.end());
+    tests(buses);
+  });
 }
 
 /** A name that no other test has used on the same server. */

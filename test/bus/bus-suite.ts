@@ -1,20 +1,11 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { MAX_PAYLOAD_BYTES, MAX_VALUE_BYTES, type KvChange, type KvEntry } from "../../proto/bus/bus.js";
-import { bytes, freshName, OpenBuses, take, text, until, type BusFixture } from "./bus-fixture.js";
+import { bytes, describeBuses, freshName, take, text, until, type BusFixture } from "./bus-fixture.js";
 
 /** What every bus promises, and each must keep in the same way. */
 export function describeBus(name: string, start: () => Promise<BusFixture>): void {
-  describe(`Bus: ${name}`, () => {
-    let fixture: BusFixture;
-    let buses: OpenBuses;
-    before(async () => {
-      fixture = await start();
-      buses = new OpenBuses(fixture);
-    });
-    afterEach(() => buses.close());
-    after(() => fixture.end());
-
+  describeBuses(`Bus: ${name}`, start, (buses) => {
     describe("messages", () => {
       it("reach all whose pattern fits, in the order in which they were published", async () => {
         const [bus, other] = [await buses.open(), await buses.open()];
@@ -213,17 +204,6 @@ export function describeBus(name: string, start: () => Promise<BusFixture>): voi
         assert.ok(second !== null && second > first, `${second} after ${first}`);
       });
 
-      it("list what fits, in order of the keys", async () => {
-        const kv = (await buses.open()).kv(freshName("b"), { ttlMs: 60_000 });
-        assert.deepEqual(await kv.list(">"), []);
-        for (const key of ["x.c", "x.a", "y.a", "x.b", "x.a.a"]) await kv.put(key, bytes(key));
-        await kv.delete("x.b");
-        assert.deepEqual(keysOf(await kv.list("x.*")), ["x.a", "x.c"]);
-        assert.deepEqual(keysOf(await kv.list("x.>")), ["x.a", "x.a.a", "x.c"]);
-        assert.deepEqual(keysOf(await kv.list("y.a")), ["y.a"]);
-        assert.deepEqual(await kv.list("z.>"), []);
-      });
-
       it("tell a watcher what is there and what changes", async () => {
         const bucket = freshName("b");
         const [kv, other] = [await buses.open(), await buses.open()].map((bus) => bus.kv(bucket, { ttlMs: 60_000 }));
@@ -302,10 +282,6 @@ async function restOf(messages: AsyncIterable<{ payload: Uint8Array }> & { unsub
 
 function shown(entry: KvEntry | null): object | null {
   return entry === null ? null : { ...entry, value: text(entry.value) };
-}
-
-function keysOf(entries: KvEntry[]): string[] {
-  return entries.map(({ key }) => key);
 }
 
 function changed(changes: KvChange[]): string[] {

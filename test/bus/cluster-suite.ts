@@ -1,25 +1,16 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { EventPublisher, subscribeEvents } from "../../coordinator/bus/events.js";
 import { CoordinatorLease } from "../../coordinator/bus/lease.js";
 import { announceCoordinator, discoverCoordinator } from "../../proto/bus/discovery.js";
 import { silentLogger } from "../../proto/log.js";
-import { bytes, freshName, OpenBuses, take, until, type BusFixture } from "./bus-fixture.js";
+import { bytes, describeBuses, freshName, take, until, type BusFixture } from "./bus-fixture.js";
 
 const log = silentLogger;
 
 /** What coordinators and workers do over a bus, whichever it is. */
 export function describeCluster(name: string, start: () => Promise<BusFixture>): void {
-  describe(`Cluster over the bus: ${name}`, () => {
-    let fixture: BusFixture;
-    let buses: OpenBuses;
-    before(async () => {
-      fixture = await start();
-      buses = new OpenBuses(fixture);
-    });
-    afterEach(() => buses.close());
-    after(() => fixture.end());
-
+  describeBuses(`Cluster over the bus: ${name}`, start, (buses) => {
     describe("discovery", () => {
       it("finds the coordinator of a cluster by its name, before or after it came", async () => {
         const [coordinator, worker] = [await buses.open(), await buses.open()];

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { DEMO_MODEL } from "../paths.js";
 import { checkGolden, generateGolden, GOLDEN, SOME_GOLDEN, type ResultLine } from "./golden-generations.js";
-import { jsonLines, MAIN_FILE, moesaic, RunningCluster, temporaryFolder } from "./moesaic.js";
+import { jsonLines, longGeneration, MAIN_FILE, moesaic, RunningCluster, temporaryFolder } from "./moesaic.js";
 
 const MODEL = ["--model", DEMO_MODEL];
 
@@ -58,17 +58,9 @@ describe("moesaic generate", () => {
 
   it("ends quietly when its reader is gone", async (test) => {
     const cluster = await RunningCluster.launch(test);
-    const args = [
-      "generate",
-      "--endpoint",
-      cluster.endpoint,
-      "--tokens",
-      "1,2,3",
-      "--ignore-eos",
-      "--max-tokens",
-      "4000",
-    ];
-    const child = spawn(process.execPath, [MAIN_FILE, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [MAIN_FILE, ...longGeneration(cluster.endpoint)], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let stderr = "";
     child.stderr.on("data", (bytes) => (stderr += bytes));
     await once(child.stdout, "data");

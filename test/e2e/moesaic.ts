@@ -33,6 +33,11 @@ export async function moesaic(
   return { code, stdout, stderr };
 }
 
+/** Arguments of a generation that outlives its test. */
+export function longGeneration(endpoint: string): string[] {
+  return ["generate", "--endpoint", endpoint, "--tokens", "1,2,3", "--ignore-eos", "--max-tokens", "4000"];
+}
+
 /** The lines of a command's standard output, each a JSON value. */
 export function jsonLines<T>({ stdout, stderr }: CommandResult): T[] {
   try {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { describe, it } from "node:test";
 import type { GenerateEvent } from "../../client/index.js";
 import { GOLDEN } from "./golden-generations.js";
-import { eventually, MAIN_FILE, RunningCluster } from "./moesaic.js";
+import { eventually, longGeneration, MAIN_FILE, RunningCluster } from "./moesaic.js";
 
 const NUM_STREAMS = 64;
 
@@ -45,17 +45,7 @@ describe("a cluster with many clients", () => {
       const { replicas } = await cluster.client.status();
       return replicas[0]!.scheduler!.kvGroups.reduce((sum, { numUsedBlocks }) => sum + numUsedBlocks, 0);
     };
-    const args = [
-      "generate",
-      "--endpoint",
-      cluster.endpoint,
-      "--tokens",
-      "1,2,3",
-      "--ignore-eos",
-      "--max-tokens",
-      "4000",
-    ];
-    const child = spawn(process.execPath, [MAIN_FILE, ...args], { stdio: "ignore" });
+    const child = spawn(process.execPath, [MAIN_FILE, ...longGeneration(cluster.endpoint)], { stdio: "ignore" });
     await eventually("the request runs", async () => (await usedBlocks()) > 0);
     child.kill("SIGKILL");
     await once(child, "exit");

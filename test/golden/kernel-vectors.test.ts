@@ -11,7 +11,7 @@ import { after, before, describe, it } from "node:test";
 import type { EngineHandle, LoadPlan, WeightRead } from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import type { BufferSpec, KvGroup, Op, RankProgram, WeightTensor } from "../../plans/rank-program.js";
-import { OUTPUT_NONE, type NewRow, type StepPlan } from "../../proto/step.js";
+import { GREEDY_SAMPLING, OUTPUT_NONE, type NewRow, type StepPlan } from "../../proto/step.js";
 import { FIXTURES } from "../paths.js";
 
 const fixtures = join(FIXTURES, "kernels");
@@ -397,21 +397,7 @@ function emptyPlan(stepId: number): StepPlan {
 }
 
 function newRow(program: { limits: { maxSeqLen: number } }, row: number): NewRow {
-  const sampling = {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    seed: 0,
-    maxSeqLen: program.limits.maxSeqLen,
-    minSeqLen: 0,
-    stopTokenIds: [],
-    logitBias: [],
-    numTopLogprobs: -1,
-  };
+  const sampling = { ...GREEDY_SAMPLING, maxSeqLen: program.limits.maxSeqLen };
   return { row, seqId: row, numPromptTokens: 1, sampling };
 }
 

@@ -6,7 +6,7 @@ import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
 import { systemClock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
-import type { RowSampling, StepPlan, StepResult } from "../../proto/step.js";
+import { GREEDY_SAMPLING, type RowSampling, type StepPlan, type StepResult } from "../../proto/step.js";
 import { FakeEngine, fakeToken } from "../../worker/fake-engine.js";
 
 const VOCAB = 1000;
@@ -57,21 +57,7 @@ function loopOn(executor: StepExecutor): EngineLoop {
 }
 
 function sampling(seed: number, maxSeqLen: number): RowSampling {
-  return {
-    temperature: 1,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    seed,
-    maxSeqLen,
-    minSeqLen: 0,
-    stopTokenIds: [],
-    logitBias: [],
-    numTopLogprobs: -1,
-  };
+  return { ...GREEDY_SAMPLING, temperature: 1, seed, maxSeqLen };
 }
 
 /** Submits a sequence and collects its outputs up to the last. */

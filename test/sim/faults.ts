@@ -1,4 +1,4 @@
-import type { RowSampling } from "../../proto/step.js";
+import { GREEDY_SAMPLING, type RowSampling } from "../../proto/step.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
 import type { SequenceSpec } from "../../coordinator/scheduler/sequence.js";
 import type { Random } from "./random.js";
@@ -58,18 +58,12 @@ export function randomSpec(random: Random, seqId: number, nowMs: number, config:
 function randomSampling(random: Random, maxSeqLen: number, config: SchedulerConfig): RowSampling {
   const stopTokenIds = random.chance(0.3) ? [random.integer(0, config.vocabSize - 1)] : [];
   return {
+    ...GREEDY_SAMPLING,
     temperature: 1,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
     seed: random.integer(0, 3),
     maxSeqLen,
     minSeqLen: random.integer(0, maxSeqLen),
     stopTokenIds,
-    logitBias: [],
     numTopLogprobs: random.pick([-1, -1, 0, 3]),
   };
 }

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
 
 import { autoPlan, planFromFlags, type ShardingPlan } from "../../plans/sharding-plan.js";
-import { MoesaicError } from "../../proto/errors.js";
 import {
   LAST_SAMPLED,
   OUTPUT_LOGITS,
@@ -18,6 +17,7 @@ import {
 import type { EngineHandle } from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import { tinyStep } from "../../native/test/tiny-steps.js";
+import { failure } from "../thrown.js";
 import { openTinyWhole, TINY_MODEL, tinyPrograms, TinyWorld } from "./tiny-world.js";
 
 interface Layout {
@@ -329,13 +329,4 @@ function sum(values: number[]): number {
 function assertFailed(outcome: PromiseSettledResult<void>, message: RegExp): void {
   assert.ok(outcome.status === "rejected");
   assert.match(String(outcome.reason), message);
-}
-
-function failure(code: string, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MoesaicError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, message);
-    return true;
-  };
 }

@@ -243,7 +243,8 @@ typedef struct mk_rope_kv_write_args {
   int32_t num_heads; /* [const] */
 } mk_rope_kv_write_args;
 
-/* attention: for the token at position i of a sequence, over keys j with max(0, i - window + 1) <= j <= i (window 0: all j <= i)
+/* attention: for the token at position i of a sequence, over keys j with max(0, i - window + 1) <= j <= i
+ * (window 0: all j <= i)
  *   out[t, h, :] = sum_j exp(s_j - m) v_j / (exp(sink_h - m) + sum_j exp(s_j - m)),   s_j = scale * q_h . k_j
  * q head h reads kv head h / (num_heads / num_kv_heads). The sink is one more logit without a value, not scaled; absent when
  * sinks.data is NULL. Reads q from the first num_heads * head_dim columns of qkv. out (num_tokens, num_heads * head_dim). */
@@ -274,7 +275,8 @@ typedef struct mk_router_args {
  *   h = gate_up[e] x[t] + gate_up_bias[e];  g = min(h[2j], limit);  u = clamp(h[2j+1], -limit, limit)
  *   a[j] = (u + 1) * g * sigmoid(alpha * g);  out[t, s, :] = down[e] a + down_bias[e]
  * Slots of other experts, and those with id -1, are left as they are. Ids outside [-1, num_global_experts) and local
- * indices outside [-1, num_experts) are MK_INVALID_ARGUMENT; on CUDA, where launch() cannot see them, they count as -1. out (rows, experts_per_token * hidden). */
+ * indices outside [-1, num_experts) are MK_INVALID_ARGUMENT; on CUDA, where launch() cannot see them, they count
+ * as -1. out (rows, experts_per_token * hidden). */
 typedef struct mk_experts_args {
   uint32_t struct_size;
   mk_buffer x;          /* (rows, hidden) */
@@ -360,8 +362,8 @@ typedef struct mk_sample_args {
   float* top_logprobs;           /* [device] out (num_sampled, max_top_logprobs) */
 } mk_sample_args;
 
-/* mxfp4_decode: out[t, 32 g + 2b] and [... + 1] from the low and high nibble of blocks[t, 16 g + b], times 2^(scales[t, g] - 127).
- * blocks (rows, cols / 2) u8, scales (rows, cols / 32) u8, out (rows, cols) f32. */
+/* mxfp4_decode: out[t, 32 g + 2b] and [... + 1] from the low and high nibble of blocks[t, 16 g + b],
+ * times 2^(scales[t, g] - 127). blocks (rows, cols / 2) u8, scales (rows, cols / 32) u8, out (rows, cols) f32. */
 typedef struct mk_mxfp4_decode_args {
   uint32_t struct_size;
   mk_buffer blocks;

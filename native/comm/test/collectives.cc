@@ -224,7 +224,8 @@ MOESAIC_TEST("a root that is ahead of its readers is read in order") {
     run_world({transport, 2}, [](Communicator& communicator) {
       for (uint64_t call = 1; call <= 30'000; ++call) {
         uint64_t value = communicator.rank() == 0 ? call : 0;
-        expect_ok(communicator.broadcast(0, 0, std::as_writable_bytes(std::span(&value, 1)), nullptr, Patience::kDeadline), "broadcast");
+        const auto data = std::as_writable_bytes(std::span(&value, 1));
+        expect_ok(communicator.broadcast(0, 0, data, nullptr, Patience::kDeadline), "broadcast");
         if (value != call) fail(text("call ", call, " brought ", value));
       }
     });

@@ -274,7 +274,8 @@ MOESAIC_TEST("a rank that leaves a call out is found out by the next") {
   for_both([](Transport transport) {
     run_world({transport, 2, 500}, [](Communicator& communicator) {
       std::vector<std::byte> data(1);
-      if (communicator.rank() == 0) expect_ok(communicator.broadcast(0, 0, data, nullptr, Patience::kWhileItLives), "broadcast");
+      if (communicator.rank() == 0)
+        expect_ok(communicator.broadcast(0, 0, data, nullptr, Patience::kWhileItLives), "broadcast");
       std::vector<float> values(1);
       const Status status = communicator.all_reduce(0, values);
       if (communicator.rank() == 1)

@@ -24,14 +24,6 @@ constexpr int64_t kPatienceUs = 60'000'000;
 Report* own = nullptr;
 uint64_t next_epoch = 1;
 
-size_t count_open_files() {
-  size_t count = 0;
-  DIR* stream = ::opendir("/proc/self/fd");
-  while (::readdir(stream) != nullptr) ++count;
-  ::closedir(stream);
-  return count;
-}
-
 void write_text(char (&to)[1024], const std::string& text) {
   const size_t length = std::min(text.size(), sizeof(to) - 1);
   std::memcpy(to, text.data(), length);
@@ -59,6 +51,14 @@ void expect_code(const Status& status, Code code, const std::string& part_of_mes
 void remark(const std::string& line) {
   std::printf("# %s\n", line.c_str());
   std::fflush(stdout);
+}
+
+size_t count_open_files() {
+  size_t count = 0;
+  DIR* stream = ::opendir("/proc/self/fd");
+  while (::readdir(stream) != nullptr) ++count;
+  ::closedir(stream);
+  return count;
 }
 
 int64_t now_us() {

@@ -56,6 +56,8 @@ void remark(const std::string& line);
 
 int64_t now_us();
 void sleep_ms(int32_t milliseconds);
+// Of this process.
+size_t count_open_files();
 
 // ---- worlds
 
