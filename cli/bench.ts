@@ -1,4 +1,5 @@
 import { commCommand } from "./bench-comm.js";
+import { kernelsCommand } from "./bench-kernels.js";
 import { latencyCommand } from "./bench-latency.js";
 import { throughputCommand } from "./bench-throughput.js";
 import { defineGroup } from "./command.js";
@@ -7,4 +8,5 @@ export const benchCommand = defineGroup("bench", "measure, with results checked 
   latencyCommand,
   throughputCommand,
   commCommand,
+  kernelsCommand,
 ]);
