@@ -8,7 +8,7 @@ import { throwIfInterrupted, type CommandContext } from "./context.js";
 import { decided, rankBandwidth, threadsOf } from "./explained-plan.js";
 import { kernelFigures, totalFigures, type TimedStep } from "./kernel-figures.js";
 import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf, type LayoutArguments } from "./layout-flags.js";
-import { compareLogits, logitsOfCheck } from "./logits-check.js";
+import { CHECK_SIZES, compareLogits, logitsOfCheck } from "./logits-check.js";
 import { JSON_OPTION, text, wholeNumber, wholeNumbers } from "./options.js";
 import { withStepEngine, type StepEngine, type StepSizes } from "./step-engine.js";
 import { StepPlans, type RowStep } from "./step-plans.js";
@@ -18,8 +18,7 @@ import { benchPrompt } from "./timed-run.js";
 const CHECK_BYTES = 256 * 2 ** 20;
 /** Steps before those that count: they touch memory for the first time, and let a GPU load its code. */
 const WARM_UP_STEPS = 2;
-/** The check's logits have room in any engine that is made here. */
-const FEWEST_ROWS = 16;
+/** Contexts are filled in steps of at least so many. */
 const FEWEST_BATCHED_TOKENS = 64;
 
 const { device, kernels, precision, deterministic, dequantize, threads, model } = LAYOUT_OPTIONS;
@@ -87,14 +86,16 @@ interface Sizes {
   steps: number;
 }
 
-/** A row that decodes has its context, and what is decoded of it in all measurements together. */
+/** A row that decodes has its context, and what is decoded of it in all measurements together. The first row prefills too. */
 function engineSizes({ rows, context, prefill, steps }: Sizes): StepSizes {
   const mostRows = Math.max(...rows);
   const decoded = rows.length * 2 * (WARM_UP_STEPS + steps);
+  const length = Math.max(context + decoded, CHECK_SIZES.length);
+  const others = Array.from({ length: Math.max(mostRows, CHECK_SIZES.rows) - 1 }, () => length);
   return {
-    numRows: Math.max(mostRows, FEWEST_ROWS),
-    maxSeqLen: Math.max(context + decoded + 1, prefill + 1, FEWEST_BATCHED_TOKENS),
+    rowLengths: [Math.max(length, prefill), ...others],
     maxBatchedTokens: Math.max(mostRows, prefill, FEWEST_BATCHED_TOKENS),
+    numLogitsRows: CHECK_SIZES.logitsRows,
   };
 }
 

@@ -8,6 +8,8 @@ import { benchPrompt } from "./timed-run.js";
 const NUM_ROWS = 4;
 const PROMPT_LEN = 4;
 const NUM_DECODED = 4;
+/** What an engine must have room for. */
+export const CHECK_SIZES = { rows: NUM_ROWS, length: PROMPT_LEN + NUM_DECODED, logitsRows: NUM_ROWS * PROMPT_LEN };
 /** Of a row of logits: float32 sums in another order, over all layers. */
 const TOLERANCE_L2 = 1e-4;
 /** A token may be another one where the logits are as close as this, about ten times what the tolerance allows of one. */

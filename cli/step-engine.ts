@@ -19,11 +19,12 @@ export interface StepEngine {
   vocabSize: number;
 }
 
-/** As many rows of so many tokens, in steps of so many. */
 export interface StepSizes {
-  numRows: number;
-  maxSeqLen: number;
+  /** Most tokens of each row. */
+  rowLengths: readonly number[];
   maxBatchedTokens: number;
+  /** Most rows whose logits are wanted in one step. */
+  numLogitsRows: number;
 }
 
 /** Lends an engine of the cluster's only rank out and closes it. @throws MoesaicError as loadWeights and openEngine */
@@ -48,10 +49,15 @@ export async function withStepEngine<T>(
 
 async function programOf(cluster: ClusterSpec, source: ModelSource, sizes: StepSizes): Promise<RankProgram> {
   const { description: model } = source;
-  const { numRows, maxSeqLen, maxBatchedTokens } = sizes;
+  const { rowLengths, maxBatchedTokens } = sizes;
   const { blockSize, dequantize } = cluster.spec.engine;
-  const numBlocks = blocksOfRows(numRows, { maxSeqLen, blockSize }, kvGroupsOf(model));
-  const limits: ProgramLimits = { maxBatchedTokens, maxSequences: numRows, maxSeqLen, blockSize, numBlocks };
+  const limits: ProgramLimits = {
+    maxBatchedTokens,
+    maxSequences: Math.max(rowLengths.length, sizes.numLogitsRows),
+    maxSeqLen: Math.max(...rowLengths) + 1,
+    blockSize,
+    numBlocks: blocksOfRows(rowLengths, blockSize, kvGroupsOf(model)),
+  };
   const plan = await resolveSpecPlan(cluster, ".", model);
   return lower(model, plan, 0, { limits, precision: precisionOf(cluster), dequantize });
 }

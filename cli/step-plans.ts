@@ -11,18 +11,23 @@ export interface RowStep {
 }
 
 /**
- * Plans of greedy steps for an engine without a scheduler, in the order in which they are to run. Every row has the KV blocks of
- * its longest sequence, in all groups; nothing is freed behind a window.
+ * Plans of greedy steps for an engine without a scheduler, in the order in which they are to run. Rows have the KV blocks of their
+ * tokens in every group; nothing is freed behind a window.
  */
 export class StepPlans {
   readonly #program: Pick<RankProgram, "limits" | "kvGroups">;
   /** Tokens of each row that runs. */
   readonly #lengths = new Map<number, number>();
+  /** Of each row that runs, by group. */
+  readonly #blocks = new Map<number, number[][]>();
+  /** The last is taken next. */
+  readonly #free: number[];
   #finished: number[] = [];
   #stepId = 0;
 
   constructor(program: Pick<RankProgram, "limits" | "kvGroups">) {
     this.#program = program;
+    this.#free = Array.from({ length: program.limits.numBlocks - 1 }, (_, index) => index + 1).reverse();
   }
 
   /** Tokens that a row has after the steps so far. */
@@ -35,7 +40,7 @@ export class StepPlans {
     const newRows = rows.filter(({ row }) => !this.#lengths.has(row)).map(({ row }) => row);
     const begins = rows.map(({ row }) => this.lengthOf(row));
     const ends = rows.map(({ tokenIds }, index) => begins[index]! + tokenIds.length);
-    assert(Math.max(...ends) <= this.#program.limits.maxSeqLen, "a row outgrows its blocks");
+    assert(Math.max(...ends) <= this.#program.limits.maxSeqLen, "a row outgrows its table");
     rows.forEach(({ row }, index) => this.#lengths.set(row, ends[index]!));
     const finishedRows = Int32Array.from(this.#finished);
     this.#finished = [];
@@ -52,35 +57,44 @@ export class StepPlans {
       outputs: Int32Array.from(rows.map(({ output }) => output)),
       newRows: newRows.map((row) => newRow(row, this.#program.limits.maxSeqLen)),
       blockDeltas: this.#program.kvGroups.map((_, group) =>
-        Int32Array.from(newRows.flatMap((row) => this.#blockRecord(row, group))),
+        Int32Array.from(rows.flatMap(({ row }, index) => this.#blockRecord(row, group, ends[index]!))),
       ),
       finishedRows,
     };
   }
 
-  /** Ends rows with the next step; until then they cannot begin anew. */
+  /** Ends rows with the next step, in which they may begin anew. */
   finish(rows: readonly number[]): void {
-    for (const row of rows) if (this.#lengths.delete(row)) this.#finished.push(row);
+    for (const row of rows) {
+      if (!this.#lengths.delete(row)) continue;
+      this.#finished.push(row);
+      this.#free.push(...this.#blocks.get(row)!.flat());
+      this.#blocks.delete(row);
+    }
   }
 
-  #blockRecord(row: number, group: number): number[] {
-    const numBlocks = blocksPerGroup(this.#program.limits);
-    const first = 1 + (row * this.#program.kvGroups.length + group) * numBlocks;
-    return [row, 0, numBlocks, ...Array.from({ length: numBlocks }, (_, index) => first + index)];
+  /** What the row needs beyond what it has; nothing where that is nothing. */
+  #blockRecord(row: number, group: number, length: number): number[] {
+    const blocks = this.#blocks.get(row) ?? this.#program.kvGroups.map(() => []);
+    this.#blocks.set(row, blocks);
+    const own = blocks[group]!;
+    const more = Math.ceil(length / this.#program.limits.blockSize) - own.length;
+    if (more <= 0) return [];
+    assert(more <= this.#free.length, "there are too few KV blocks");
+    const taken = this.#free.splice(-more).reverse();
+    const record = [row, own.length, more, ...taken];
+    own.push(...taken);
+    return record;
   }
 }
 
-/** KV blocks of so many rows, the null block included. */
+/** KV blocks of rows of these lengths, the null block included. */
 export function blocksOfRows(
-  numRows: number,
-  limits: Pick<RankProgram["limits"], "maxSeqLen" | "blockSize">,
-  kvGroups: RankProgram["kvGroups"],
+  lengths: readonly number[],
+  blockSize: number,
+  kvGroups: readonly RankProgram["kvGroups"][number][],
 ): number {
-  return 1 + numRows * kvGroups.length * blocksPerGroup(limits);
-}
-
-function blocksPerGroup({ maxSeqLen, blockSize }: Pick<RankProgram["limits"], "maxSeqLen" | "blockSize">): number {
-  return Math.ceil(maxSeqLen / blockSize);
+  return 1 + kvGroups.length * lengths.reduce((sum, length) => sum + Math.ceil(length / blockSize), 0);
 }
 
 function startsOf(rows: readonly RowStep[]): number[] {

@@ -1,6 +1,10 @@
 #include "cuda_marks.h"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stop_token>
 
 namespace moesaic {
 namespace {
@@ -8,6 +12,8 @@ namespace {
 // A launch beyond about a thousand waits for the stream, which waits for us; an op is a few launches.
 constexpr size_t kMarksHeld = 32;
 constexpr uint32_t kGo = 1;
+// The first launch of a kernel may wait for the device. The times have a gap then, and nobody waits for ever.
+constexpr std::chrono::milliseconds kLongestHold{500};
 
 }  // namespace
 
@@ -33,11 +39,22 @@ Status CudaMarks::add() {
 
 Status CudaMarks::hold() {
   std::atomic_ref(*reinterpret_cast<uint32_t*>(word_.data())).store(0, std::memory_order_seq_cst);
+  watch_ = std::jthread([this](const std::stop_token& stop) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait_for(lock, stop, kLongestHold, [] { return false; });
+    go_on();
+  });
   const auto address = reinterpret_cast<CuAddress>(word_.data());
   return driver_.check(driver_.stream_wait_value(stream_, address, kGo, kCuWaitEqual), "holding the stream back");
 }
 
 void CudaMarks::release() {
+  watch_ = std::jthread();  // stops it and waits: it lets the stream go on
+  go_on();
+}
+
+void CudaMarks::go_on() {
   std::atomic_ref(*reinterpret_cast<uint32_t*>(word_.data())).store(kGo, std::memory_order_seq_cst);
 }
 

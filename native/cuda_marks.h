@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "arena.h"
@@ -23,7 +25,7 @@ class CudaMarks {
 
   // After all that is queued so far. May wait for it: a stream's queue has an end, so only some marks are held at a time.
   Status add();
-  // Lets the stream go on; before anyone waits for it.
+  // Lets the stream go on; before anyone waits for it. It goes on by itself when that takes long.
   void release();
   // Microseconds from each mark to the next, of a stream that is done; forgets the marks.
   StatusOr<std::vector<double>> read();
@@ -36,6 +38,7 @@ class CudaMarks {
   };
 
   Status hold();
+  void go_on();
   StatusOr<CuEvent*> record();
 
   const CudaDriver& driver_;
@@ -44,6 +47,7 @@ class CudaMarks {
   std::vector<CuEvent*> events_;  // kept for the next time
   size_t num_used_ = 0;
   std::vector<Mark> marks_;
+  std::jthread watch_;  // while the stream is held
 };
 
 }  // namespace moesaic
