@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { deviceOf } from "../plans/cluster-spec.js";
 import type { MoesaicClient } from "../client/client.js";
 import type { Coordinator } from "../coordinator/coordinator.js";
@@ -10,6 +11,7 @@ import { explainCluster, rankBandwidth, threadsOf, decided } from "./explained-p
 import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf, type LayoutArguments } from "./layout-flags.js";
 import { withLocalCluster } from "./local-cluster.js";
 import { JSON_OPTION, text, wholeNumber } from "./options.js";
+import { svgPlot } from "./svg-plot.js";
 import { benchPrompt, median, quantile, sum, timedRun, type TimedRun } from "./timed-run.js";
 
 /** Above this the reference kernels would take longer than the benchmark. */
@@ -28,6 +30,7 @@ export const latencyCommand = defineCommand({
       ...wholeNumber("repeats", "timed runs after one to warm up; their median is told", 2, 1_000),
       default: "3",
     },
+    plot: text("SVG file to draw the time of each token to"),
     csv: text("file to append the figures to"),
     ...JSON_OPTION,
   },
@@ -35,9 +38,16 @@ export const latencyCommand = defineCommand({
   parse: (args) => {
     targetOf(args, ["model", "dummy"]);
     const sizes = { promptLen: Number(args["prompt-len"]), outputLen: Number(args["output-len"]) };
-    return { args, cluster: clusterOfFlags(args), ...sizes, repeats: Number(args.repeats), csv: args.csv };
+    return {
+      args,
+      cluster: clusterOfFlags(args),
+      ...sizes,
+      repeats: Number(args.repeats),
+      plot: args.plot,
+      csv: args.csv,
+    };
   },
-  async run({ args, cluster, promptLen, outputLen, repeats, csv }, context) {
+  async run({ args, cluster, promptLen, outputLen, repeats, plot, csv }, context) {
     const numThreads = threadsOf(cluster);
     const { json: explained } = await explainCluster(cluster, ".", { measured: {}, given: {} });
     const before = await rankBandwidth(cluster);
@@ -57,9 +67,23 @@ export const latencyCommand = defineCommand({
       agrees_with_reference: agreesWithReference,
     };
     await report(figures, csv, context);
+    if (plot !== undefined) await writeFile(plot, plotOf(explained.model, promptLen, measured.runs));
     return 0;
   },
 });
+
+/** Of each token after the first the median of the runs. */
+function plotOf(model: string, promptLen: number, runs: readonly TimedRun[]): string {
+  const points = runs[0]!.gapsMs.map((_, index) => {
+    return [promptLen + index + 2, median(runs.map((run) => run.gapsMs[index] ?? 0))] as const;
+  });
+  return svgPlot({
+    title: model,
+    x: "tokens of the sequence",
+    y: "ms per token",
+    series: [{ name: "decode", points }],
+  });
+}
 
 interface Sizes {
   promptLen: number;
@@ -124,7 +148,7 @@ function latencyFigures(measured: Measured, explained: Explanation, seqLen: numb
 }
 
 /** Keys and values that a decode step reads at a length, sliding layers within their window. */
-function kvBytesRead({ kv_groups: groups }: Explanation, seqLen: number): number {
+export function kvBytesRead({ kv_groups: groups }: Pick<Explanation, "kv_groups">, seqLen: number): number {
   return sum(
     groups.map(({ window, bytes_per_token: bytes }) => bytes * (window === 0 ? seqLen : Math.min(window, seqLen))),
   );

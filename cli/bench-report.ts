@@ -1,6 +1,7 @@
 import { appendFile, stat } from "node:fs/promises";
 import type { DeviceKind } from "../native/binding.js";
 import { native } from "../native/index.js";
+import { renderSection } from "../plans/text-table.js";
 import { packageVersion, type CommandContext } from "./context.js";
 
 /** Figures of one benchmark by name, units last in the names; also the columns of its CSV line. */
@@ -17,12 +18,43 @@ export function machineFigures(numThreads: number, device: DeviceKind = "cpu"): 
 /** Prints the figures, and appends them to a CSV file that gets its header with the first line. */
 export async function report(figures: Figures, csv: string | undefined, { out, json }: CommandContext): Promise<void> {
   if (json) await out.json(figures);
-  else {
-    const width = Math.max(...Object.keys(figures).map((name) => name.length));
-    for (const [name, value] of Object.entries(figures)) await out.line(`${name.padEnd(width)}  ${shown(value)}`);
-  }
+  else await out.write(`${listOf(figures)}\n`);
   if (csv === undefined) return;
   await appendFile(csv, await csvOf([figures], csv));
+}
+
+/** A benchmark of several measurements. */
+export interface LinesReport {
+  /** What all of them have in common. */
+  head: Figures;
+  /** All have the same names. */
+  lines: readonly Figures[];
+  /** What the names mean, for people. */
+  notes: string;
+  csv: string | undefined;
+}
+
+/** As report, with a table for people and a line per measurement for programs. */
+export async function reportLines(
+  { head, lines, notes, csv }: LinesReport,
+  { out, json }: CommandContext,
+): Promise<void> {
+  const whole = lines.map((line) => ({ ...head, ...line }));
+  if (json) for (const line of whole) await out.json(line);
+  else await out.write(`${listOf(head)}\n${tableOf(lines)}\n${notes}\n`);
+  if (csv !== undefined) await appendFile(csv, await csvOf(whole, csv));
+}
+
+function listOf(figures: Figures): string {
+  const width = Math.max(...Object.keys(figures).map((name) => name.length));
+  return Object.entries(figures)
+    .map(([name, value]) => `${name.padEnd(width)}  ${shown(value)}`)
+    .join("\n");
+}
+
+function tableOf(lines: readonly Figures[]): string {
+  const rows = lines.map((line) => Object.values(line).map((value) => (value === null ? "" : shown(value))));
+  return renderSection("", rows, Object.keys(lines[0] ?? {}));
 }
 
 /** Lines for the end of a CSV file, after a header where there is no such file yet. All figures have the same names. */
@@ -34,7 +66,7 @@ export async function csvOf(lines: readonly Figures[], csv: string): Promise<str
 function shown(value: Figures[string]): string {
   if (value === null) return "not measured";
   if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-  return value.toPrecision(4);
+  return Math.abs(value) < 1e4 ? value.toPrecision(4) : value.toFixed(0);
 }
 
 function cell(value: Figures[string]): string {

@@ -83,6 +83,6 @@ async function measure(
 }
 
 /** Whether a request's tokens must not depend on the others. */
-function keepsBits(cluster: ClusterSpec): boolean {
+export function keepsBits(cluster: ClusterSpec): boolean {
   return precisionOf(cluster) === "exact" || cluster.spec.engine.deterministic === true;
 }

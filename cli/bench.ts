@@ -1,5 +1,8 @@
 import { commCommand } from "./bench-comm.js";
+import { kernelsCommand } from "./bench-kernels.js";
+import { kvCommand } from "./bench-kv.js";
 import { latencyCommand } from "./bench-latency.js";
+import { loadCommand } from "./bench-load.js";
 import { throughputCommand } from "./bench-throughput.js";
 import { defineGroup } from "./command.js";
 
@@ -7,4 +10,7 @@ export const benchCommand = defineGroup("bench", "measure, with results checked 
   latencyCommand,
   throughputCommand,
   commCommand,
+  loadCommand,
+  kernelsCommand,
+  kvCommand,
 ]);

@@ -88,7 +88,10 @@ export function inTermsOfFlags(caught: unknown): MoesaicError {
 export type Target = { endpoint: string } | { spec: ClusterSpec };
 
 /** @throws MoesaicError invalid_argument unless exactly one way to reach a model is given, with flags that suit it */
-export function targetOf(args: LayoutArguments & { endpoint?: string | undefined }, ways: readonly string[]): Target {
+export function targetOf(
+  args: Partial<LayoutArguments> & { endpoint?: string | undefined },
+  ways: readonly string[],
+): Target {
   const given = Object.entries(args)
     .filter(([name, value]) => name in { ...LAYOUT_OPTIONS, ...DUMMY_OPTION, endpoint: "" } && isGiven(value))
     .map(([name]) => name);

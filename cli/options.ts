@@ -14,6 +14,17 @@ export function wholeNumber(name: string, describe: string, min: number, max: nu
   return { describe, type: "string", requiresArg: true, coerce: optional(coerce) } as const;
 }
 
+/** `1,8,64`; at least one. */
+export function wholeNumbers(name: string, describe: string, min: number, max: number) {
+  const coerce = (list: Given): number[] => {
+    const values = String(list).split(",").map(Number);
+    const isWell = /^\d{1,10}( *, *\d{1,10})*$/.test(String(list).trim());
+    if (isWell && values.every((value) => value >= min && value <= max)) return values;
+    throw usage(name, `whole numbers from ${min} to ${max} such as ${min},${Math.min(max, 8 * min)}`, list);
+  };
+  return { describe, type: "string", requiresArg: true, coerce: optional(coerce) } as const;
+}
+
 export function decimal(name: string, describe: string) {
   const coerce = (text: Given): number => {
     if (/^-?\d+(\.\d+)?(e-?\d+)?$/i.test(String(text))) return Number(text);

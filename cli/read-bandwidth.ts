@@ -15,3 +15,8 @@ export function readBandwidth(numThreads: number): Promise<number> {
   // A small machine is measured with what it can spare.
   return native.measureReadBandwidth(numThreads, Math.min(BYTES, Math.floor(memoryBytes / 8)), REPEATS);
 }
+
+/** Bytes per second from this machine's memory to the first GPU's. */
+export function hostToDeviceBandwidth(): Promise<number> {
+  return native.measureHostToDevice(BYTES / 4, REPEATS);
+}

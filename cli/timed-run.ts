@@ -10,12 +10,16 @@ export interface TimedRun {
   gapsMs: number[];
 }
 
-/** @throws MoesaicError when the run ended early */
+/**
+ * @param onToken hears how many tokens have come, at each
+ * @throws MoesaicError when the run ended early
+ */
 export async function timedRun(
   client: MoesaicClient,
   promptTokenIds: readonly number[],
   outputLen: number,
   signal: AbortSignal,
+  onToken: (count: number) => void = () => {},
 ): Promise<TimedRun> {
   const request = { tokenIds: promptTokenIds, sampling: { temperature: 0, ignoreEos: true, maxTokens: outputLen } };
   const startedMs = performance.now();
@@ -29,6 +33,7 @@ export async function timedRun(
     else run.gapsMs.push(nowMs - lastMs);
     lastMs = nowMs;
     run.tokenIds.push(...event.tokenIds);
+    onToken(run.tokenIds.length);
   }
   if (run.tokenIds.length === outputLen) return run;
   throw new MoesaicError("internal", `expected ${outputLen} tokens of a run, got ${run.tokenIds.length}`);

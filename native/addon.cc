@@ -17,6 +17,7 @@
 #include "device.h"
 #include "engine.h"
 #include "engine_handle.h"
+#include "file_bandwidth.h"
 #include "packages.h"
 #include "reader.h"
 #include "text.h"
@@ -123,6 +124,20 @@ Napi::Value measure_gpu_copy(const Napi::CallbackInfo& info) {
                                     [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
 }
 
+Napi::Value measure_host_to_device(const Napi::CallbackInfo& info) {
+  const int64_t bytes = to_integer(info[0], "bytes", 1 << 20, kMaxSafeInteger);
+  const auto repeats = static_cast<int32_t>(to_integer(info[1], "repeats", 1, 1000));
+  const auto work = [=] { return measure_host_to_cuda(bytes, repeats); };
+  return Measurement<double>::start(info.Env(), work, [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
+}
+
+Napi::Value measure_files(const Napi::CallbackInfo& info) {
+  const std::vector<LoadPlan::File> files = to_files(Reader(info[0], "files"));
+  const auto num_threads = static_cast<int32_t>(to_integer(info[1], "numThreads", 1, 1024));
+  const auto work = [=] { return measure_file_reads(files, num_threads); };
+  return Measurement<double>::start(info.Env(), work, [](Napi::Env env, double value) { return Napi::Number::New(env, value); });
+}
+
 Napi::Value measure_ranks(const Napi::CallbackInfo& info) {
   const std::shared_ptr<DataPlaneListener> listener = DataPlaneHandle::unwrap(info[0]).listener(info.Env());
   const auto rank = static_cast<int32_t>(to_integer(info[1], "rank", 0, 1023));
@@ -177,7 +192,9 @@ Napi::Value load_dummy_weights(const Napi::CallbackInfo& info) {
   return EngineHandle::unwrap(info[0])->load_dummy(info.Env(), info[1], info[2]);
 }
 
-Napi::Value step(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->step(info.Env(), info[1]); }
+Napi::Value step(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->step(info.Env(), info[1], false); }
+
+Napi::Value profile_step(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->step(info.Env(), info[1], true); }
 
 Napi::Value follow_lead(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->follow(info.Env()); }
 
@@ -250,6 +267,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("cudaDevices", cuda_devices);
   add("measureReadBandwidth", measure_read);
   add("measureGpuCopy", measure_gpu_copy);
+  add("measureHostToDevice", measure_host_to_device);
+  add("measureFileReads", measure_files);
   add("measureCopy", measure_one_copy);
   add("measureSocket", measure_one_socket);
   add("measureCollectives", measure_ranks);
@@ -263,6 +282,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("loadWeights", load_weights);
   add("loadDummyWeights", load_dummy_weights);
   add("step", step);
+  add("profileStep", profile_step);
   add("followLead", follow_lead);
   add("endEpoch", end_epoch);
   add("abortEngine", abort_engine);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -50,6 +50,16 @@ describe("native binding", () => {
     await assert.rejects(native.measureReadBandwidth(0, 2 ** 22, 1), failure("invalid_argument", /numThreads/));
     await assert.rejects(native.measureReadBandwidth(1, Number.NaN, 1), failure("invalid_argument", /bytes.*NaN/));
     await assert.rejects(native.measureReadBandwidth(1, 2 ** 50, 1), failure("resource_exhausted", /allocate/));
+  });
+
+  it("measures reads of files of the size that is expected, and names one that is not so", async () => {
+    const path = packagePath("reference");
+    const bytes = statSync(path).size;
+    assert.ok((await native.measureFileReads([{ path, bytes }], 2)) > 1e6);
+    const longer = native.measureFileReads([{ path, bytes: bytes + 1 }], 1);
+    await assert.rejects(longer, failure("failed_precondition", /libmoesaic_kernels_reference\.so: changed/));
+    const absent = native.measureFileReads([{ path: `${path}.absent`, bytes }], 1);
+    await assert.rejects(absent, failure("not_found", /could not be opened/));
   });
 });
 

@@ -19,6 +19,13 @@ export interface Binding {
    * @throws failed_precondition without a GPU
    */
   measureGpuCopy(bytes: number, repeats: number): Promise<number>;
+  /** Bytes per second from pinned host memory to the first GPU: the best of `repeats`. @throws as measureGpuCopy */
+  measureHostToDevice(bytes: number, repeats: number): Promise<number>;
+  /**
+   * Bytes per second that `numThreads` threads read of all the files together, in large pieces and file order.
+   * @throws as loadWeights when a file is not there or has another size
+   */
+  measureFileReads(files: LoadPlan["files"], numThreads: number): Promise<number>;
   /** Microseconds that one thread takes to copy `bytes` from memory to memory, of each of `calls`. */
   measureCopy(bytes: number, calls: number): Promise<Float64Array>;
   /** Microseconds that `bytes` take through one plain tcp connection of the loopback interface, of each of `calls`. */
@@ -67,6 +74,11 @@ export interface Binding {
   loadDummyWeights(engine: EngineHandle, seed: number, onProgress: (bytesDone: number) => void): Promise<LoadReport>;
   /** Runs one step on the engine thread. Steps run in the order of the calls. @throws invalid_argument: nothing was run */
   step(engine: EngineHandle, plan: StepPlan): Promise<StepResult>;
+  /**
+   * As step, of a rank that is alone, with the time of each kernel by itself: on the CPU from one to the next, on a GPU between
+   * events on its stream, which is held back so that no gaps of the host's count. Captured steps are not used.
+   */
+  profileStep(engine: EngineHandle, plan: StepPlan): Promise<ProfiledStep>;
   /**
    * Not on rank 0: runs the plans that rank 0 broadcasts. Resolves when the lead ends the epoch (endEpoch).
    * @throws unavailable or cancelled with the rank and the op when a peer is lost, fails or aborts
@@ -205,6 +217,12 @@ export interface ProgramDescription {
   weights: { name: string; bytes: number; layoutId: string; rowGranule: number }[];
   /** The kernel of each op (fused kernels span several), in the program's order. */
   kernels: { package: string; kernel: string; ops: string[] }[];
+}
+
+export interface ProfiledStep {
+  result: StepResult;
+  /** Microseconds by kernel, in the order of ProgramDescription's; 0 where the step had no use for one. */
+  kernelUs: Float64Array;
 }
 
 export interface LoadPlan {

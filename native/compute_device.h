@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "arena.h"
 #include "moesaic/kernel.h"
@@ -73,6 +74,11 @@ class ComputeDevice {
   // Queues what `launches` launches. With a key, the work is captured on the key's second use and replayed from then on:
   // `launches` must launch the same for equal keys.
   virtual Status run(const GraphKey* key, const Launches& launches) = 0;
+
+  // Remembers when all that is queued so far is done. What comes after the first mark may be held back until `finish`.
+  virtual Status mark() = 0;
+  // After `finish`: the microseconds from each mark to the next; forgets the marks.
+  virtual StatusOr<std::vector<double>> read_marks() = 0;
 };
 
 }  // namespace moesaic

@@ -400,12 +400,18 @@ EngineOptions to_options(Napi::Value value) {
   return options;
 }
 
+std::vector<LoadPlan::File> to_files(const Reader& list) {
+  std::vector<LoadPlan::File> files;
+  list.each(kMaxFiles, [&](const Reader& item) {
+    files.push_back({item.field("path").string(), item.field("bytes").integer(0, kMaxSafeInteger)});
+  });
+  return files;
+}
+
 LoadPlan to_load_plan(Napi::Value value) {
   const Reader root(value, "plan");
   LoadPlan plan;
-  root.field("files").each(kMaxFiles, [&](const Reader& item) {
-    plan.files.push_back({item.field("path").string(), item.field("bytes").integer(0, kMaxSafeInteger)});
-  });
+  plan.files = to_files(root.field("files"));
   root.field("reads").each(kMaxReads, [&](const Reader& item) { plan.reads.push_back(to_read(item)); });
   root.field("sharedReads").each(kMaxReads, [&](const Reader& item) { plan.shared_reads.push_back(to_shared_read(item)); });
   plan.bytes_planned = root.field("bytesPlanned").integer(0, kMaxSafeInteger);

@@ -21,12 +21,15 @@
 
 namespace moesaic {
 
+class Reader;
+
 // An Error whose name is the status's code.
 Napi::Error to_error(Napi::Env env, const Status& status);
 
 RankProgram to_program(Napi::Value value);
 EngineOptions to_options(Napi::Value value);
 LoadPlan to_load_plan(Napi::Value value);
+std::vector<LoadPlan::File> to_files(const Reader& list);
 
 // What the parts of a step plan must not exceed.
 struct PlanLimits {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "cuda_stager.h"
@@ -74,6 +75,23 @@ StatusOr<int> count_devices(const CudaDriver& driver) {
                 "the CUDA driver sees no GPU; look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use device cpu");
 }
 
+// What one of several copies takes, queued after each other: the best of `repeats`, after one that warms up.
+template <typename Copy>
+StatusOr<double> seconds_of(CudaDevice& device, int32_t repeats, const Copy& copy) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int32_t kCopies = 8;
+  double best = std::numeric_limits<double>::infinity();
+  for (int32_t repeat = 0; repeat <= repeats; ++repeat) {
+    const Clock::time_point begin = Clock::now();
+    for (int32_t i = 0; i < kCopies; ++i)
+      if (Status status = copy(); !status.ok()) return status;
+    if (Status status = device.finish(); !status.ok()) return status;
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (repeat > 0) best = std::min(best, seconds / kCopies);
+  }
+  return best;
+}
+
 }  // namespace
 
 StatusOr<std::vector<CudaDeviceInfo>> list_cuda_devices() {
@@ -94,25 +112,29 @@ StatusOr<std::vector<CudaDeviceInfo>> list_cuda_devices() {
 }
 
 StatusOr<double> measure_cuda_copy(int64_t bytes, int32_t repeats) {
-  using Clock = std::chrono::steady_clock;
   StatusOr<std::unique_ptr<CudaDevice>> device = CudaDevice::open_first(MK_EXACT, true);
   if (!device.ok()) return device.status();
   StatusOr<Arena> from = device.value()->allocate("memory to copy", bytes, false);
   if (!from.ok()) return from.status();
   StatusOr<Arena> to = device.value()->allocate("memory to copy", bytes, false);
   if (!to.ok()) return to.status();
-  constexpr int32_t kCopies = 8;
-  double best = 0;
-  for (int32_t repeat = 0; repeat <= repeats; ++repeat) {
-    const Clock::time_point begin = Clock::now();
-    for (int32_t i = 0; i < kCopies; ++i)
-      if (Status status = device.value()->copy(to.value().data(), from.value().data(), bytes); !status.ok()) return status;
-    if (Status status = device.value()->finish(); !status.ok()) return status;
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    // The first round warms up.
-    if (repeat > 0) best = std::max(best, 2.0 * static_cast<double>(bytes) * kCopies / seconds);
-  }
-  return best;
+  const auto copy = [&] { return device.value()->copy(to.value().data(), from.value().data(), bytes); };
+  StatusOr<double> seconds = seconds_of(*device.value(), repeats, copy);
+  if (!seconds.ok()) return seconds;
+  return 2.0 * static_cast<double>(bytes) / seconds.value();
+}
+
+StatusOr<double> measure_host_to_cuda(int64_t bytes, int32_t repeats) {
+  StatusOr<std::unique_ptr<CudaDevice>> device = CudaDevice::open_first(MK_EXACT, true);
+  if (!device.ok()) return device.status();
+  StatusOr<Arena> from = device.value()->allocate_host("host memory to copy", bytes);
+  if (!from.ok()) return from.status();
+  StatusOr<Arena> to = device.value()->allocate("memory to copy to", bytes, false);
+  if (!to.ok()) return to.status();
+  const auto copy = [&] { return device.value()->upload(to.value().data(), from.value().data(), bytes); };
+  StatusOr<double> seconds = seconds_of(*device.value(), repeats, copy);
+  if (!seconds.ok()) return seconds;
+  return static_cast<double>(bytes) / seconds.value();
 }
 
 mk_device describe_cuda(const CudaDeviceInfo& info, mk_precision precision, bool is_deterministic) {
@@ -156,6 +178,7 @@ Status CudaDevice::begin() {
 CudaDevice::~CudaDevice() {
   if (context_ == nullptr) return;
   driver_.context_set_current(context_);
+  marks_.reset();
   for (const Graph& graph : graphs_)
     if (graph.exec != nullptr) driver_.graph_exec_destroy(graph.exec);
   if (stream_ != nullptr) driver_.stream_destroy(stream_);
@@ -208,7 +231,10 @@ Status CudaDevice::copy(void* to, const void* from, int64_t bytes) {
   return driver_.check(driver_.copy_on_device_async(address_of(to), address_of(from), bytes, stream_), "copying on the GPU");
 }
 
-Status CudaDevice::finish() { return driver_.check(driver_.stream_synchronize(stream_), "waiting for the GPU"); }
+Status CudaDevice::finish() {
+  if (marks_ != nullptr) marks_->release();
+  return driver_.check(driver_.stream_synchronize(stream_), "waiting for the GPU");
+}
 
 StatusOr<std::unique_ptr<PieceStager>> CudaDevice::make_stager(StagingBytes bytes) { return CudaStager::make(*this, bytes); }
 
@@ -221,6 +247,19 @@ Status CudaDevice::run(const GraphKey* key, const Launches& launches) {
   if (graph.exec == nullptr)
     if (Status status = capture(graph, launches); !status.ok()) return status;
   return driver_.check(driver_.graph_launch(graph.exec, stream_), "launching a captured step");
+}
+
+Status CudaDevice::mark() {
+  if (marks_ == nullptr) {
+    StatusOr<Arena> word = allocate_host("the word that a stream waits for", sizeof(uint32_t));
+    if (!word.ok()) return word.status();
+    marks_ = std::make_unique<CudaMarks>(driver_, stream_, std::move(word.value()));
+  }
+  return marks_->add();
+}
+
+StatusOr<std::vector<double>> CudaDevice::read_marks() {
+  return marks_ == nullptr ? std::vector<double>() : marks_->read();
 }
 
 // Moves the key to the front; forgets the one that was not used for longest.

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <list>
+#include <memory>
 #include <vector>
 
 #include "compute_device.h"
 #include "cuda_driver.h"
+#include "cuda_marks.h"
 
 namespace moesaic {
 
@@ -22,6 +24,9 @@ StatusOr<std::vector<CudaDeviceInfo>> list_cuda_devices();
 
 // Best of `repeats`: bytes read and written per second when the first GPU copies `bytes` of its memory. Blocks.
 StatusOr<double> measure_cuda_copy(int64_t bytes, int32_t repeats);
+
+// Best of `repeats`: bytes per second from pinned host memory to the first GPU. Blocks.
+StatusOr<double> measure_host_to_cuda(int64_t bytes, int32_t repeats);
 
 // What kernels are told of it.
 mk_device describe_cuda(const CudaDeviceInfo& info, mk_precision precision, bool is_deterministic);
@@ -46,6 +51,8 @@ class CudaDevice final : public ComputeDevice {
   // Copies within the device's memory, queued.
   Status copy(void* to, const void* from, int64_t bytes);
   Status run(const GraphKey* key, const Launches& launches) override;
+  Status mark() override;
+  StatusOr<std::vector<double>> read_marks() override;
 
   // For threads that load: streams and events of their own.
   const CudaDriver& driver() const { return driver_; }
@@ -71,6 +78,7 @@ class CudaDevice final : public ComputeDevice {
   CuContext* context_ = nullptr;
   CuStream* stream_ = nullptr;
   std::list<Graph> graphs_;  // latest use first
+  std::unique_ptr<CudaMarks> marks_;  // from the first mark on
 };
 
 }  // namespace moesaic

@@ -45,12 +45,14 @@ Status find_functions(void* library, CudaDriver& driver) {
   find(driver.stream_create, "cuStreamCreate");
   find(driver.stream_destroy, "cuStreamDestroy_v2");
   find(driver.stream_synchronize, "cuStreamSynchronize");
+  find(driver.stream_wait_value, "cuStreamWaitValue32_v2");
   find(driver.stream_begin_capture, "cuStreamBeginCapture_v2");
   find(driver.stream_end_capture, "cuStreamEndCapture");
   find(driver.event_create, "cuEventCreate");
   find(driver.event_destroy, "cuEventDestroy_v2");
   find(driver.event_record, "cuEventRecord");
   find(driver.event_synchronize, "cuEventSynchronize");
+  find(driver.event_elapsed_time, "cuEventElapsedTime");
   find(driver.graph_instantiate, "cuGraphInstantiateWithFlags");
   find(driver.graph_launch, "cuGraphLaunch");
   find(driver.graph_exec_destroy, "cuGraphExecDestroy");

@@ -30,6 +30,7 @@ enum CuAttribute : int {
 constexpr unsigned kCuStreamNonBlocking = 1;
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr int kCuCaptureThreadLocal = 1;
+constexpr unsigned kCuWaitEqual = 1;
 
 struct CudaDriver {
   // Opens the library once per process and initialises it. Error: failed_precondition with what is missing.
@@ -62,12 +63,14 @@ struct CudaDriver {
   CuResult (*stream_create)(CuStream** stream, unsigned flags);
   CuResult (*stream_destroy)(CuStream* stream);
   CuResult (*stream_synchronize)(CuStream* stream);
+  CuResult (*stream_wait_value)(CuStream* stream, CuAddress address, uint32_t value, unsigned flags);
   CuResult (*stream_begin_capture)(CuStream* stream, int mode);
   CuResult (*stream_end_capture)(CuStream* stream, CuGraph** graph);
   CuResult (*event_create)(CuEvent** event, unsigned flags);
   CuResult (*event_destroy)(CuEvent* event);
   CuResult (*event_record)(CuEvent* event, CuStream* stream);
   CuResult (*event_synchronize)(CuEvent* event);
+  CuResult (*event_elapsed_time)(float* ms, CuEvent* begin, CuEvent* end);
   CuResult (*graph_instantiate)(CuGraphExec** exec, CuGraph* graph, unsigned long long flags);
   CuResult (*graph_launch)(CuGraphExec* exec, CuStream* stream);
   CuResult (*graph_exec_destroy)(CuGraphExec* exec);

@@ -115,8 +115,11 @@ class StepJob final : public EngineJob, public Message {
 
   Pending pending;
   StepPlan plan;
+  bool is_profiled = false;
 
-  Status run(Executor& executor, const std::atomic<bool>&) override { return executor.step(plan, result_); }
+  Status run(Executor& executor, const std::atomic<bool>&) override {
+    return is_profiled ? executor.profile_step(plan, result_, kernel_us_) : executor.step(plan, result_);
+  }
 
   void done(std::unique_ptr<EngineJob> self, Status status) override {
     status_ = std::move(status);
@@ -126,14 +129,24 @@ class StepJob final : public EngineJob, public Message {
 
   void deliver(Napi::Env env, EngineHandle& handle, std::unique_ptr<Message> self) override {
     handle.settled(env);
-    settle(env, pending, status_, [&] { return from_step_result(env, result_); });
+    settle(env, pending, status_, [&] { return value(env); });
     self.release();
     handle.recycle(std::unique_ptr<StepJob>(this));
   }
 
  private:
+  Napi::Value value(Napi::Env env) const {
+    const Napi::Object result = from_step_result(env, result_);
+    if (!is_profiled) return result;
+    Napi::Object profiled = Napi::Object::New(env);
+    profiled.Set("result", result);
+    profiled.Set("kernelUs", from_doubles(env, kernel_us_));
+    return profiled;
+  }
+
   EngineHandle& handle_;
   StepResult result_;
+  std::vector<double> kernel_us_;
   Status status_;
 };
 
@@ -189,7 +202,7 @@ int32_t EngineHandle::find_idle_buffer(Napi::Env env, const std::string& name) c
   throw to_error(env, Status(Code::kInvalidArgument, text("name: the program has no buffer \"", name, "\"")));
 }
 
-Napi::Value EngineHandle::step(Napi::Env env, Napi::Value plan) {
+Napi::Value EngineHandle::step(Napi::Env env, Napi::Value plan, bool is_profiled) {
   open_engine(env);
   std::unique_ptr<StepJob> job;
   if (idle_steps_.empty()) {
@@ -199,6 +212,7 @@ Napi::Value EngineHandle::step(Napi::Env env, Napi::Value plan) {
     idle_steps_.pop_back();
   }
   to_step_plan(plan, plan_limits_, job->plan);
+  job->is_profiled = is_profiled;
   Pending& pending = job->pending;
   return submit(env, std::move(job), pending);
 }

@@ -70,7 +70,8 @@ class EngineHandle {
   // The index of a buffer that nothing runs on. Throws invalid_argument or failed_precondition.
   int32_t find_idle_buffer(Napi::Env env, const std::string& name) const;
 
-  Napi::Value step(Napi::Env env, Napi::Value plan);
+  // Profiled: with the times of its kernels.
+  Napi::Value step(Napi::Env env, Napi::Value plan, bool is_profiled);
   Napi::Value load(Napi::Env env, Napi::Value plan, Napi::Value on_progress);
   Napi::Value load_dummy(Napi::Env env, Napi::Value seed, Napi::Value on_progress);
   Napi::Value connect(Napi::Env env, Napi::Value data_plane, Napi::Value options);

@@ -301,7 +301,7 @@ Status Executor::run_step(const StepPlan& plan, StepResult& result) {
   const bool wants_logits = *host_.step_arrays.num_logits_rows > 0;
   const auto launches = [&] { return run_ops(plan.placement, wants_logits); };
   Status status = send_state();
-  if (status.ok()) status = device_->run(has_graph ? &key : nullptr, Launches(launches));
+  if (status.ok()) status = device_->run(has_graph && !is_profiled_ ? &key : nullptr, Launches(launches));
   if (status.ok()) status = fetch_sampled();
   if (status.ok()) status = device_->finish();
   if (!status.ok())
@@ -377,7 +377,6 @@ void Executor::fill_step_arrays(const StepPlan& plan) {
   fill_logits_rows(plan);
 }
 
-
 // Rows to sample come first, as the sample op wants them; rows whose logits are returned as they are follow.
 void Executor::fill_logits_rows(const StepPlan& plan) {
   const StepArrays& step = host_.step_arrays;
@@ -403,6 +402,7 @@ Status Executor::run_ops(Placement placement, bool wants_logits) {
   op_.store("begin_step", std::memory_order_relaxed);
   const void* begin_step = args_pointer(begin_step_args_);
   if (Status status = launch(bound_.begin_step, &begin_step); !status.ok()) return status;
+  if (Status status = mark(); !status.ok()) return status;
   for (size_t i = 0; i < kernels.size(); ++i) {
     if (kernels[i].logits_only && !wants_logits) continue;
     const Op& op = ops[kernels[i].first_op];
@@ -412,6 +412,7 @@ Status Executor::run_ops(Placement placement, bool wants_logits) {
     else if (kernels[i].kernel != nullptr) status = run_kernel(placement, i);
     if (status.ok() && std::holds_alternative<SampleShardOp>(op))
       status = merge_samples(placement, kernels[i].kernel != nullptr);
+    if (status.ok()) status = mark();
     if (!status.ok()) return status;
     counter_->fetch_add(kernels[i].num_ops, std::memory_order_relaxed);
   }

@@ -51,6 +51,9 @@ class Executor {
 
   // Fills `result`. On invalid_argument nothing was run and no row has changed; any other failure ends the epoch on all ranks.
   Status step(const StepPlan& plan, StepResult& result);
+  // As step, of a rank that is alone; `kernel_us` gets the microseconds of each kernel of the plan's op list, 0 where the step had
+  // no use for one. No captured graph is used.
+  Status profile_step(const StepPlan& plan, StepResult& result, std::vector<double>& kernel_us);
   // Not on the lead: runs its plans until it ends the epoch.
   Status follow();
   // On the lead: no more plans come.
@@ -93,6 +96,7 @@ class Executor {
   void set_bounds(const StepPlan& plan);
   bool choose_graph(const StepPlan& plan, GraphKey& key);
   Status run_ops(Placement placement, bool wants_logits);
+  Status mark() { return is_profiled_ ? device_->mark() : Status(); }
   Status run_collective(Placement placement, const BoundKernel& bound);
   Status run_kernel(Placement placement, size_t index);
   Status launch(const BoundKernel& bound, const void* const* parts);
@@ -128,6 +132,7 @@ class Executor {
   OpArgs begin_step_args_;
   Rows rows_;
   Weights weights_state_ = Weights::kAbsent;
+  bool is_profiled_ = false;  // this step's kernels are timed one by one
 
   std::shared_ptr<DataPlaneListener> listener_;  // outlives the communicator
   std::unique_ptr<Communicator> communicator_;

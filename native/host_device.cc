@@ -1,6 +1,7 @@
 #include "host_device.h"
 
 #include <cstring>
+#include <utility>
 
 #include "pieces.h"
 
@@ -30,5 +31,18 @@ Status HostDevice::download(void* host, const void* device, int64_t bytes) {
 }
 
 StatusOr<std::unique_ptr<PieceStager>> HostDevice::make_stager(StagingBytes bytes) { return make_host_stager(bytes); }
+
+Status HostDevice::mark() {
+  marks_.push_back(std::chrono::steady_clock::now());
+  return {};
+}
+
+StatusOr<std::vector<double>> HostDevice::read_marks() {
+  const auto marks = std::exchange(marks_, {});
+  std::vector<double> times;
+  for (size_t i = 0; i + 1 < marks.size(); ++i)
+    times.push_back(std::chrono::duration<double, std::micro>(marks[i + 1] - marks[i]).count());
+  return times;
+}
 
 }  // namespace moesaic

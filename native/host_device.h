@@ -1,6 +1,9 @@
 // HostDevice: the CPU as a compute device. Its stream is a pool of threads.
 #pragma once
 
+#include <chrono>
+#include <vector>
+
 #include "compute_device.h"
 #include "device.h"
 #include "thread_pool.h"
@@ -26,11 +29,14 @@ class HostDevice final : public ComputeDevice {
   Status finish() override { return {}; }
   StatusOr<std::unique_ptr<PieceStager>> make_stager(StagingBytes bytes) override;
   Status run(const GraphKey*, const Launches& launches) override { return launches(); }
+  Status mark() override;
+  StatusOr<std::vector<double>> read_marks() override;
 
  private:
   const DeviceInfo info_;
   ThreadPool pool_;
   mk_device properties_;
+  std::vector<std::chrono::steady_clock::time_point> marks_;
 };
 
 // What kernels are told of this machine's CPU.

@@ -147,6 +147,33 @@ describe("step", () => {
     await run([], [0]);
   });
 
+  it("tells the time of each kernel beside the result of the same step", async () => {
+    const sequences = [{ row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE, begins: {} }];
+    const plain = await run(sequences);
+    const plan = tinyStep(sequences, { finishedRows: Int32Array.of(0) });
+    const { result, kernelUs } = await native.profileStep(engine, plan);
+    assert.deepEqual(result.tokenIds, plain.tokenIds);
+    assert.equal(kernelUs.length, tinyProgram().ops.length, "the reference package fuses nothing");
+    assert.ok(kernelUs.every((us) => us > 0));
+    const all = kernelUs.reduce((sum, us) => sum + us, 0);
+    assert.ok(all <= result.engineUs, `${all} us of ${result.engineUs}`);
+  });
+
+  it("has no time for kernels that a step has no use for", async () => {
+    const plan = tinyStep([{ row: 0, begin: PROMPT.length, tokenIds: [8] }]);
+    const { kernelUs } = await native.profileStep(engine, plan);
+    const unused = tinyProgram().ops.flatMap(({ op }, index) => (kernelUs[index] === 0 ? [op] : []));
+    assert.deepEqual(unused, ["gather_rows", "rms_norm", "linear", "sample"]);
+    await run([], [0]);
+  });
+
+  it("leaves the engine as it was when a plan that was to be timed is refused", async () => {
+    const plan = tinyStep([{ row: 1, begin: 0, tokenIds: [1], output: OUTPUT_SAMPLE }]);
+    await assert.rejects(native.profileStep(engine, plan), /row 1 is not in use/);
+    await run([{ row: 0, begin: 0, tokenIds: PROMPT, begins: {} }]);
+    await run([], [0]);
+  });
+
   it("runs steps in the order of the calls without waiting in between", async () => {
     const plans: TinySequence[] = [{ row: 0, begin: 0, tokenIds: [1], output: OUTPUT_SAMPLE, begins: {} }];
     for (let begin = 1; begin < 6; begin++)

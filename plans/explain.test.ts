@@ -57,6 +57,16 @@ describe("explainPlan", () => {
     assert.equal(json.decode.tokens_per_second_max, null);
   });
 
+  it("counts keys and values of precision fast as bf16", () => {
+    const input = input20b(null);
+    const fast = explainPlan({ ...input, program: { ...input.program, precision: "fast" } }).json;
+    assert.equal(fast.decode.kv_bytes, explainPlan(input).json.decode.kv_bytes / 2);
+    assert.deepEqual(
+      fast.kv_groups.map(({ bytes_per_token: bytes }) => bytes),
+      [12 * 2 * 8 * 64 * 2, 12 * 2 * 8 * 64 * 2],
+    );
+  });
+
   it("bounds the speed by bandwidth over bytes", () => {
     const { json } = explainPlan(input20b(32e9));
     assert.equal(json.decode.tokens_per_second_max, 32e9 / json.decode.total_bytes);

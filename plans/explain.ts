@@ -144,9 +144,9 @@ function tensorClasses(program: RankProgram, sizes: EngineSizes): Explanation["t
   return [...rows.values()].toSorted((a, b) => TENSOR_CLASSES.indexOf(a.class) - TENSOR_CLASSES.indexOf(b.class));
 }
 
-/** Bytes of keys and values of one token in one layer: float32 for both. */
-function kvBytesPerLayer({ dims }: RankProgram): number {
-  return 2 * dims.numKvHeads * dims.headDim * 4;
+/** Bytes of keys and values of one token in one layer: float32 for both, in precision fast bf16. */
+function kvBytesPerLayer({ dims, precision }: RankProgram): number {
+  return 2 * dims.numKvHeads * dims.headDim * (precision === "exact" ? 4 : 2);
 }
 
 function kvGroups(program: RankProgram, sizes: EngineSizes): KvGroupExplanation[] {

@@ -60,7 +60,8 @@ describe("moesaic chat", () => {
 describe("moesaic bench", () => {
   it("measures latency beside the bandwidth of the same run, and appends to a CSV file", async (test) => {
     const csv = join(temporaryFolder(test), "results.csv");
-    const sizes = ["--prompt-len", "16", "--output-len", "8", "--repeats", "2"];
+    const plot = join(temporaryFolder(test), "latency.svg");
+    const sizes = ["--prompt-len", "16", "--output-len", "8", "--repeats", "2", "--plot", plot];
     for (let run = 0; run < 2; run += 1) {
       const result = await moesaic(["bench", "latency", ...MODEL, ...sizes, "--csv", csv, "--json"]);
       assert.equal(result.code, 0, result.stderr);
@@ -72,6 +73,7 @@ describe("moesaic bench", () => {
       }
       assert.ok(Number(figures!["bandwidth_percent"]) < 100, "nothing decodes faster than memory is read");
     }
+    assert.match(readFileSync(plot, "utf8"), /^<svg .*tokens of the sequence/s);
     const lines = readFileSync(csv, "utf8").trimEnd().split("\n");
     assert.equal(lines.length, 3);
     assert.match(lines[0]!, /^bench,version,.*tokens_per_second/);

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { checkGolden, generateGolden, GOLDEN, type ResultLine } from "../e2e/golden-generations.js";
-import { moesaic } from "../e2e/moesaic.js";
+import { jsonLines, moesaic } from "../e2e/moesaic.js";
 import { native } from "../../native/index.js";
 import { DEMO_MODEL } from "../paths.js";
 import { GoldenModel, type GoldenPrompt } from "./golden-model.js";
@@ -54,6 +54,33 @@ describe("a GPU", { timeout: 600_000 }, () => {
         together.map(({ token_ids: tokenIds }) => tokenIds),
         alone.map(({ token_ids: tokenIds }) => tokenIds),
       );
+    },
+  );
+
+  it("times each op of its steps, with logits that the CPU's kernels give too", { skip }, async () => {
+    const flags = ["--model", DEMO_MODEL, "--device", "cuda", "--precision", "exact", "--json"];
+    const result = await moesaic(["bench", "kernels", ...flags, "--rows", "1,8", "--prefill", "64"]);
+    assert.equal(result.code, 0, result.stderr);
+    const lines = jsonLines<Record<string, unknown>>(result);
+    assert.ok(lines.every((line) => line["agrees_with_reference"] === true && Number(line["us"]) > 0));
+    const totals = lines.filter(({ op }) => op === "total");
+    assert.equal(totals.length, 3);
+    // A stream that was not let go in time would show as half a second.
+    assert.ok(
+      totals.every(({ us }) => Number(us) < 100_000),
+      JSON.stringify(totals),
+    );
+  });
+
+  it(
+    "gives the same tokens when a prompt is prefilled in other chunks, deterministic in precision fast",
+    { skip },
+    async () => {
+      const flags = ["--model", DEMO_MODEL, "--device", "cuda", "--precision", "fast", "--deterministic", "--json"];
+      const result = await moesaic(["bench", "kv", ...flags, "--contexts", "512,2048"]);
+      assert.equal(result.code, 0, result.stderr);
+      const lines = jsonLines<Record<string, unknown>>(result);
+      assert.ok(lines.every((line) => line["other_chunks_agree"] === true));
     },
   );
 });
