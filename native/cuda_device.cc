@@ -13,6 +13,9 @@ namespace {
 
 // Of kernels' code, printf buffers, local memory and graphs, which the driver takes beside the arenas.
 constexpr int64_t kDriverReserveBytes = int64_t{512} << 20;
+// Of a thread's stack. No kernel calls what is not inlined; some spill up to 48 bytes. For all threads that the GPU can have at
+// once the driver's own 1 KB would take 264 MiB of an H100.
+constexpr size_t kStackBytes = 128;
 // Each takes about a megabyte of the device.
 constexpr size_t kMaxGraphs = 48;
 
@@ -171,6 +174,9 @@ Status CudaDevice::begin() {
   if (Status status = driver_.check(driver_.primary_context_retain(&context_, id_), "opening the GPU's context"); !status.ok())
     return status;
   if (Status status = enter_thread(); !status.ok()) return status;
+  if (Status status = driver_.check(driver_.context_set_limit(kCuLimitStackSize, kStackBytes), "limiting the stacks of threads");
+      !status.ok())
+    return status;
   return driver_.check(driver_.stream_create(&stream_, kCuStreamNonBlocking), "making a stream");
 }
 

@@ -33,6 +33,7 @@ Status find_functions(void* library, CudaDriver& driver) {
   find(driver.primary_context_retain, "cuDevicePrimaryCtxRetain");
   find(driver.primary_context_release, "cuDevicePrimaryCtxRelease_v2");
   find(driver.context_set_current, "cuCtxSetCurrent");
+  find(driver.context_set_limit, "cuCtxSetLimit");
   find(driver.mem_get_info, "cuMemGetInfo_v2");
   find(driver.mem_alloc, "cuMemAlloc_v2");
   find(driver.mem_free, "cuMemFree_v2");

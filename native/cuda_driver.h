@@ -27,6 +27,7 @@ enum CuAttribute : int {
   kCuSharedMemoryPerBlockOptin = 97,
 };
 
+constexpr int kCuLimitStackSize = 0;
 constexpr unsigned kCuStreamNonBlocking = 1;
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr int kCuCaptureThreadLocal = 1;
@@ -51,6 +52,7 @@ struct CudaDriver {
   CuResult (*primary_context_retain)(CuContext** context, CuDeviceId device);
   CuResult (*primary_context_release)(CuDeviceId device);
   CuResult (*context_set_current)(CuContext* context);
+  CuResult (*context_set_limit)(int limit, size_t value);
   CuResult (*mem_get_info)(size_t* free, size_t* total);
   CuResult (*mem_alloc)(CuAddress* address, size_t bytes);
   CuResult (*mem_free)(CuAddress address);

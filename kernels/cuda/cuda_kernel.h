@@ -34,14 +34,18 @@ inline mk_status launched(mk_error* error) {
 
 inline cudaStream_t stream_of(mk_stream stream) { return static_cast<cudaStream_t>(const_cast<void*>(stream)); }
 
-// Of the current device; for sizes of grids.
-inline int32_t num_multiprocessors() {
-  constexpr int kLikely = 132;
-  int device = 0, count = 0;
-  const bool is_known = cudaGetDevice(&device) == cudaSuccess &&
-                        cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) == cudaSuccess;
-  return is_known && count > 0 ? count : kLikely;
+// Of the current device.
+inline int32_t device_attribute(cudaDeviceAttr attribute, int32_t likely) {
+  int device = 0, value = 0;
+  const bool is_known = cudaGetDevice(&device) == cudaSuccess && cudaDeviceGetAttribute(&value, attribute, device) == cudaSuccess;
+  return is_known && value > 0 ? value : likely;
 }
+
+// For sizes of grids.
+inline int32_t num_multiprocessors() { return device_attribute(cudaDevAttrMultiProcessorCount, 132); }
+
+// That a block may have; compute capability 8.6 and 8.9 have the least.
+inline int32_t most_shared_bytes() { return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, 99 * 1024); }
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

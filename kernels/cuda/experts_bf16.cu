@@ -10,6 +10,7 @@ extern const mk_kernel experts_bf16_deterministic_kernel;
 namespace {
 
 struct Bf16Weights {
+  static constexpr bool kHasTiles = false;
   using Queue = Bf16Queue<false>;
   using PairedQueue = Bf16Queue<true>;
   using Stage = Bf16Stage<false>;

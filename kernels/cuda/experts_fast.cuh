@@ -1,15 +1,16 @@
 // experts, fast: out[t, s, :] = down[e] act(gate_up[e] x[t] + gate_up_bias[e]) + down_bias[e], e the local expert of the slot
 //   x (rows, hidden) f32, rounded to bf16 · act (pairs, intermediate) bf16 in the workspace · out (rows, slots * hidden) f32
 //   hidden and intermediate % 8 == 0
-//   few pairs an expert   matmul_stream twice: bound by memory, an expert's weights once per 64 of its pairs
+//   few pairs an expert   matmul_tiles (MXFP4) or matmul_stream twice: bound by memory
 //   more                  x to bf16 in the workspace, then matmul_block twice: bound by memory, then by mma.sync
-//   deterministic         matmul_stream for any number of pairs
+//   deterministic         for any number of pairs the one of these two that the shape of the weights allows
 //   launches: 2 up to 32 pairs; then 3, for the pairs are sorted first; 4 for many
 //   oracle: kernels/reference/experts.cc
 #pragma once
 
 #include "matmul_block.cuh"
 #include "matmul_stream.cuh"
+#include "matmul_tiles.cuh"
 
 namespace moesaic::cuda {
 
@@ -58,18 +59,22 @@ inline Matmul expert_matmul(const mk_experts_args& args, const mk_weight& weight
 
 // How a pass of so many pairs is cut.
 struct PassShape {
-  bool is_block;
+  bool is_block, has_tiles;
   int32_t tiles;  // of 8 pairs in a tile of the grouping
   int32_t tokens_per_tile() const { return 8 * tiles; }
 };
 
-template <bool kDeterministic>
+template <class Weights, bool kDeterministic>
 PassShape shape_pass(const mk_experts_args& args, int32_t rows) {
   const int64_t pairs = static_cast<int64_t>(rows) * args.expert_ids.cols, mean = ceil_div(pairs, args.gate_up.num_experts);
   if (!kDeterministic && mean > kMostStreamPairs && pairs > kBallotPairs)
-    return {true, (mean <= kMostFewBlockPairs ? kFewBlockTokens : kBlockTokens) / 8};
+    return {true, false, (mean <= kMostFewBlockPairs ? kFewBlockTokens : kBlockTokens) / 8};
   // Twice the mean, since experts are not chosen evenly and a second tile reads the weights again.
-  return {false, choose_tiles(pairs <= kBallotPairs ? rows : 2 * mean)};
+  const int32_t tiles = choose_tiles(pairs <= kBallotPairs ? rows : 2 * mean);
+  // Whether matmul_tiles serves follows from the shape of the weights alone, for its sums have an order of their own.
+  const int32_t most_tiles = Weights::kHasTiles ? most_tile_tokens(std::max(args.x.cols, args.down.cols)) / 8 : 0;
+  if (most_tiles > 0) return {false, true, std::min(tiles, most_tiles)};
+  return {false, false, tiles};
 }
 
 template <class Weights, int kTokens>
@@ -84,7 +89,7 @@ mk_status start_blocks(const Matmul& gate_up, const Matmul& down, int64_t blocks
 template <class Weights, bool kDeterministic>
 mk_status run_fast_pass(const mk_experts_args& args, const FastPlan& plan, int32_t row_base, int32_t rows, void* workspace,
                         cudaStream_t stream, mk_error* error) {
-  const PassShape shape = shape_pass<kDeterministic>(args, rows);
+  const PassShape shape = shape_pass<Weights, kDeterministic>(args, rows);
   Carver carver(workspace);
   const Grouping groups = group_pairs(args, plan.pass, carver, row_base, rows, shape.tokens_per_tile(), stream);
   void* const x_rounded = carver.take<void>(plan.x_bytes);
@@ -101,6 +106,13 @@ mk_status run_fast_pass(const mk_experts_args& args, const FastPlan& plan, int32
       if (shape.tokens_per_tile() == kFewBlockTokens)
         return start_blocks<Weights, kFewBlockTokens>(gate_up, down, blocks, stream, error);
       return start_blocks<Weights, kBlockTokens>(gate_up, down, blocks, stream, error);
+    }
+  }
+  if constexpr (Weights::kHasTiles) {
+    if (shape.has_tiles) {
+      const mk_status status = start_tiles<Product::kGateUp, float>(gate_up, shape.tiles, blocks, stream, error);
+      if (status != MK_OK) return status;
+      return start_tiles<Product::kDown, __nv_bfloat16>(down, shape.tiles, blocks, stream, error);
     }
   }
   const mk_status status =

@@ -10,6 +10,7 @@ extern const mk_kernel experts_mxfp4_deterministic_kernel;
 namespace {
 
 struct Mxfp4Weights {
+  static constexpr bool kHasTiles = true;
   using Queue = Mxfp4Queue;
   using PairedQueue = Mxfp4Queue;
   using Stage = Mxfp4Stage;

@@ -69,6 +69,60 @@ struct LanePairs {
   static __device__ uint32_t below() { return (1u << threadIdx.x % 32) - 1; }
 };
 
+// The tiles of a pass as every warp finds them by itself, with no barrier of the block.
+template <int kTokens>
+class WarpTiles {
+ public:
+  struct Found {
+    int32_t expert, begin, count;
+    uint32_t mates;  // up to 32 pairs: those of the expert
+  };
+
+  __device__ explicit WarpTiles(const Grouping& groups) : groups_(groups) {
+    if (groups.sorted != nullptr) {
+      count_ = *groups.num_tiles;
+      return;
+    }
+    const LanePairs<kTokens> mine(groups);
+    expert_ = mine.expert, mates_ = mine.mates, firsts_ = mine.firsts;
+    count_ = __popc(firsts_);
+  }
+  __device__ int32_t count() const { return count_; }
+
+  // The index-th, less than count(). All threads of a warp.
+  __device__ Found find(int32_t index) const {
+    if (groups_.sorted != nullptr) {
+      const Tile tile = groups_.tiles[index];
+      return {tile.expert, tile.begin, tile.count, 0};
+    }
+    const uint32_t below = LanePairs<kTokens>::below();
+    const bool is_leader = (firsts_ >> threadIdx.x % 32 & 1) != 0 && __popc(firsts_ & below) == index;
+    const int32_t leader = __ffs(static_cast<int>(__ballot_sync(~0u, is_leader))) - 1;
+    const uint32_t mates = __shfl_sync(~0u, mates_, leader);
+    const int32_t begin = __shfl_sync(~0u, __popc(mates_ & below), leader);
+    return {__shfl_sync(~0u, expert_, leader), begin, min(kTokens, __popc(mates) - begin), mates};
+  }
+
+  // Its pairs, to memory of this warp alone.
+  __device__ void put_pairs(const Found& tile, int32_t* pairs) const {
+    const auto lane = static_cast<int32_t>(threadIdx.x % 32);
+    __syncwarp();  // all have read those before
+    if (groups_.sorted != nullptr) {
+      if (lane < tile.count) pairs[lane] = groups_.sorted[tile.begin + lane];
+    } else {
+      const int32_t at = __popc(tile.mates & LanePairs<kTokens>::below()) - tile.begin;
+      if ((tile.mates >> lane & 1) != 0 && at >= 0 && at < tile.count) pairs[at] = lane;
+    }
+    __syncwarp();
+  }
+
+ private:
+  static_assert(kTokens <= 32);
+  const Grouping& groups_;
+  int32_t count_, expert_ = -1;
+  uint32_t mates_ = 0, firsts_ = 0;
+};
+
 // Fills `tile` with the index-th; false, for all threads of the block, when there is none. Ends with a barrier.
 template <int kTokens>
 __device__ inline bool find_tile(const Grouping& groups, int32_t index, BlockTile<kTokens>& tile) {

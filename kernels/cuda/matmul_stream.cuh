@@ -91,9 +91,8 @@ __host__ __device__ constexpr int queue_bytes() {
 }
 
 // Eight columns each per step, zero past the matrix. Tokens past `count` stay as they are: their sums are never stored.
-template <Product kProduct, class X, int kTokens>
-__device__ __forceinline__ void fill_panel(const Matmul& job, const BlockTokens<kProduct, kTokens>& tokens, int32_t first_unit,
-                                           char* panel) {
+template <class X, class Tokens>
+__device__ __forceinline__ void fill_panel(const Matmul& job, const Tokens& tokens, int32_t first_unit, char* panel) {
   const int32_t pieces = job.panel_units * (kTileCols / 8), stride = panel_stride(job.panel_units);
   const int32_t num_pieces = tokens.tile.count * pieces;
 #pragma unroll 4
@@ -138,7 +137,7 @@ __global__ void __launch_bounds__(kMatmulThreads, kTiles == 1 ? 3 : 1) stream_ke
   int32_t i = 0;
   for (int32_t first = 0; first < num_units; first += job.panel_units) {
     if (first > 0) __syncthreads();  // all have read the panel before
-    fill_panel<kProduct, X, kTokens>(job, tokens, first, panel);
+    fill_panel<X>(job, tokens, first, panel);
     __syncthreads();
     const int32_t end = min(first + job.panel_units, num_units);
     for (; part + i * parts < end; ++i) {
