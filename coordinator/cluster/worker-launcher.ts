@@ -42,6 +42,7 @@ export class WorkerLauncher {
   readonly #retired = new Set<string>();
   /** By launch id, workers whose place somebody else has for now. */
   readonly #standingBy = new Map<string, LaunchedWorker | null>();
+  readonly #killAll = (): void => this.#signal("SIGKILL");
   #isStopping = false;
 
   constructor(command: (worker: LaunchedWorker) => WorkerCommand, clock: Clock, log: Logger) {
@@ -95,7 +96,7 @@ export class WorkerLauncher {
 
   /** From now on nobody comes for workers whose coordinator ends: they end with this process. */
   leaveNoneBehind(): void {
-    process.once("exit", () => this.#signal("SIGKILL"));
+    process.once("exit", this.#killAll);
   }
 
   /** Waits for the workers to leave by themselves, as drained ones do; after `graceMs` they are terminated, then killed. */
@@ -106,6 +107,7 @@ export class WorkerLauncher {
     await this.#exited(1_000);
     this.#signal("SIGKILL");
     await this.#exited(1_000);
+    process.off("exit", this.#killAll);
   }
 
   #signal(name: "SIGTERM" | "SIGKILL"): void {

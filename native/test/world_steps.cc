@@ -151,6 +151,10 @@ MOESAIC_TEST("steps take nothing from the heap, however large they are, on any r
         if (result.token_ids.size() != 8) fail("expected 8 tokens");
       });
       watch_steps(nullptr, 0);
+      // A rank that closes says so, and its peers keep the text: nobody closes while another still counts.
+      own_report().stage = 1;
+      for (int32_t rank = 0; rank < world.num_ranks; ++rank)
+        while (ranks.report(rank).stage < 1) sleep_ms(1);
       const Allocations taken = allocations_of_steps();
       expect(engine->progress().step_id == static_cast<int64_t>(plans.size()), "it missed steps");
       expect(taken.count == 0, text(taken.count, " allocations of ", taken.bytes, " bytes while steps ran"));
