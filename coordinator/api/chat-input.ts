@@ -96,7 +96,7 @@ function checkDate(date: string): string {
 function checkTextLength(chat: v1.ChatInput.$Properties, maxTextLength: number): void {
   const { messages, tools } = chat;
   const inMessages = (messages ?? []).reduce(
-    (sum, message) => sum + lengthOf(message.content) + lengthOf(message.reasoning),
+    (sum, message) => sum + lengthOf(message.content) + lengthOf(message.reasoning) + lengthOfCalls(message),
     0,
   );
   const inTools = (tools ?? []).reduce(
@@ -106,6 +106,10 @@ function checkTextLength(chat: v1.ChatInput.$Properties, maxTextLength: number):
   const total = inMessages + inTools + lengthOf(chat.response_format?.schema_json);
   if (total <= maxTextLength) return;
   throw invalid("chat", `at most ${maxTextLength} characters, got ${total}`);
+}
+
+function lengthOfCalls({ tool_calls }: v1.ChatMessage.$Properties): number {
+  return (tool_calls ?? []).reduce((sum, call) => sum + lengthOf(call.name) + lengthOf(call.arguments), 0);
 }
 
 function lengthOf(text: string | null | undefined): number {

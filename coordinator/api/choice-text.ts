@@ -94,14 +94,13 @@ export class HarmonyText implements ChoiceText {
   finish(): TextDelta[] {
     const step: TextStep = { deltas: [], stopString: null };
     for (const event of this.#parser.finish()) this.#take(event, step);
-    if (step.stopString === null) this.#show(CONTENT, this.#stops.flush(), step);
     return step.deltas;
   }
 
   #take(event: HarmonyEvent, step: TextStep): void {
     if (step.stopString !== null) return;
     if (event.type === "message_start") this.#begin(event, step);
-    else if (event.type === "message_end") this.#destination = null;
+    else if (event.type === "message_end") this.#end(step);
     else this.#text(event, event.delta, step);
   }
 
@@ -110,6 +109,12 @@ export class HarmonyText implements ChoiceText {
     if (!isToolCall(this.#destination)) return;
     this.#numToolCalls += 1;
     step.deltas.push(this.#toolDelta(header, ""));
+  }
+
+  /** A stop string does not reach over two messages: what was held back comes out before the next one begins. */
+  #end(step: TextStep): void {
+    if (this.#destination === "text") this.#show(CONTENT, this.#stops.flush(), step);
+    this.#destination = null;
   }
 
   #text(header: HarmonyHeader, text: string, step: TextStep): void {

@@ -88,8 +88,18 @@ export class Generation {
     for (const choice of this.#choices) if (!choice.isFinished) this.#loop.abort(choice.seqId);
   }
 
+  /** Whatever goes wrong with the text of one choice ends that choice, and no loop. */
   #take(choice: Choice, output: SequenceOutput): void {
     if (choice.isFinished) return;
+    try {
+      this.#deliver(choice, output);
+    } catch (caught) {
+      this.#loop.abort(choice.seqId);
+      this.#finish(choice, { ...output, error: MoesaicError.from(caught) }, "error", null);
+    }
+  }
+
+  #deliver(choice: Choice, output: SequenceOutput): void {
     if (output.tokenId !== undefined) this.#token(choice, output, output.tokenId);
     if (!choice.isFinished && output.finish !== undefined) this.#finish(choice, output, output.finish, null);
   }

@@ -166,6 +166,100 @@ describe("HarmonyParser", () => {
     assert.deepEqual(read("<|start|>user<|channel|>final And tomorrow?<|end|>"), []);
   });
 
+  // A request for a tool whose name has a hyphen ended with status 500.
+  it("reads a recipient that is written twice, glued to its to=, or behind other words of the header", () => {
+    const headers = [
+      "<|channel|>commentary to=functions.web-browsing to=functions.web-browsing <|constrain|>json",
+      " to=functions.web-browsing<|channel|>commentary to=functions.web-browsing json",
+      "<|channel|>commentary to=to=functions.web-browsing",
+      "<|channel|>commentary to= functions.web-browsing json",
+      "<|channel|>commentary code to=functions.web-browsing",
+      "<|channel|>commentary with care to=functions.web-browsing json",
+      "<|channel|>commentary <|constrain|>response to=functions.web-browsing",
+      "<|channel|>––commentary to=functions.web-browsing",
+      "<|channel|>commentaryto=functions.web-browsing<|constrain|>json",
+      "<|channel|>commentary<|channel|>commentary to=functions.web-browsing",
+      "<|start|>assistant<|start|>assistant to=functions.web-browsing<|channel|>commentary",
+    ];
+    const call = 'commentary>functions.web-browsing "{}" call';
+    for (const header of headers) assert.deepEqual(read(`${header}<|message|>{}<|call|>`), [call], header);
+  });
+
+  // The stream ended with an error in its middle when a stop token came where a header was open.
+  it("takes stop tokens anywhere in a header, as often as they come", () => {
+    for (const stop of ["<|return|>", "<|call|>", "<|end|>", "<|endoftext|>"]) {
+      const reason = stop === "<|end|>" ? "end" : stop === "<|call|>" ? "call" : "return";
+      for (const head of ["", "<|start|>", "<|start|>assistant", "<|channel|>", "<|channel|>final", "assistant "]) {
+        assert.deepEqual(read(`${head}${stop}${stop}`), [], `${head}${stop}`);
+      }
+      assert.deepEqual(read(`<|channel|>final<|message|>4${stop}${stop}<|return|>`), [`final "4" ${reason}`]);
+      const call = `<|channel|>commentary to=functions.f${stop}`;
+      assert.deepEqual(read(call), [`commentary>functions.f "" ${reason}`]);
+    }
+  });
+
+  // "Unexpected token while expecting start": text between two messages ended the request.
+  it("goes on after text, line breaks or terminators where a <|start|> should be", () => {
+    const thought = "<|channel|>analysis<|message|>Hm.<|end|>";
+    const answer = "<|channel|>final<|message|>4<|return|>";
+    for (const between of ["\n", "<|end|>", "assistant", "\n\nassistant", "<|end|>assistant", "<|start|><|start|>"]) {
+      assert.deepEqual(read(`${thought}${between}${answer}`), ['analysis "Hm." end', 'final "4" return'], between);
+    }
+    assert.deepEqual(read(`${thought}We need<|return|>`), ['analysis "Hm." end', 'final "We need" return']);
+  });
+
+  // Reasoning was shown as an answer because its first word was glued to the channel's name.
+  it("knows a channel whatever is glued to its name", () => {
+    assert.deepEqual(read("<|channel|>analysisWe need<|end|>"), ['analysis "We need" end']);
+    assert.deepEqual(read("<|channel|>analysis:<|message|>We need<|end|>"), ['analysis "We need" end']);
+    assert.deepEqual(read("<|channel|> finaljson<|message|>4<|return|>"), ['final "4" return']);
+  });
+
+  // The header of the answer was lost, or its control tokens came out as text, when the answer had to be JSON.
+  it("reads the answer's content type and leaves no trace of it", () => {
+    for (const type of [" <|constrain|>json", "<|constrain|>json", " json", " <|constrain|>", " <|constrain|>json "]) {
+      const text = `<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final${type}<|message|>{}<|return|>`;
+      assert.deepEqual(read(text), ['analysis "Hm." end', 'final "{}" return'], type);
+    }
+  });
+
+  // The arguments of a call were cut off by max_tokens, and the request failed instead of its end being length.
+  it("gives arguments as they are: cut, broken or empty", () => {
+    const header = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>";
+    assert.deepEqual(read(`${header}{"city": "Par`), ['commentary>functions.f "{"city": "Par" cut']);
+    assert.deepEqual(read(`${header}{{]<|call|>`), ['commentary>functions.f "{{]" call']);
+    assert.deepEqual(read(`${header}<|call|>`), ['commentary>functions.f "" call']);
+    const noName = "<|channel|>commentary to=functions.<|message|>{}<|call|>";
+    assert.deepEqual(read(noName), ['commentary>functions. "{}" call']);
+    assert.equal(destinationOf({ channel: "commentary", recipient: "functions." }), "builtin");
+  });
+
+  it("ends a message in the middle of a character, and begins the next one with whole characters", () => {
+    const [first = -1] = tokenizer.encodeOrdinary("漢");
+    const encode = (text: string): number[] => tokenizer.encodeWithSpecials(text);
+    const head = encode("<|channel|>analysis<|message|>");
+    for (const border of ["<|end|><|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>"]) {
+      const lines = linesOf(parse([[...head, first, ...encode(`${border}漢<|return|>`)]]));
+      assert.deepEqual(lines.at(0)?.slice(0, 12), 'analysis "\ufffd"');
+      assert.deepEqual(lines.at(1), 'final "漢" return');
+    }
+    // Half a character in each part of a header stays there.
+    const halves = [first, harmony.channel, ...encode("final"), first, harmony.constrain ?? -1, first, harmony.message];
+    assert.deepEqual(linesOf(parse([[...halves, ...encode("漢<|return|>")]])), ['final "漢" return']);
+    assert.deepEqual(linesOf(parse([[first, harmony.start, ...encode("<|message|>漢<|return|>")]])), [
+      'final "漢" return',
+    ]);
+  });
+
+  it("splits no character where a header becomes an answer", () => {
+    const tokenIds = tokenizer.encodeOrdinary("漢".repeat(100));
+    for (let skip = 0; skip < 4; skip++) {
+      const words = tokenizer.encodeOrdinary("a b c d ".slice(0, 2 * skip));
+      const lines = linesOf(parse([[...words, ...tokenIds]]));
+      assert.deepEqual(lines, [`final "${"a b c d ".slice(0, 2 * skip)}${"漢".repeat(100)}" cut`]);
+    }
+  });
+
   it("keeps control spellings that are ordinary text in the content", () => {
     const head = tokenizer.encodeWithSpecials("<|channel|>final<|message|>");
     const events = parse([[...head, ...tokenizer.encodeOrdinary("say <|end|>"), harmony.return ?? -1]]);

@@ -37,13 +37,16 @@ const HEADER_TOKENS_MAX = 128;
 export class HarmonyParser {
   readonly #tokenizer: Tokenizer;
   readonly #harmony: HarmonyTokenIds;
+  /** One for all parts and messages; each of them flushes it at its end. */
+  readonly #detokenizer: IncrementalDetokenizer;
   #state: HeaderState | ContentState;
   #events: HarmonyEvent[] = [];
 
   constructor(tokenizer: Tokenizer, harmony: HarmonyTokenIds) {
     this.#tokenizer = tokenizer;
     this.#harmony = harmony;
-    this.#state = this.#newHeader(false);
+    this.#detokenizer = new IncrementalDetokenizer(tokenizer, { skipSpecial: true });
+    this.#state = newHeader(false);
   }
 
   /** Takes the next token ids and gives the events that they complete. */
@@ -77,35 +80,36 @@ export class HarmonyParser {
 
   #restart(): void {
     if (this.#state.kind === "content") this.#closeContent(this.#state, "cut");
-    this.#state = this.#newHeader(true);
+    else this.#flushPart(this.#state);
+    this.#state = newHeader(true);
   }
 
   #channel(): void {
     if (this.#state.kind === "content") {
       this.#closeContent(this.#state, "cut");
-      this.#state = this.#newHeader(false);
+      this.#state = newHeader(false);
     }
-    flushPart(this.#state);
+    this.#flushPart(this.#state);
     this.#state.channel = "";
     this.#state.contentType = null;
   }
 
   #openMessage(): void {
-    if (this.#state.kind === "header") this.#open(this.#state, false);
+    if (this.#state.kind === "content") return;
+    this.#flushPart(this.#state);
+    this.#open(this.#state, false);
   }
 
   #constrain(): void {
     if (this.#state.kind === "content") return;
-    flushPart(this.#state);
+    this.#flushPart(this.#state);
     this.#state.contentType ??= "";
   }
 
   #ordinary(tokenId: number): void {
-    if (this.#state.kind === "content") {
-      this.#text(this.#state, this.#state.detokenizer.push([tokenId]));
-      return;
-    }
-    appendToPart(this.#state, this.#state.detokenizer.push([tokenId]));
+    const text = this.#detokenizer.push([tokenId]);
+    if (this.#state.kind === "content") return this.#text(this.#state, text);
+    appendToPart(this.#state, text);
     this.#state.numTokens += 1;
     if (this.#state.numTokens > HEADER_TOKENS_MAX) this.#open(this.#state, true);
   }
@@ -114,12 +118,12 @@ export class HarmonyParser {
     const state = this.#state;
     if (state.kind === "content") this.#closeContent(state, reason);
     else this.#closeHeader(state, reason);
-    this.#state = this.#newHeader(false);
+    this.#state = newHeader(false);
   }
 
   #closeHeader(state: HeaderState, reason: HarmonyEndReason): void {
-    flushPart(state);
-    const { header, leftover } = parseHeader(state);
+    this.#flushPart(state);
+    const { header, leftover } = parseHeader(state, false);
     const isCall = header.recipient !== undefined && reason !== "cut";
     if (leftover === "" && !isCall) return;
     this.#closeContent(this.#open(state, true), reason);
@@ -127,9 +131,8 @@ export class HarmonyParser {
 
   /** @param keepLeftover whether text in the header is the beginning of the content: its `<|message|>` is missing */
   #open(state: HeaderState, keepLeftover: boolean): ContentState {
-    flushPart(state);
-    const { header, isAssistant, leftover } = parseHeader(state);
-    const content: ContentState = { kind: "content", header, isShown: isAssistant, detokenizer: this.#detokenizer() };
+    const { header, isAssistant, leftover } = parseHeader(state, !keepLeftover);
+    const content: ContentState = { kind: "content", header, isShown: isAssistant };
     if (isAssistant) this.#events.push({ type: "message_start", ...header });
     if (keepLeftover) this.#text(content, leftover);
     this.#state = content;
@@ -141,7 +144,7 @@ export class HarmonyParser {
   }
 
   #closeContent(state: ContentState, reason: HarmonyEndReason): void {
-    this.#text(state, state.detokenizer.flush());
+    this.#text(state, this.#detokenizer.flush());
     if (state.isShown) this.#events.push({ type: "message_end", reason, ...state.header });
   }
 
@@ -151,42 +154,28 @@ export class HarmonyParser {
     return events;
   }
 
-  #newHeader(isStarted: boolean): HeaderState {
-    return {
-      kind: "header",
-      isStarted,
-      role: "",
-      channel: null,
-      contentType: null,
-      numTokens: 0,
-      detokenizer: this.#detokenizer(),
-    };
-  }
-
-  #detokenizer(): IncrementalDetokenizer {
-    return new IncrementalDetokenizer(this.#tokenizer, { skipSpecial: true });
+  #flushPart(state: HeaderState): void {
+    appendToPart(state, this.#detokenizer.flush());
   }
 }
 
 interface HeaderState extends HeaderText {
   kind: "header";
   numTokens: number;
-  detokenizer: IncrementalDetokenizer;
 }
 
 interface ContentState {
   kind: "content";
   header: HarmonyHeader;
   isShown: boolean;
-  detokenizer: IncrementalDetokenizer;
+}
+
+function newHeader(isStarted: boolean): HeaderState {
+  return { kind: "header", isStarted, role: "", channel: null, contentType: null, numTokens: 0 };
 }
 
 function appendToPart(state: HeaderState, text: string): void {
   if (state.contentType !== null) state.contentType += text;
   else if (state.channel !== null) state.channel += text;
   else state.role += text;
-}
-
-function flushPart(state: HeaderState): void {
-  appendToPart(state, state.detokenizer.flush());
 }

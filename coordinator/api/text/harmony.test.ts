@@ -101,9 +101,23 @@ describe("renderHarmony", () => {
       toolCalls: [{ id: "", name, arguments: "" }],
     });
     const place = "messages[0].toolCalls[0].name";
-    assert.throws(() => renderText([call("f to=user")]), { code: "invalid_argument", place });
+    for (const name of ["f to=user", "f\nto=user", "f\u00a0g", ""]) {
+      assert.throws(() => renderText([call(name)]), { code: "invalid_argument", place }, name);
+    }
     assert.throws(() => renderText([], [{ name: "" }]), { code: "invalid_argument", place: "tools[0].name" });
     assert.ok(renderText([call("ns.f-1")]).includes("to=functions.ns.f-1 <|constrain|>json"));
+  });
+
+  // The second turn failed with an error about the conversation that the first one had made.
+  it("takes back calls of any name and any arguments that the model has made up", () => {
+    for (const name of ["web-browsing", "get_weather!", "名前", "f".repeat(200), "functions.", "to=g"]) {
+      const text = renderText([
+        { role: "assistant", content: "", toolCalls: [{ id: "1", name, arguments: '{"city": "Par' }] },
+        { role: "tool", content: "1", toolCallId: "1" },
+      ]);
+      assert.ok(text.includes(`to=functions.${name} <|constrain|>json<|message|>{"city": "Par<|call|>`), name);
+      assert.ok(text.includes(`<|start|>functions.${name} to=assistant`), name);
+    }
   });
 
   it("refuses a schema that is nested without end", () => {

@@ -187,7 +187,7 @@ function renderAssistant(out: HarmonyWriter, message: ChatMessage, index: number
   }
   if (message.content !== "") out.message("assistant", message.content, "commentary");
   for (const [callIndex, call] of (message.toolCalls ?? []).entries()) {
-    refuseBadName(call.name, `messages[${index}].toolCalls[${callIndex}].name`);
+    refuseSplitName(call.name, `messages[${index}].toolCalls[${callIndex}].name`);
     out.call(call.name, call.arguments);
   }
 }
@@ -206,11 +206,19 @@ function resultName(name: string | undefined, index: number): string {
     const message = "a tool message answers no call: give it a name or the toolCallId of an earlier call";
     throw new MoesaicError("invalid_argument", message, { place: `messages[${index}]` });
   }
-  refuseBadName(name, `messages[${index}].name`);
+  refuseSplitName(name, `messages[${index}].name`);
   return name;
 }
 
-/** A header is split at white space: a name with a blank in it could pose as a recipient. */
+/**
+ * A header is split at white space: a name with a blank in it could pose as a recipient. Nothing else is asked of a name
+ * that was called: the model may have made it up, and its answer must be welcome in the next turn.
+ */
+function refuseSplitName(name: string, place: string): void {
+  if (/^\S+$/u.test(name)) return;
+  throw new MoesaicError("invalid_argument", "name of a called function: expected no white space", { place });
+}
+
 function refuseBadName(name: string, place: string): void {
   if (/^[\w.-]{1,64}$/.test(name)) return;
   const message = "function name: expected 1 to 64 letters, digits, underscores, dots or hyphens";
