@@ -29,6 +29,7 @@ export const LAYOUT_OPTIONS = {
   threads: text("threads of each rank (default: all cores, shared by the ranks)"),
   "block-size": text("tokens per KV block, a power of two (default 16)"),
   "max-sequences": text("most sequences running at a time (default 256)"),
+  "run-ahead": text("most steps given to the ranks beyond the one that runs (default auto)"),
 } as const;
 
 export const DUMMY_OPTION = {
@@ -54,6 +55,7 @@ const SPEC_PATHS: Readonly<Record<string, string>> = {
   "spec.engine.blockSize": "block-size",
   "spec.scheduler.maxBatchedTokens": "max-batched-tokens",
   "spec.scheduler.maxSequences": "max-sequences",
+  "spec.scheduler.runAhead": "run-ahead",
 };
 const SOURCE_NAME = "command line";
 
@@ -140,6 +142,7 @@ function documentOf(args: Partial<LayoutArguments>): Record<string, unknown> {
       scheduler: present({
         maxBatchedTokens: number(args["max-batched-tokens"]),
         maxSequences: number(args["max-sequences"]),
+        runAhead: number(args["run-ahead"]),
       }),
       ...present({ maxModelLen: number(args["max-model-len"]) }),
     },

@@ -7,6 +7,7 @@ import {
   isLoopbackAddress,
   kernelPackagesOf,
   precisionOf,
+  runAheadOf,
   type ClusterSpec,
   type WorkerSpec,
 } from "../plans/cluster-spec.js";
@@ -35,7 +36,8 @@ import { loopbackOrJoinToken } from "./api/request-context.js";
 import { ApiServer, type ContextHandlers } from "./api/server.js";
 import { BusPresence } from "./cluster/bus-presence.js";
 import { isLocalHost, rankProfileOf, threadsOfEach, threadsOfLocalRanks } from "./cluster/local-ranks.js";
-import { Replica, type ReplicaEvent } from "./cluster/replica.js";
+import { Replica } from "./cluster/replica.js";
+import type { ReplicaEvent } from "./cluster/replica-state.js";
 import { rankBytesOf, type SizedRank } from "./cluster/replica-config.js";
 import { RankService } from "./cluster/rank-service.js";
 import { Router } from "./cluster/router.js";
@@ -391,6 +393,7 @@ export class Coordinator {
       placement: this.#placementOptions(),
       description: this.#source.description,
       maxWaiting: scheduler.maxWaiting,
+      runAhead: runAheadOf(spec),
       recoveryTimeoutMs: engine.recoveryTimeoutMs,
       metrics: this.#metrics.ofReplica(replicaId),
       clock,

@@ -4,17 +4,36 @@ import { setImmediate as turn } from "node:timers/promises";
 import { ManualClock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import { silentLogger } from "../proto/log.js";
-import { GREEDY } from "../proto/step-fixture.js";
-import { EngineLoop, type LiveSequence } from "./engine-loop.js";
+import { GREEDY, resultOf } from "../proto/step-fixture.js";
+import type { StepPlan, StepResult } from "../proto/step.js";
+import { EngineLoop, type LiveSequence, type StepExecutor } from "./engine-loop.js";
 import { Scheduler } from "./scheduler/scheduler.js";
 import type { SequenceOutput } from "./scheduler/sequence-output.js";
+
+const CONFIG = {
+  vocabSize: 100,
+  maxSeqLen: 16,
+  blockSize: 8,
+  numBlocks: 20,
+  kvGroups: [{ kind: "full" as const, window: 0, layers: [0] }],
+  maxBatchedTokens: 16,
+  maxSequences: 4,
+  maxLogitRows: 4,
+  maxWaiting: 10,
+};
+const SPEC = {
+  requestId: "r",
+  promptTokenIds: [1, 2],
+  sampling: GREEDY,
+  priority: 0,
+  deadlineMs: null,
+  wantsLogits: false,
+};
 
 /** A loop whose ranks are lost in the first step and come back when the test says so. */
 function lostLoop() {
   const clock = new ManualClock();
-  const kvGroups = [{ kind: "full" as const, window: 0, layers: [0] }];
-  const config = { vocabSize: 100, maxSeqLen: 16, blockSize: 8, numBlocks: 20, kvGroups, maxBatchedTokens: 16 };
-  const scheduler = new Scheduler({ ...config, maxSequences: 4, maxLogitRows: 4, maxWaiting: 10 }, silentLogger);
+  const scheduler = new Scheduler(CONFIG, silentLogger);
   let isFirst = true;
   let giveUp: (error: MoesaicError) => void = () => {};
   const executor = {
@@ -30,8 +49,7 @@ function lostLoop() {
   };
   const loop = new EngineLoop(scheduler, executor, { stepFinished: () => {} }, clock, silentLogger, 5_000);
   const outputs: SequenceOutput[] = [];
-  const spec = { seqId: 1, requestId: "r", promptTokenIds: [1, 2], outputTokenIds: [3], sampling: GREEDY };
-  loop.submit({ ...spec, priority: 0, deadlineMs: null, wantsLogits: false }, (output) => outputs.push(output));
+  loop.submit({ ...SPEC, seqId: 1, outputTokenIds: [3] }, (output) => outputs.push(output));
   const running = loop.run();
   return { clock, loop, outputs, running, giveUp: (error: MoesaicError) => giveUp(error) };
 }
@@ -100,5 +118,117 @@ describe("EngineLoop without ranks", () => {
       [[1, [3], 0]],
     );
     assert.deepEqual([loop.numLive, loop.numLiveTokens, outputs.length], [0, 0, 0]);
+  });
+});
+
+/** Ranks that answer when the test says so, a step at a time. */
+class SlowRanks implements StepExecutor {
+  readonly plans: StepPlan[] = [];
+  readonly runAheadMax: number;
+  readonly #answers: ((result: StepResult) => void)[] = [];
+
+  constructor(runAheadMax: number) {
+    this.runAheadMax = runAheadMax;
+  }
+
+  whenReady(): Promise<number> {
+    return Promise.resolve(1);
+  }
+
+  step(plan: StepPlan): Promise<StepResult> {
+    this.plans.push(plan);
+    return new Promise((resolve) => this.#answers.push(resolve));
+  }
+
+  /** Ends the oldest step: every sequence samples 7. */
+  async answer(): Promise<void> {
+    const { stepId, seqRows } = this.plans[this.plans.length - this.#answers.length]!;
+    const tokenIds = new Int32Array(seqRows.length).fill(7);
+    this.#answers.shift()!({ ...resultOf(1, stepId), seqRows, tokenIds, finishes: new Int32Array(seqRows.length) });
+    await turn();
+  }
+}
+
+async function loopOn(runAhead: number, runAheadMax = Infinity) {
+  const clock = new ManualClock();
+  const ranks = new SlowRanks(runAheadMax);
+  const durationsMs: number[] = [];
+  const scheduler = new Scheduler({ ...CONFIG, runAhead }, silentLogger);
+  const observer = { stepFinished: ({ durationMs }: { durationMs: number }) => void durationsMs.push(durationMs) };
+  const loop = new EngineLoop(scheduler, ranks, observer, clock, silentLogger);
+  const outputs: SequenceOutput[] = [];
+  const submit = async (seqId: number): Promise<void> => {
+    loop.submit({ ...SPEC, seqId }, (output) => outputs.push(output));
+    await turn();
+  };
+  void loop.run();
+  await submit(1);
+  return { clock, ranks, loop, outputs, submit, durationsMs };
+}
+
+describe("EngineLoop that runs ahead", () => {
+  for (const [runAhead, runAheadMax, numSent] of [
+    [0, Infinity, 1],
+    [1, Infinity, 2],
+    [3, Infinity, 4],
+    [3, 0, 1],
+  ] as const) {
+    it(`sends ${numSent} steps without a result at depth ${runAhead} to ranks that take ${runAheadMax}`, async () => {
+      const { ranks, loop } = await loopOn(runAhead, runAheadMax);
+      assert.equal(ranks.plans.length, numSent);
+      await ranks.answer();
+      assert.equal(ranks.plans.length, numSent + 1);
+      loop.stop();
+    });
+  }
+
+  it("takes a new sequence into the next step that is sent, not only when a result comes", async () => {
+    const { ranks, loop, submit } = await loopOn(2);
+    loop.abort(1);
+    await submit(2);
+    assert.deepEqual(
+      ranks.plans.map(({ newRows }) => newRows.map(({ seqId }) => seqId)),
+      [[1], [], []],
+    );
+    await ranks.answer();
+    assert.deepEqual(
+      ranks.plans[3]?.newRows.map(({ seqId }) => seqId),
+      [2],
+    );
+    loop.stop();
+  });
+
+  it("ends an aborted sequence at once, and shows nothing of the steps in flight", async () => {
+    const { ranks, loop, outputs } = await loopOn(1);
+    loop.abort(1, "stop");
+    await turn();
+    assert.deepEqual(
+      outputs.map(({ tokenId, finish }) => [tokenId, finish]),
+      [[undefined, "stop"]],
+    );
+    await ranks.answer();
+    await ranks.answer();
+    assert.deepEqual([outputs.length, loop.numLive], [1, 0]);
+    loop.stop();
+  });
+
+  it("sends a step a little before the ranks need it, so that what comes while a long one runs need not wait for two", async () => {
+    const { clock, ranks, loop, submit, durationsMs } = await loopOn(1);
+    clock.advance(100);
+    await ranks.answer();
+    assert.deepEqual([ranks.plans.length, durationsMs], [2, [100]]);
+    clock.advance(74);
+    await submit(2);
+    assert.equal(ranks.plans.length, 2, "step 2 began at 100 ms and needs its successor at 200 ms");
+    clock.advance(1);
+    await turn();
+    assert.deepEqual(
+      ranks.plans[2]?.newRows.map(({ seqId }) => seqId),
+      [2],
+    );
+    clock.advance(25);
+    await ranks.answer();
+    assert.deepEqual(durationsMs, [100, 100], "a step's time begins with the result before it");
+    loop.stop();
   });
 });

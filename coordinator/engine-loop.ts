@@ -8,17 +8,31 @@ import type { Scheduler } from "./scheduler/scheduler.js";
 
 /** Runs steps: a replica's ranks in production, a fake engine in tests. */
 export interface StepExecutor {
-  /** @throws MoesaicError unavailable when the ranks were lost before the result came */
+  /**
+   * Runs a step after all that were given before; results come in the same order.
+   * @throws MoesaicError unavailable when the ranks were lost before the result came
+   */
   step(plan: StepPlan): Promise<StepResult>;
   /** Resolves with the epoch of a world that can run steps. @throws MoesaicError when there will be none */
   whenReady(): Promise<number>;
+  /** Most steps beyond the one that runs that its ranks can be given; absent: as many as are planned. */
+  readonly runAheadMax?: number;
   /** Why it cannot run steps now, where that is known. */
   readonly reason?: string;
 }
 
 /** What the loop counts as it goes; `metrics.ts` shows it. */
 export interface StepObserver {
+  /** @param facts durationMs: since its plan was sent, or since the result before it, whichever came later */
   stepFinished(facts: { plan: StepPlan; result: StepResult; durationMs: number }): void;
+}
+
+/** A step that was sent. */
+interface Flight {
+  plan: StepPlan;
+  sentMs: number;
+  /** null while it is under way. */
+  landed: { result: StepResult; atMs: number } | MoesaicError | null;
 }
 
 export type OutputListener = (output: SequenceOutput) => void;
@@ -41,13 +55,20 @@ export interface LiveSequence {
   outputTokenIds: number[];
   /** Prompt tokens whose logits the listener has. */
   numReturnedLogits: number;
-  /** How it ends with the step in flight, where it was told to: nobody runs it on. */
+  /** How it ends, where it was told to: nobody runs it on. */
   ending?: FinishReason;
 }
 
 /**
- * The heart of the coordinator: schedule, dispatch, apply, deliver, again. One step is in flight at a time; new sequences
- * and aborts wait in the scheduler for the next. When the ranks are lost, sequences go back to waiting with their tokens
+ * How long before the ranks run out of work the next step is sent, milliseconds: longer than it takes to plan and send it, and than
+ * most pauses of this process. Earlier would be no gain, and what comes meanwhile would wait for one more step.
+ */
+const HEAD_START_MS = 25;
+
+/**
+ * The heart of the coordinator: schedule, dispatch, apply, deliver, again. Up to `runAhead` steps are sent beyond the one that
+ * runs, so that the ranks need not wait for this process; new sequences and aborts wait in the scheduler for the next
+ * plan. When the ranks are lost, sequences go back to waiting with their tokens
  * and run on in the next epoch: a client sees a pause, no repeated and no missing token. A pause longer than
  * `recoveryTimeoutMs` ends them.
  */
@@ -70,6 +91,12 @@ export class EngineLoop implements SequenceRunner {
   #isStopped = false;
   /** There is no world now: nothing that ends waits for a step. */
   #isRecovering = false;
+  /** Of this epoch, the oldest first. */
+  #flights: Flight[] = [];
+  #landedMs = 0;
+  /** How long the last step took. */
+  #stepMs = 0;
+  #cancelAlarm: () => void = () => {};
   #failure: MoesaicError | null = null;
   #epoch = 1;
 
@@ -113,10 +140,10 @@ export class EngineLoop implements SequenceRunner {
     return this.#live.size;
   }
 
-  /** Takes what has not ended away, for another loop to run on; a step in flight is computed for nobody. */
+  /** Takes what has not ended away, for another loop to run on; steps in flight are computed for nobody. */
   handOver(): LiveSequence[] {
     for (const seqId of this.#live.keys()) this.#scheduler.abort(seqId);
-    // What is in flight ends with its step, the others have ended: unheard, since they run on elsewhere.
+    // Unheard, since they run on elsewhere.
     this.#scheduler.takeEnded();
     this.#poke();
     return this.#takeUnended();
@@ -144,6 +171,7 @@ export class EngineLoop implements SequenceRunner {
 
   stop(): void {
     this.#isStopped = true;
+    this.#cancelAlarm();
     this.#poke();
   }
 
@@ -166,37 +194,64 @@ export class EngineLoop implements SequenceRunner {
     }
   }
 
+  /** Ends when the ranks were lost: with the first step that was, the others of the epoch are. */
   async #runEpoch(epoch: number): Promise<void> {
     if (epoch !== this.#epoch) {
       this.#epoch = epoch;
       this.#scheduler.reset(epoch);
     }
+    this.#flights = [];
     while (!this.#isStopped) {
-      const plan = this.#scheduler.schedule(this.#clock.nowMs());
-      this.#deliver(this.#scheduler.takeEnded());
-      if (plan === null) await this.#somethingNew();
-      else if (!(await this.#step(plan))) return;
+      const landed = this.#flights[0]?.landed ?? null;
+      if (landed instanceof MoesaicError) return this.#logLoss(this.#flights[0]!, landed);
+      if (landed !== null) this.#land(this.#flights.shift()!, landed);
+      else if (!this.#planStep()) await this.#somethingNew();
     }
   }
 
-  /** @returns false when the ranks were lost */
-  async #step(plan: StepPlan): Promise<boolean> {
-    const startedMs = this.#clock.nowMs();
-    let result: StepResult;
-    try {
-      result = await this.#executor.step(plan);
-    } catch (caught) {
-      const error = MoesaicError.from(caught);
-      this.#log.warn(
-        { stepId: plan.stepId, epoch: plan.epoch, code: error.code, text: error.message },
-        "step was lost",
-      );
-      return false;
-    }
-    const nowMs = this.#clock.nowMs();
-    this.#observer.stepFinished({ plan, result, durationMs: nowMs - startedMs });
-    this.#deliver(this.#scheduler.apply(result, nowMs));
-    return true;
+  /** Plans and sends the next step. @returns false when there is none to be sent now */
+  #planStep(): boolean {
+    const plan = this.#isTime() ? this.#scheduler.schedule(this.#clock.nowMs()) : null;
+    this.#deliver(this.#scheduler.takeEnded());
+    if (plan !== null) this.#send(plan);
+    return plan !== null;
+  }
+
+  /** Whether the next step is to be planned now; when its time comes later, the loop is woken then. */
+  #isTime(): boolean {
+    this.#cancelAlarm();
+    const [running] = this.#flights;
+    if (running === undefined) return true;
+    const { runAheadMax = Infinity } = this.#executor;
+    if (!this.#scheduler.mayPlan || this.#flights.length > runAheadMax) return false;
+    const runsOutMs = Math.max(running.sentMs, this.#landedMs) + this.#flights.length * this.#stepMs;
+    const waitMs = runsOutMs - HEAD_START_MS - this.#clock.nowMs();
+    if (waitMs > 0) this.#cancelAlarm = this.#clock.setTimer(waitMs, () => this.#poke());
+    return waitMs <= 0;
+  }
+
+  #send(plan: StepPlan): void {
+    const flight: Flight = { plan, sentMs: this.#clock.nowMs(), landed: null };
+    this.#flights.push(flight);
+    const land = (landed: Flight["landed"]): void => {
+      flight.landed = landed;
+      this.#poke();
+    };
+    this.#executor.step(plan).then(
+      (result) => land({ result, atMs: this.#clock.nowMs() }),
+      (error: unknown) => land(MoesaicError.from(error)),
+    );
+  }
+
+  #land({ plan, sentMs }: Flight, { result, atMs }: { result: StepResult; atMs: number }): void {
+    this.#stepMs = atMs - Math.max(sentMs, this.#landedMs);
+    this.#landedMs = atMs;
+    this.#observer.stepFinished({ plan, result, durationMs: this.#stepMs });
+    this.#deliver(this.#scheduler.apply(result, atMs));
+  }
+
+  #logLoss({ plan: { stepId, epoch } }: Flight, { code, message }: MoesaicError): void {
+    this.#log.warn({ stepId, epoch, code, text: message, numSteps: this.#flights.length }, "step was lost");
   }
 
   /** Sequences that were ended meanwhile are not known any more, and nobody listens to them. */

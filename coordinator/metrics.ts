@@ -35,7 +35,11 @@ export class Metrics implements RequestObserver {
     "moesaic_inter_token_latency_seconds",
     "gap between two tokens of a sequence",
   );
-  readonly #step = this.#histogram("moesaic_step_seconds", "step plan sent to step result received", ["replica"]);
+  readonly #step = this.#histogram(
+    "moesaic_step_seconds",
+    "step plan sent, or the result before it received where that was later, to step result received",
+    ["replica"],
+  );
   readonly #engineStep = this.#histogram("moesaic_engine_step_seconds", "the part of a step inside the engine", [
     "replica",
   ]);

@@ -23,6 +23,7 @@ async function busyReplica() {
     placement: { placements: ["replicated"], predictMs: () => 1 },
     description: describeDummy("gpt-oss-20b:2"),
     maxWaiting: 10,
+    runAhead: 1,
     recoveryTimeoutMs: 10_000,
     metrics: new Metrics(() => []).ofReplica(0),
     clock,

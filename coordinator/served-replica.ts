@@ -20,6 +20,7 @@ export interface ServedReplicaOptions {
   placement: PlacementOptions;
   description: ModelDescription;
   maxWaiting: number;
+  runAhead: number;
   recoveryTimeoutMs: number;
   metrics: ReplicaMetrics;
   clock: Clock;
@@ -207,7 +208,7 @@ export class ServedReplica implements Lane {
   }
 
   #schedulerConfig({ limits }: ChosenLimits): ConstructorParameters<typeof Scheduler>[0] {
-    const { description, maxWaiting } = this.#options;
+    const { description, maxWaiting, runAhead } = this.#options;
     return {
       vocabSize: description.vocabSize,
       maxSeqLen: limits.maxSeqLen,
@@ -218,6 +219,7 @@ export class ServedReplica implements Lane {
       maxSequences: limits.maxSequences,
       maxLogitRows: Math.min(limits.maxSequences, limits.maxBatchedTokens),
       maxWaiting,
+      runAhead,
     };
   }
 }

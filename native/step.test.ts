@@ -192,6 +192,26 @@ describe("step", () => {
   });
 });
 
+describe("a row that a step in flight ends", () => {
+  it("may be in plans that were made before that was known, and begins anew with whom it is given to next", async () => {
+    const engine = await openTinyEngine();
+    const run = (sequences: TinySequence[], finished: number[] = []) =>
+      native.step(engine, tinyStep(sequences, { finishedRows: Int32Array.from(finished) }));
+    const prompt = { row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE };
+    const [tokenId] = (await run([{ ...prompt, begins: {} }])).tokenIds;
+    const next = { row: 0, begin: PROMPT.length, tokenIds: [LAST_SAMPLED], output: OUTPUT_SAMPLE };
+    const [stopped, ahead, again] = await Promise.all([
+      run([{ ...prompt, begins: { stopTokenIds: [tokenId!] } }], [0]),
+      run([next]),
+      run([{ ...prompt, begins: {} }], [0]),
+    ]);
+    assert.deepEqual(stopped.finishes, Int32Array.of(FINISH_STOP));
+    assert.equal(ahead.tokenIds.length, 1);
+    assert.deepEqual([again.tokenIds[0], again.finishes[0]], [tokenId, FINISH_NONE]);
+    native.closeEngine(engine);
+  });
+});
+
 describe("a kernel that fails", () => {
   it("fails its step with its own words, and the engine lives on", async () => {
     const program = tinyProgram();

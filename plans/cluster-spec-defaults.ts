@@ -84,6 +84,11 @@ export const CLUSTER_SPEC_DEFAULTS = [
     why: "prefill is at full speed from a few hundred tokens on; larger steps delay the sequences that decode",
   },
   { path: "spec.scheduler.maxSequences", default: 256, why: "weights are read once a step for all of them" },
+  {
+    path: "spec.scheduler.runAhead",
+    default: "auto",
+    why: "one step: the ranks have the next one before they end the last, and need not wait for the coordinator",
+  },
   { path: "spec.workers[].host", default: "localhost", why: "the machine that runs the command" },
   { path: "spec.workers[].device", default: "auto", why: "the best device of the host that has kernels" },
   { path: "spec.workers[].ranks", default: 1, why: "one process uses all cores; more ranks split the model" },

@@ -46,7 +46,7 @@ spec:
     stallMs: 1000
     peerDeadlineMs: 700
     recoveryTimeoutMs: 9000
-  scheduler: { maxBatchedTokens: 256, maxSequences: 8, maxWaiting: 16 }
+  scheduler: { maxBatchedTokens: 256, maxSequences: 8, maxWaiting: 16, runAhead: 4 }
   security:
     tls: { caFile: ca.pem, certFile: c.pem, keyFile: k.pem }
     apiKeysFile: keys.txt
@@ -155,6 +155,7 @@ spec:
     ["engine: { dequantize: 1 }", /spec\.engine\.dequantize: expected true or false, got 1/],
     ["scheduler: { maxSequences: 99999999 }", /spec\.scheduler\.maxSequences: expected a whole number from 1 to 65536/],
     ["scheduler: { maxWaiting: 1e99 }", /spec\.scheduler\.maxWaiting/],
+    ["scheduler: { runAhead: 65 }", /spec\.scheduler\.runAhead: expected auto or a whole number from 0 to 64, got 65/],
     ["security: { tls: { caFile: a } }", /spec\.security\.tls\.certFile: expected a PEM file, it is missing/],
     ["__proto__: { a: 1 }", /spec\.__proto__: no such key/],
   ];

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { RUN_AHEAD_MAX } from "../proto/step.js";
 import { defaultOf, lastPart } from "./cluster-spec-defaults.js";
 import { isMapping } from "./plain-value.js";
 import { throwProblems } from "./problems.js";
@@ -99,6 +100,8 @@ export interface SchedulerSpec {
   maxSequences: number;
   /** Most sequences waiting; more are refused. */
   maxWaiting: number;
+  /** Most steps given to the ranks beyond the one that runs. */
+  runAhead: number | "auto";
 }
 
 export interface SecuritySpec {
@@ -144,6 +147,12 @@ export function kernelPackagesOf(cluster: ClusterSpec): string[] {
 /** Where the ranks run; `auto` is the CPU unless `withDevices` decided otherwise. */
 export function deviceOf({ spec }: ClusterSpec): "cpu" | "cuda" {
   return spec.workers.every(({ device }) => device === "cuda") ? "cuda" : "cpu";
+}
+
+/** `auto` decided: one step, which is enough for the ranks not to wait for the coordinator. */
+export function runAheadOf({ spec }: ClusterSpec): number {
+  const { runAhead } = spec.scheduler;
+  return runAhead === "auto" ? 1 : runAhead;
 }
 
 /** `auto` decided: the fastest that the device has kernels for. */
@@ -336,6 +345,7 @@ const schedulerSchema = z.strictObject({
   maxBatchedTokens: autoOrWholeNumber(1, 2 ** 20).default(defaultOf("spec.scheduler.maxBatchedTokens")),
   maxSequences: wholeNumber(1, 65_536).default(defaultOf("spec.scheduler.maxSequences")),
   maxWaiting: wholeNumber(1, 1_000_000).default(defaultOf("spec.scheduler.maxWaiting")),
+  runAhead: autoOrWholeNumber(0, RUN_AHEAD_MAX).default(defaultOf("spec.scheduler.runAhead")),
 });
 
 const tlsSchema = z.strictObject({

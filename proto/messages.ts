@@ -8,4 +8,4 @@ import { moesaic } from "./generated/moesaic.js";
 export import v1 = moesaic.v1;
 
 /** Raised with every incompatible change of rank.proto; a coordinator accepts this version and the one before. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;

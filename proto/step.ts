@@ -47,6 +47,9 @@ export const OUTPUT_SAMPLE = 1;
 /** Return the logits after every scheduled token; sample nothing. */
 export const OUTPUT_LOGITS = 2;
 
+/** Most steps that may be on their way beyond the one that runs. */
+export const RUN_AHEAD_MAX = 64;
+
 /** Block 0 is never owned; tables are filled with it where nothing is. */
 export const NULL_BLOCK_ID = 0;
 

@@ -103,6 +103,17 @@ describe("FakeEngine", () => {
     assert.equal(fake.stepNow(again).tokenIds[0], fakeToken(SAMPLING, [1, 2, 3, 4, 5], VOCAB));
   });
 
+  it("runs a row on that has ended for plans that could not know it, and for no others", () => {
+    const [first] = engine().stepNow(firstPlan()).tokenIds;
+    const ended = () => {
+      const fake = engine();
+      assert.equal(fake.stepNow(firstPlan({}, { stopTokenIds: [first!] })).finishes[0], FINISH_STOP);
+      return fake;
+    };
+    assert.equal(ended().stepNow(plan(2, 5, [LAST_SAMPLED])).tokenIds.length, 1);
+    assert.throws(() => ended().stepNow(plan(2, 5, [first!])), { message: /row 0 has ended and is still in use/ });
+  });
+
   it("is closed for good", () => {
     const fake = engine();
     fake.close();

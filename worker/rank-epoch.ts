@@ -2,7 +2,8 @@ import type { RankProgram } from "../plans/rank-program.js";
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
-import type { StepPlan, StepResult } from "../proto/step.js";
+import { encodeStepResult } from "../proto/step-codec.js";
+import { RUN_AHEAD_MAX, type StepPlan, type StepResult } from "../proto/step.js";
 import type { Engine, EngineFactory, EngineSetup, World } from "./engine.js";
 
 /** Of an assignment that names no deadline for peers, milliseconds. */
@@ -19,8 +20,6 @@ export class RankEpoch {
   readonly rank: number;
   /** How long it is kept without a coordinator, milliseconds; 0: not at all. */
   readonly leaseMs: number;
-  /** Of the last step; lost with a stream that breaks, it can be sent again. null on all but the lead. */
-  lastResult: v1.StepResultColumns.$Properties | null = null;
   readonly #replicaId: number;
   readonly #digest: string;
   readonly #program: RankProgram;
@@ -30,6 +29,13 @@ export class RankEpoch {
   readonly #aborter = new AbortController();
   #engine: Engine | null = null;
   #following: Promise<void> = Promise.resolve();
+  /** Settles, never with an error, when the steps that came have ended. */
+  #stepping: Promise<void> = Promise.resolve();
+  #numStepsWaiting = 0;
+  /** A step failed: what comes after it means nothing. */
+  #isBroken = false;
+  /** Those that a coordinator may have missed, in order: lost with a stream that breaks, they can be sent again. */
+  #results: v1.StepResultColumns.$Properties[] = [];
   #sized: v1.Sized.$Properties | null = null;
   #ready: v1.Ready.$Properties | null = null;
   #lastStepId = 0;
@@ -115,15 +121,58 @@ export class RankEpoch {
     }
   }
 
-  /** @throws MoesaicError failed_precondition before the weights are loaded, or what the engine says */
-  step(plan: StepPlan): Promise<StepResult> {
+  /**
+   * Has the engine run a step after those that came before.
+   * @param onResult called with the result, in the order of the steps, unless the epoch ends first
+   * @param onError called with what the engine says
+   * @throws MoesaicError failed_precondition before the weights are loaded; resource_exhausted: too many plans at a time
+   */
+  step(
+    plan: StepPlan,
+    onResult: (result: v1.StepResultColumns.$Properties) => void,
+    onError: (error: unknown) => void,
+  ): void {
     if (this.#engine === null) {
       throw new MoesaicError("failed_precondition", "a step plan came before the weights were loaded");
+    }
+    if (this.#numStepsWaiting > RUN_AHEAD_MAX) {
+      const text = `expected at most ${RUN_AHEAD_MAX + 1} plans without a result, step ${plan.stepId} is one more`;
+      throw new MoesaicError("resource_exhausted", text);
     }
     this.#lastStepId = plan.stepId;
     for (const row of plan.finishedRows) this.#liveRows.delete(row);
     for (const { row } of plan.newRows) this.#liveRows.add(row);
-    return this.#engine.step(plan);
+    this.#numStepsWaiting += 1;
+    const step = this.#engine.step(plan);
+    step.catch(() => {}); // Told in its turn.
+    this.#stepping = this.#stepping
+      .then(() => this.#finish(step, onResult))
+      .catch((error: unknown) => {
+        this.#isBroken = true;
+        onError(error);
+      });
+  }
+
+  async #finish(
+    step: Promise<StepResult>,
+    onResult: (result: v1.StepResultColumns.$Properties) => void,
+  ): Promise<void> {
+    if (this.#isBroken) return;
+    const result = encodeStepResult(await step);
+    this.#numStepsWaiting -= 1;
+    if (this.isEnded) return;
+    this.#results.push(result);
+    onResult(result);
+  }
+
+  /** Results of the steps after this one, in order. */
+  resultsAfter(stepId: number): readonly v1.StepResultColumns.$Properties[] {
+    return this.#results.filter((result) => (result.step_id ?? 0) > stepId);
+  }
+
+  /** The coordinator has the results up to this step. */
+  forgetResults(stepId: number): void {
+    this.#results = [...this.resultsAfter(stepId)];
   }
 
   /** What a coordinator can go on with; null unless the epoch is ready and whole. */
@@ -163,8 +212,9 @@ export class RankEpoch {
     if (engine !== null && this.#engine === engine) abortIfOpen(engine, reason);
   }
 
-  /** Ends the epoch in order: the lead tells its followers, which wait for that, but not for long. */
+  /** Ends the epoch in order, after the steps that came: the lead tells its followers, which wait for that, but not for long. */
   async leave(clock: Clock): Promise<void> {
+    await this.#stepping;
     let cancelTimer = () => {};
     const timeout = new Promise<void>((resolve) => {
       cancelTimer = clock.setTimer(FAREWELL_MS, resolve);

@@ -1,6 +1,6 @@
 import { MoesaicError } from "../proto/errors.js";
 import { PROTOCOL_VERSION, type v1 } from "../proto/messages.js";
-import { decodeStepPlan, encodeStepResult } from "../proto/step-codec.js";
+import { decodeStepPlan } from "../proto/step-codec.js";
 import type { Attachment } from "./attachment.js";
 import type { DataPlane } from "./engine.js";
 import type { Fence } from "./fence.js";
@@ -15,10 +15,11 @@ const STEADY_MS = 1_000;
 
 /**
  * One rank: its data plane and the epoch that a coordinator commands. Messages are handled one after the other, but the end
- * of an epoch is felt at once: what is under way may be waiting for a rank that is gone.
+ * of an epoch is felt at once: what is under way may be waiting for a rank that is gone. Plans are handed to the engine as they
+ * come, which runs them in order.
  *
  * A rank outlives the stream to its coordinator by its lease. An epoch that was ready is kept meanwhile, weights, KV and running
- * step included. Whoever takes the rank in again reads in `hello` what it holds, and goes
+ * steps included. Whoever takes the rank in again reads in `hello` what it holds, and goes
  * on with it (Resume) or ends it.
  */
 export class Rank {
@@ -127,7 +128,7 @@ export class Rank {
     if (message.assignment) await this.#assigned(message.assignment);
     else if (message.resume) this.#resumed(message.resume);
     else if (message.load) await this.#load(message.load);
-    else if (message.step_plan) await this.#step(message.step_plan);
+    else if (message.step_plan) this.#step(message.step_plan);
     else if (message.end_epoch) await this.#epochEnded(message.end_epoch);
     else if (message.drain) await this.#drain(message.drain);
   }
@@ -142,7 +143,7 @@ export class Rank {
     this.#send({ sized: this.#current.sized() });
   }
 
-  /** A coordinator goes on with what was held. The result of the last step may have been lost with the stream. */
+  /** A coordinator goes on with what was held. Results may have been lost with the stream. */
   #resumed(resume: v1.Resume.$Properties): void {
     if (!this.#passesFence(resume)) return;
     const current = this.#epochOf(resume.epoch);
@@ -152,7 +153,7 @@ export class Rank {
     }
     this.#endLease();
     this.#options.log.info({ epoch: current.epoch, rank: current.rank }, "a coordinator goes on with the epoch");
-    if (current.lastResult !== null) this.#send({ step_result: current.lastResult });
+    for (const result of current.resultsAfter(resume.last_result_id ?? 0)) this.#send({ step_result: result });
   }
 
   #passesFence({ epoch, fencing_token: token }: v1.Assignment.$Properties | v1.Resume.$Properties): boolean {
@@ -177,13 +178,12 @@ export class Rank {
     this.#send({ ready });
   }
 
-  async #step(columns: v1.StepPlanColumns.$Properties): Promise<void> {
+  #step(columns: v1.StepPlanColumns.$Properties): void {
     const current = this.#epochOf(columns.epoch);
     if (current === null) return;
-    const result = encodeStepResult(await current.step(decodeStepPlan(columns)));
-    if (current.isEnded) return;
-    current.lastResult = result;
-    this.#send({ step_result: result });
+    current.forgetResults(columns.last_result_id ?? 0);
+    const onResult = (result: v1.StepResultColumns.$Properties) => this.#send({ step_result: result });
+    current.step(decodeStepPlan(columns), onResult, (error) => this.#fail(error, current));
   }
 
   async #epochEnded({ epoch, reason }: v1.EndEpoch.$Properties): Promise<void> {

@@ -231,14 +231,14 @@ describe("runWorker", { timeout: 30_000 }, () => {
     }),
   ].map(encodeStepPlan);
 
-  it("says in its next Hello what it holds, and sends the last result again to whoever goes on", async () => {
+  it("says in its next Hello what it holds, and sends again the results that whoever goes on has not", async () => {
     const helds: v1.Held[] = [];
     const coordinator = await coordinatorThatBreaks(({ hello, ready, step_result: result }, stream) => {
       if (ready) for (const plan of plans) stream.write({ step_plan: plan });
       if (result?.step_id === 2 && helds.length === 0) stream.emit("error", { code: grpc.status.UNAVAILABLE });
       else if (result?.step_id === 2) stream.write({ drain: { epoch: 1 } });
       if (hello?.held) helds.push(hello.held as v1.Held);
-      if (hello?.held) stream.write({ resume: { epoch: 1, fencing_token: 7 } });
+      if (hello?.held) stream.write({ resume: { epoch: 1, fencing_token: 7, last_result_id: 1 } });
     });
     assert.equal(await work(coordinator.address), null);
     const [held] = helds;

@@ -56,8 +56,9 @@ export class RankWatch {
     this.#epochBeganMs = this.#clock.nowMs();
   }
 
+  /** A step was sent, or is the next after one that ended; one that runs already goes on. */
   stepBegan(): void {
-    this.#stepBeganMs = this.#clock.nowMs();
+    this.#stepBeganMs ??= this.#clock.nowMs();
   }
 
   stepEnded(): void {

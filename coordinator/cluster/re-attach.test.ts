@@ -5,7 +5,8 @@ import type { ManualClock } from "../../proto/clock.js";
 import { decodeStepPlan, encodeStepResult } from "../../proto/step-codec.js";
 import { planOf, resultOf } from "../../proto/step-fixture.js";
 import { FakeRank } from "./fake-rank.js";
-import type { Replica, ReplicaEvent } from "./replica.js";
+import type { Replica } from "./replica.js";
+import type { ReplicaEvent } from "./replica-state.js";
 import type { ReplicaConfig } from "./replica-config.js";
 import { attachTo, becomeReady, replicaWith } from "./replica-fixture.js";
 
@@ -43,7 +44,7 @@ describe("a replica whose stream to a rank breaks", () => {
     const again = ranks[1].again();
     attachTo(replica, again);
     assert.deepEqual([replica.state, replica.epoch], ["ready", 1]);
-    assert.deepEqual(again.received, [{ resume: { epoch: 1, fencing_token: 0 } }]);
+    assert.deepEqual(again.received, [{ resume: { epoch: 1, fencing_token: 0, last_result_id: 0 } }]);
     assert.equal(ranks[0].last.end_epoch, undefined, "the other heard nothing of it");
     clock.advance(200);
     assert.equal(replica.state, "ready", "the lease is over only for those who stay away");
@@ -88,6 +89,45 @@ describe("a replica whose stream to a rank breaks", () => {
       assert.equal(again.last.step_plan?.step_id, wasLost ? 2 : undefined);
       results(again, 2);
       assert.equal((await step).stepId, 2);
+    }
+  });
+
+  it("sends those of several plans again that the lead has not got, in order, and says which results it has", async () => {
+    const { replica, ranks } = served();
+    const first = replica.step(planOf(1, 1));
+    const second = replica.step(planOf(1, 2));
+    results(ranks[0], 1);
+    await first;
+    breakStream(ranks[0]);
+    const third = replica.step(planOf(1, 3));
+    const fourth = replica.step(planOf(1, 4));
+    const again = ranks[0].again();
+    attachTo(replica, again);
+    assert.equal(again.received[0]?.resume?.last_result_id, 1);
+    assert.deepEqual(
+      again.received.slice(1).map(({ step_plan: plan }) => [plan?.step_id, plan?.last_result_id]),
+      [
+        [3, 1],
+        [4, 1],
+      ],
+    );
+    for (const stepId of [1, 2, 3, 4]) results(again, stepId);
+    const ended = await Promise.all([second, third, fourth]);
+    assert.deepEqual(
+      ended.map(({ stepId }) => stepId),
+      [2, 3, 4],
+    );
+  });
+
+  it("fails every step that ran when the lead is lost, and takes a result out of order for the fault that it is", async () => {
+    for (const how of ["lost", "out of order"]) {
+      const { replica, ranks } = served();
+      const steps = [1, 2].map((stepId) => replica.step(planOf(1, stepId)));
+      const rejected = Promise.all(steps.map((step) => assert.rejects(step, { code: "unavailable" })));
+      if (how === "lost") ranks[0].onMessage({ drained: { epoch: 1 } });
+      else results(ranks[0], 2);
+      await rejected;
+      assert.match(replica.reason, how === "lost" ? /without being told to/ : /step 2 came, expected: 1/);
     }
   });
 
@@ -213,7 +253,8 @@ describe("a coordinator that comes after another", () => {
     const again = [follower.again(), lead.again({ live_rows: [3, 1] })] as const;
     for (const rank of again) attachTo(replica, rank);
     assert.deepEqual([replica.state, replica.epoch, replica.numBlocks], ["ready", 1, 8]);
-    for (const rank of again) assert.deepEqual(rank.received, [{ resume: { epoch: 1, fencing_token: 7 } }]);
+    const resume = { epoch: 1, fencing_token: 7, last_result_id: 2 };
+    for (const rank of again) assert.deepEqual(rank.received, [{ resume }]);
     assert.deepEqual(
       replica.events.map((event) => [event.name, "isHolding" in event && event.isHolding]),
       [

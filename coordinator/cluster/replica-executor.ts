@@ -30,6 +30,10 @@ export class ReplicaExecutor implements StepExecutor {
     });
   }
 
+  get runAheadMax(): number {
+    return this.#replica.runAheadMax;
+  }
+
   get reason(): string {
     return this.#replica.reason;
   }

@@ -383,4 +383,39 @@ describe("Replica", () => {
     assert.equal(next.last.assignment?.rank, 1);
     await assert.rejects(replica.drainRank(8, 1), { code: "not_found" });
   });
+
+  // A rank that drained waited for ever: with steps planned ahead there always was one that ran.
+  it("lets one rank leave though the next step is always planned already", async () => {
+    const { replica, ranks } = threeRanks();
+    becomeReady(ranks, 1);
+    const steps = [1, 2].map((stepId) => replica.step(planOf(1, stepId)));
+    const drained = replica.drainRank(1, 1_000);
+    ranks[0]!.onMessage({ step_result: encodeStepResult(resultOf(1, 1)) });
+    const next = replica.step(planOf(1, 3));
+    assert.equal(ranks[0]!.last.step_plan?.step_id, 2, "what is planned now is for the next epoch");
+    ranks[0]!.onMessage({ step_result: encodeStepResult(resultOf(1, 2)) });
+    assert.deepEqual(
+      (await Promise.all(steps)).map(({ stepId }) => stepId),
+      [1, 2],
+    );
+    await assert.rejects(next, { code: "unavailable", message: /rank 1 was drained/ });
+    assert.ok(ranks[1]!.last.drain);
+    ranks[1]!.onMessage({ drained: { epoch: 1 } });
+    await drained;
+  });
+
+  it("goes on with the steps that it held back when the rank that was to leave comes again first", async () => {
+    const { replica, ranks } = threeRanks();
+    becomeReady(ranks, 1);
+    const step = replica.step(planOf(1, 1));
+    const drained = replica.drainRank(1, 1_000);
+    const next = replica.step(planOf(1, 2));
+    ranks[1]!.onLost("the connection is gone");
+    attachTo(replica, ranks[1]!.again());
+    ranks[0]!.onMessage({ step_result: encodeStepResult(resultOf(1, 1)) });
+    await Promise.all([step, drained]);
+    assert.equal(ranks[0]!.last.step_plan?.step_id, 2);
+    ranks[0]!.onMessage({ step_result: encodeStepResult(resultOf(1, 2)) });
+    assert.equal((await next).stepId, 2);
+  });
 });

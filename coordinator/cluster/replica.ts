@@ -5,48 +5,36 @@ import { MoesaicError, isErrorCode } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import type { v1 } from "../../proto/messages.js";
 import { decodeStepResult } from "../../proto/step-codec.js";
-import type { StepPlan, StepResult } from "../../proto/step.js";
+import { RUN_AHEAD_MAX, type StepPlan, type StepResult } from "../../proto/step.js";
 import { heldByAll, type HeldEpoch } from "./held-epoch.js";
+import { PendingSteps } from "./pending-steps.js";
 import type { FromRank, RankConnection, ToRank } from "./rank-connection.js";
 import { RankWatch } from "./rank-watch.js";
 import { digestOf, engineOf, type ReplicaConfig } from "./replica-config.js";
+import { STATE_TEXTS, waitingText, type ReplicaEvent, type ReplicaState } from "./replica-state.js";
 import { ANYBODY, Seat } from "./seat.js";
-import { StepSlot } from "./step-slot.js";
-
-/**
- * waiting: seats are empty, or the next epoch is about to begin; sizing and loading: all ranks attached, on their way;
- * ready: runs steps; interrupted: the same, but the stream of a rank broke, which may come back;
- * failed: for good, with a reason; closed: drained.
- */
-export type ReplicaState = "waiting" | "sizing" | "loading" | "ready" | "interrupted" | "failed" | "closed";
-
-/** What happened to a replica's membership, for events and for whoever looks after the processes. */
-export type ReplicaEvent =
-  | { name: "rank_attached"; rank: number; hostId: string; isHolding: boolean }
-  | { name: "rank_lost"; rank: number; hostId: string; phase: RankPhase; launchId: string }
-  | { name: "replica_ready" }
-  | { name: "replica_failed" };
-
-export type RankPhase = "attaching" | "loading" | "serving" | "draining";
 
 /** Epochs that may fail one after the other, with every rank attached and no step finished, before that is for good. */
 const FAILED_EPOCHS_MAX = 5;
 /** Pause before another epoch of the same ranks; doubles with each that fails. */
 const RETRY_DELAY_MS = 250;
 
+/** Protocol version from which on a rank keeps the results of several steps for a coordinator that missed them. */
+const RUN_AHEAD_PROTOCOL = 2;
+
 /** Longest wait for a rank whose stream broke, milliseconds: it dials again at once, and keeps what it has for longer. */
 const AWAY_MS_MAX = 5_000;
 
 /**
  * The ranks of one replica and their membership. A set of attached ranks is an epoch; when one is lost the epoch ends on
- * all of them, its running step fails with `unavailable`, and the next epoch begins as soon as every seat is taken again.
+ * all of them, its running steps fail with `unavailable`, and the next epoch begins as soon as every seat is taken again.
  *
  *     attach… ──all seats──► Assignment ──all Sized──► Load ──all Ready──► steps
  *                 ▲                     a rank lost, failed or silent                │
  *                 └───────────────── EndEpoch to the others ◄───────────────────────┘
  *
  * A stream that breaks is no loss yet: the rank keeps what it has for a lease, and when it dials again soon the epoch goes on,
- * with the step that ran. Ranks that all come back to another coordinator bring their epoch along, and load nothing.
+ * with the steps that ran. Ranks that all come back to another coordinator bring their epoch along, and load nothing.
  */
 export class Replica {
   /** Called on every change of state. */
@@ -71,7 +59,7 @@ export class Replica {
   #wasReady = false;
   #numFailedEpochs = 0;
   #cancelRetryTimer: (() => void) | null = null;
-  readonly #steps = new StepSlot();
+  readonly #steps = new PendingSteps();
   readonly #cancelWait = new Map<Seat, () => void>();
 
   constructor(config: ReplicaConfig, clock: Clock, log: Logger) {
@@ -93,6 +81,11 @@ export class Replica {
     const empty = this.seats.filter((seat) => seat.connection === null);
     const parts = [this.#trouble, this.state === "waiting" ? waitingText(this.seats, empty) : STATE_TEXTS[this.state]];
     return parts.filter((part) => part !== "").join("; ");
+  }
+
+  /** Most plans that the lead takes beyond the step that it runs. */
+  get runAheadMax(): number {
+    return (this.seats[0]!.hello?.protocol_version ?? 0) < RUN_AHEAD_PROTOCOL ? 0 : RUN_AHEAD_MAX;
   }
 
   /** An epoch has begun and not ended. */
@@ -166,19 +159,26 @@ export class Replica {
     if (seat !== undefined) this.#lose(seat, "its process has ended");
   }
 
-  /** Runs one step on the lead rank. @throws MoesaicError unavailable when the epoch ends before the result is there */
+  /**
+   * Runs one step on the lead rank, after those that were given before.
+   * @throws MoesaicError unavailable when the epoch ends before the result is there
+   */
   async step(plan: StepPlan): Promise<StepResult> {
     if (!this.#isServing || plan.epoch !== this.epoch) {
       throw new MoesaicError("unavailable", this.reason || `epoch ${plan.epoch} is over`);
     }
     const { columns, result } = this.#steps.begin(plan);
-    this.#watch.stepBegan();
-    this.seats[0]!.connection?.send({ step_plan: columns });
+    if (columns !== null) this.#sendPlan(columns);
     return result;
   }
 
+  #sendPlan(columns: v1.StepPlanColumns.$Properties): void {
+    this.#watch.stepBegan();
+    this.seats[0]!.connection?.send({ step_plan: columns });
+  }
+
   /**
-   * Lets one rank leave: the running step is finished, then the epoch ends in order on the others. Resolves when the rank has
+   * Lets one rank leave: the running steps are finished, then the epoch ends in order on the others. Resolves when the rank has
    * left, or after `graceMs`. @throws MoesaicError not_found
    */
   async drainRank(rank: number, graceMs: number): Promise<void> {
@@ -187,8 +187,12 @@ export class Replica {
       throw new MoesaicError("not_found", `replica ${this.replicaId} has no attached rank ${rank}`);
     }
     const { connection } = seat;
-    if (this.#steps.isBusy) await this.#steps.whenFree();
-    if (seat.connection !== connection || !this.#isOpen) return;
+    this.#steps.hold();
+    if (this.#steps.isBusy) await this.#steps.whenDone();
+    if (seat.connection !== connection || !this.#isOpen) {
+      for (const columns of this.#steps.release()) this.#sendPlan(columns);
+      return;
+    }
     seat.state = "draining";
     const text = `rank ${rank} was drained`;
     this.#log.info({ rank, epoch: this.epoch }, "rank drains");
@@ -199,9 +203,9 @@ export class Replica {
     if (seat.connection === connection) this.#lose(seat, `it did not leave within ${graceMs} ms`);
   }
 
-  /** Finishes the running step, tells every rank to leave, and resolves when they have; each part takes `graceMs` at most. */
+  /** Finishes the running steps, tells every rank to leave, and resolves when they have; each part takes `graceMs` at most. */
   async drain(graceMs: number): Promise<void> {
-    if (this.#steps.isBusy) await this.#within(graceMs, this.#steps.whenFree());
+    if (this.#steps.isBusy) await this.#within(graceMs, this.#steps.whenDone());
     if (this.#isOpen) this.#close("drained", {});
     await this.#within(graceMs, Promise.all(this.seats.map((seat) => seat.whenLeft())));
     for (const seat of this.seats) seat.connection?.close();
@@ -217,7 +221,7 @@ export class Replica {
     this.#watch.stop();
     // First the state: what comes in from now on belongs to no epoch.
     this.#move("closed", reason);
-    this.#rejectStep(new MoesaicError("unavailable", reason));
+    this.#rejectSteps(new MoesaicError("unavailable", reason));
     this.#giveUpAway();
     for (const seat of this.seats) {
       if (seat.connection === null || seat.state === "draining") continue;
@@ -231,7 +235,7 @@ export class Replica {
     if (!this.#isOpen) return;
     this.#cancelRetry();
     this.#watch.stop();
-    this.#rejectStep(new MoesaicError("unavailable", reason));
+    this.#rejectSteps(new MoesaicError("unavailable", reason));
     this.#move("failed", reason);
     this.onEvent({ name: "replica_failed" });
     this.#giveUpAway();
@@ -386,6 +390,7 @@ export class Replica {
     if (!this.#steps.finish(result)) return;
     this.#numFailedEpochs = 0;
     this.#watch.stepEnded();
+    if (this.#steps.isBusy) this.#watch.stepBegan();
   }
 
   #rankFailed(seat: Seat, failure: v1.Failure.$Properties): void {
@@ -422,8 +427,8 @@ export class Replica {
     seat.comeBack(connection, this.#clock.nowMs());
     this.#listen(connection, seat);
     connection.send(this.#resume());
-    const missed = seat.rank === 0 ? this.#steps.missedBy(held.last_step_id ?? 0) : null;
-    if (missed !== null) connection.send({ step_plan: missed });
+    const missed = seat.rank === 0 ? this.#steps.missedBy(held.last_step_id ?? 0) : [];
+    for (const columns of missed) connection.send({ step_plan: columns });
     this.#log.info({ rank: seat.rank, epoch: this.epoch }, "rank came back; the epoch goes on");
     if (this.seats.some(({ state }) => state === "away")) this.onChange();
     else this.#move("ready", "");
@@ -431,7 +436,10 @@ export class Replica {
   }
 
   #resume(): ToRank {
-    return { resume: { epoch: this.epoch, fencing_token: this.#config.fencingToken() } };
+    const { lastResultId } = this.#steps;
+    return {
+      resume: { epoch: this.epoch, fencing_token: this.#config.fencingToken(), last_result_id: lastResultId },
+    };
   }
 
   /** A seat of a replica that has not served goes to the rank that holds its weights, whoever was about to load them. */
@@ -549,10 +557,10 @@ export class Replica {
         seat.connection.send({ end_epoch: { epoch: this.epoch, reason: error.message } });
       }
     }
-    this.#rejectStep(error);
+    this.#rejectSteps(error);
   }
 
-  #rejectStep(error: MoesaicError): void {
+  #rejectSteps(error: MoesaicError): void {
     this.#steps.fail(error);
     this.#watch.stepEnded();
   }
@@ -576,20 +584,4 @@ export class Replica {
     this.#trouble = trouble;
     this.onChange();
   }
-}
-
-const STATE_TEXTS = {
-  sizing: "ranks are binding their programs",
-  loading: "weights are loading",
-  ready: "",
-  interrupted: "",
-  failed: "",
-  closed: "",
-} as const;
-
-function waitingText(seats: readonly Seat[], empty: readonly Seat[]): string {
-  if (empty.length === 0) return "the next epoch is about to begin";
-  const numAttached = seats.length - empty.length;
-  const wanted = empty.map((seat) => seat.describeWanted()).join(", ");
-  return `${numAttached} of ${seats.length} ranks attached, waiting for ${wanted}`;
 }

@@ -6,6 +6,7 @@ import {
   FINISH_LENGTH,
   FINISH_NONE,
   FINISH_STOP,
+  LAST_SAMPLED,
   OUTPUT_LOGITS,
   OUTPUT_SAMPLE,
   type StepPlan,
@@ -60,9 +61,10 @@ function answered(conversation: Conversation, line: string): string[] {
 /** One scheduler and, in place of ranks, what the file says they answer. Token ids are 100 * seq + position. */
 class Conversation {
   #scheduler = new Scheduler(configOf(new Map()), silentLogger);
-  #plan: StepPlan | null = null;
+  /** Plans without a result, the oldest first, with the rows as the ranks have them then. */
+  #inFlight: { plan: StepPlan; rows: Map<number, Row> }[] = [];
   #lastResult: StepResult | null = null;
-  #rows = new Map<number, { seqId: number; maxSeqLen: number }>();
+  #rows = new Map<number, Row>();
   #nowMs = 0;
 
   /** Runs one command and returns what to write behind it. */
@@ -77,7 +79,7 @@ class Conversation {
 
   #answer(verb: string, args: Map<string, string>, words: readonly string[]): string[] {
     switch (verb) {
-      // config window=0 (full attention only) blocks=32 block=4 budget=16 sequences=4 logitRows=8 maxSeqLen=64 waiting=8 margin=0
+      // config window=0 (full attention only) blocks=32 block=4 budget=16 sequences=4 logitRows=8 maxSeqLen=64 waiting=8 margin=0 ahead=0
       case "config":
         this.#scheduler = new Scheduler(configOf(args), silentLogger);
         return [];
@@ -87,7 +89,7 @@ class Conversation {
       // step now=10
       case "step":
         return this.#step();
-      // result (seq=1 token=105 finish=stop)...   what is left out is made up: 100 * seq + position, no stop
+      // result (seq=1 token=105 finish=stop)...   of the oldest plan; what is left out is made up: 100 * seq + position, no stop
       case "result":
         return this.#result(words);
       // again: the last result once more
@@ -130,23 +132,23 @@ class Conversation {
   #step(): string[] {
     const plan = this.#scheduler.schedule(this.#nowMs);
     if (plan === null) return ["nothing"];
-    this.#plan = plan;
     for (const { row, seqId, sampling } of plan.newRows) this.#rows.set(row, { seqId, maxSeqLen: sampling.maxSeqLen });
+    this.#inFlight.push({ plan, rows: new Map(this.#rows) });
     return this.#planText(plan);
   }
 
   #result(words: readonly string[]): string[] {
-    const plan = this.#plan!;
+    const { plan, rows } = this.#inFlight.shift()!;
     const result = emptyResult(plan, 1000 * countOutputs(plan, OUTPUT_LOGITS));
     const sampled = [...plan.seqRows.keys()].filter((index) => plan.outputs[index] === OUTPUT_SAMPLE);
     const given = readResults(words);
     result.seqRows = Int32Array.from(sampled, (index) => plan.seqRows[index]!);
     result.tokenIds = Int32Array.from(sampled, (index) => {
-      const { seqId } = this.#rows.get(plan.seqRows[index]!)!;
+      const { seqId } = rows.get(plan.seqRows[index]!)!;
       return given.get(seqId)?.tokenId ?? 100 * seqId + plan.seqLens[index]!;
     });
     result.finishes = Int32Array.from(sampled, (index) => {
-      const { seqId, maxSeqLen } = this.#rows.get(plan.seqRows[index]!)!;
+      const { seqId, maxSeqLen } = rows.get(plan.seqRows[index]!)!;
       if (given.get(seqId)?.isStop === true) return FINISH_STOP;
       return plan.seqLens[index]! + 1 === maxSeqLen ? FINISH_LENGTH : FINISH_NONE;
     });
@@ -171,6 +173,11 @@ class Conversation {
   }
 }
 
+interface Row {
+  seqId: number;
+  maxSeqLen: number;
+}
+
 function configOf(args: Map<string, string>): SchedulerConfig {
   const window = number(args, "window", 8);
   const full = { kind: "full", window: 0 } as const;
@@ -184,6 +191,7 @@ function configOf(args: Map<string, string>): SchedulerConfig {
     maxSequences: number(args, "sequences", 4),
     maxLogitRows: number(args, "logitRows", 8),
     maxWaiting: number(args, "waiting", 8),
+    runAhead: number(args, "ahead", 0),
     admissionMargin: number(args, "margin", 0),
   };
 }
@@ -232,7 +240,11 @@ function rangeText(values: Int32Array): string {
     if (last !== undefined && last[1] + 1 === value) last[1] = value;
     else ranges.push([value, value]);
   }
-  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(" ");
+  return ranges.map(([first, last]) => (first === last ? nameOf(first) : `${first}-${last}`)).join(" ");
+}
+
+function nameOf(tokenId: number): string {
+  return tokenId === LAST_SAMPLED ? "last sampled" : `${tokenId}`;
 }
 
 function deltaText(records: Int32Array, row: number, group: number): string[] {

@@ -1,8 +1,7 @@
 import { OUTPUT_LOGITS, OUTPUT_SAMPLE, type StepResult } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
-import type { Sequence } from "./sequence.js";
+import type { PlannedPart } from "./planned-step.js";
 import type { SequenceLogits, TokenLogprob } from "./sequence-output.js";
-import { outputOf } from "./step-draft.js";
 
 /** One sequence's sampled token, where it ends the sequence (a FINISH_* value), and what was asked about it. */
 export interface Sample {
@@ -13,10 +12,7 @@ export interface Sample {
   topLogprobs: TokenLogprob[] | null;
 }
 
-/**
- * Reads a StepResult beside its plan: `sample` or `logits` once per sequence that has some, in the plan's order, before
- * the sequence's counters move on.
- */
+/** Reads a StepResult beside what was planned: `sample` or `logits` once per part that has some, in the plan's order. */
 export class ResultReader {
   readonly #result: StepResult;
   readonly #vocabSize: number;
@@ -28,12 +24,12 @@ export class ResultReader {
     this.#vocabSize = vocabSize;
   }
 
-  /** The sequence's sampled token; null when it sampled none. */
-  sample(sequence: Sequence): Sample | null {
-    if (outputOf(sequence) !== OUTPUT_SAMPLE) return null;
+  /** The sampled token; null when it sampled none. */
+  sample({ sequence, row, output }: PlannedPart): Sample | null {
+    if (output !== OUTPUT_SAMPLE) return null;
     const { seqRows, tokenIds, finishes } = this.#result;
     const index = this.#sampleIndex++;
-    assert(seqRows[index] === sequence.row, `sample ${index} is of row ${seqRows[index]}, not row ${sequence.row}`);
+    assert(seqRows[index] === row, `sample ${index} is of row ${seqRows[index]}, not row ${row}`);
     const tokenId = tokenIds[index]!;
     assert(tokenId >= 0 && tokenId < this.#vocabSize, `sampled token id ${tokenId} is not in the vocabulary`);
     const { numTopLogprobs } = sequence.sampling;
@@ -42,10 +38,9 @@ export class ResultReader {
     return { tokenId, finish: finishes[index]!, logprob, topLogprobs };
   }
 
-  /** Logits of the sequence's scheduled tokens; null when it returned none. */
-  logits(sequence: Sequence): SequenceLogits | null {
-    if (outputOf(sequence) !== OUTPUT_LOGITS) return null;
-    const { numScheduledTokens: numTokens, numComputedTokens: position } = sequence;
+  /** Logits of the planned tokens; null when it returned none. */
+  logits({ position, numTokens, output }: PlannedPart): SequenceLogits | null {
+    if (output !== OUTPUT_LOGITS) return null;
     const begin = this.#logitsRow * this.#vocabSize;
     this.#logitsRow += numTokens;
     const end = this.#logitsRow * this.#vocabSize;

@@ -19,6 +19,8 @@ export interface SchedulerConfig {
   maxLogitRows: number;
   /** Most sequences waiting. */
   maxWaiting: number;
+  /** Most steps planned beyond the one that runs; default 0. */
+  runAhead?: number;
   /**
    * Part of the pool that admissions leave free; default 0.01. At least one block per running sequence stays free too:
    * while it decodes, a sequence takes at most one block more than it gives back per blockSize tokens, so whoever is
@@ -30,13 +32,14 @@ export interface SchedulerConfig {
 
 /** Asserts that a config makes sense: whoever read it from a person has already refused what does not. */
 export function checkSchedulerConfig(config: SchedulerConfig): void {
-  const { kvGroups, admissionMargin = 0, numBlocks } = config;
+  const { kvGroups, admissionMargin = 0, numBlocks, runAhead = 0 } = config;
   for (const field of POSITIVE_FIELDS) {
     assert(Number.isSafeInteger(config[field]) && config[field] > 0, `${field} must be positive, got ${config[field]}`);
   }
   assert(kvGroups[0]?.kind === "full", "KV group 0 must be a full one");
   for (const { kind, window } of kvGroups) assert(kind === "sliding" ? window > 0 : window === 0, `window ${window}`);
   assert(numBlocks > kvGroups.length, `${numBlocks} blocks do not hold a token of every KV group`);
+  assert(Number.isSafeInteger(runAhead) && runAhead >= 0, `runAhead ${runAhead}`);
   assert(admissionMargin >= 0 && admissionMargin < 1, `admissionMargin ${admissionMargin}`);
 }
 

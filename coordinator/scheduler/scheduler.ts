@@ -1,9 +1,10 @@
-import type { StepPlan, StepResult } from "../../proto/step.js";
+import { OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../../proto/step.js";
 import { assert, MoesaicError } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import { checkSpec } from "./admission.js";
 import { BlockPool } from "./block-pool.js";
 import { kvBlocksMax, KvTables, type KvShape } from "./kv-tables.js";
+import type { PlannedPart, PlannedStep } from "./planned-step.js";
 import { ResultReader, type Sample } from "./result-reader.js";
 import { RowPool } from "./row-pool.js";
 import { checkSchedulerConfig, type SchedulerConfig } from "./scheduler-config.js";
@@ -22,7 +23,12 @@ import { StepDraft } from "./step-draft.js";
  *              ▲                  │
  *              └─────preempt──────┘
  *
- * One plan at a time is outstanding. Starts in epoch 1; step ids start at 1 in each epoch.
+ * With `runAhead` 0 a step is planned when the one before has its result. Above, up to so many steps are planned beyond the
+ * one that runs, before the tokens that it samples are known: their places are counted, and plans say LAST_SAMPLED. The ranks run
+ * plans strictly in order, so whoever ends or is preempted gives row and blocks back at once: a plan that still uses them
+ * runs before any that gives them to another. What it sampled for a sequence that has ended is dropped.
+ *
+ * Starts in epoch 1; step ids start at 1 in each epoch.
  */
 export class Scheduler {
   readonly #config: SchedulerConfig;
@@ -42,8 +48,8 @@ export class Scheduler {
 
   #epoch = 1;
   #stepId = 0;
-  /** Sequences of the plan that has no result yet, in its order. */
-  #inFlight: readonly Sequence[] | null = null;
+  /** Steps without a result, the oldest first; at most runAhead + 1. */
+  readonly #inFlight: PlannedStep[] = [];
   #numAdded = 0;
   #numPreemptions = 0;
   #numScheduledTokens = 0;
@@ -73,24 +79,29 @@ export class Scheduler {
   }
 
   /**
-   * Ends a sequence from outside: the client left, or a stop string was found (finish reason stop). One that is in flight
-   * ends when its step is applied, without that step's token. The end is reported by `takeEnded` or `apply`.
+   * Ends a sequence from outside: the client left, or a stop string was found (finish reason stop). What steps in flight
+   * sample for it is dropped. The end is reported by `takeEnded`.
    * @returns false when no such sequence lives: it may have ended a moment ago, so that is no error
    */
   abort(seqId: number, finish: FinishReason = "abort"): boolean {
     const sequence = this.#sequences.get(seqId);
     if (sequence === undefined) return false;
-    if (sequence.numScheduledTokens > 0) sequence.pendingEnd ??= { finish };
-    else this.#endNow(sequence, { finish });
+    this.#endNow(sequence, { finish });
     return true;
+  }
+
+  /** Whether a step may be planned before another result. */
+  get mayPlan(): boolean {
+    return this.#inFlight.length <= (this.#config.runAhead ?? 0);
   }
 
   /**
    * Picks the tokens of the next step: decodes, then running prefills, then admissions, each in order of service.
-   * @param nowMs monotonic milliseconds   @returns null when no sequence is alive
+   * @param nowMs monotonic milliseconds
+   * @returns null when there is nothing to compute: no sequence is alive, or all wait for results of steps in flight
    */
   schedule(nowMs: number): StepPlan | null {
-    assert(this.#inFlight === null, `step ${this.#stepId} has no result yet`);
+    assert(this.mayPlan, `step ${this.#stepId - this.#inFlight.length + 1} has no result yet`);
     this.#endOverdue(nowMs);
     const draft = new StepDraft(this.#config.maxBatchedTokens, this.#config.maxLogitRows);
     const numPreemptionsBefore = this.#numPreemptions;
@@ -98,33 +109,34 @@ export class Scheduler {
     this.#scheduleRunning(draft, (sequence) => !sequence.isDecoding);
     // Who was preempted just now would come straight back and be preempted again.
     if (this.#numPreemptions === numPreemptionsBefore) this.#admit(draft, nowMs);
-    if (draft.sequences.length > 0) return this.#dispatch(draft);
-    assert(this.#sequences.size === 0, `${this.#sequences.size} sequences are alive and none can run`);
+    if (!draft.isEmpty) return this.#dispatch(draft);
+    const isWaiting = this.#sequences.size === 0 || this.#inFlight.length > 0;
+    assert(isWaiting, `${this.#sequences.size} sequences are alive and none can run`);
     return null;
   }
 
   /**
-   * Takes the result of the outstanding plan. A result that comes twice, or from an earlier epoch, changes nothing.
+   * Takes the result of the oldest step in flight. A result that comes twice, or from an earlier epoch, changes nothing.
    * @param nowMs monotonic milliseconds   @returns an output per sequence that got a token or logits or ended, in the plan's order
    */
   apply(result: StepResult, nowMs: number): SequenceOutput[] {
-    if (result.epoch < this.#epoch) return [];
-    if (result.epoch === this.#epoch && result.stepId < this.#stepId) return [];
-    assert(result.epoch === this.#epoch && result.stepId === this.#stepId, `step ${result.stepId} was never planned`);
-    const sequences = this.#inFlight;
-    if (sequences === null) return [];
-    this.#inFlight = null;
+    const nextId = this.#stepId - this.#inFlight.length + 1;
+    if (result.epoch < this.#epoch || (result.epoch === this.#epoch && result.stepId < nextId)) return [];
+    const isKnown = result.epoch === this.#epoch && result.stepId <= this.#stepId;
+    assert(isKnown, `step ${result.stepId} was never planned`);
+    assert(result.stepId === nextId, `the result of step ${result.stepId} came before that of step ${nextId}`);
+    const { parts } = this.#inFlight.shift()!;
     const reader = new ResultReader(result, this.#config.vocabSize);
     const outputs: SequenceOutput[] = [];
-    for (const sequence of sequences) {
-      const output = this.#applyTo(sequence, reader, nowMs);
+    for (const part of parts) {
+      const output = this.#applyTo(part, reader, nowMs);
       if (output !== null) outputs.push(output);
     }
     reader.close();
     return outputs;
   }
 
-  /** Ends since the last call that no step's result brought: by abort, deadline, lack of blocks or reset. */
+  /** Ends since the last call that no step's result brought: by abort, deadline or lack of blocks. */
   takeEnded(): SequenceOutput[] {
     const ended = this.#ended;
     this.#ended = [];
@@ -132,8 +144,8 @@ export class Scheduler {
   }
 
   /**
-   * A lost world: its rows, blocks and step in flight are gone. Every running sequence waits again, with its tokens and
-   * its place in the order of service; those aborted in flight end.
+   * A lost world: its rows, blocks and steps in flight are gone. Every running sequence waits again, with its tokens and
+   * its place in the order of service.
    * @param epoch the new one, above the last
    */
   reset(epoch: number): void {
@@ -141,12 +153,9 @@ export class Scheduler {
     const numLost = this.#running.length;
     this.#epoch = epoch;
     this.#stepId = 0;
-    this.#inFlight = null;
-    for (const sequence of [...this.#running]) {
-      sequence.numScheduledTokens = 0;
-      if (sequence.pendingEnd === null) this.#putBack(sequence);
-      else this.#endNow(sequence, sequence.pendingEnd);
-    }
+    this.#inFlight.length = 0;
+    for (const sequence of this.#sequences.values()) sequence.forgetSteps();
+    for (const sequence of [...this.#running]) this.#putBack(sequence);
     this.#rows.reset();
     this.#log.info({ epoch, numSeqs: numLost }, "running sequences were put back");
   }
@@ -179,8 +188,8 @@ export class Scheduler {
       assert(sequence.row === -1 && sequence.numComputedTokens === 0, `sequence ${sequence.seqId} waits with state`);
     }
     for (const sequence of this.#running) checkRunning(sequence);
-    const numInFlight = this.#running.filter(({ numScheduledTokens }) => numScheduledTokens > 0).length;
-    assert(numInFlight === (this.#inFlight?.length ?? 0), "a sequence in flight is not running");
+    const parts = this.#inFlight.flatMap((step) => step.parts);
+    for (const sequence of this.#sequences.values()) checkInFlight(sequence, parts);
   }
 
   // ---- schedule
@@ -218,7 +227,8 @@ export class Scheduler {
       if (numTokens > 0) return numTokens;
       const youngest = this.#running.at(-1)!;
       if (this.#running.length === 1) {
-        this.#endOutOfBlocks(sequence);
+        // A step in flight may end it otherwise, and has its token for it in any case.
+        if (sequence.numStepsInFlight === 0) this.#endOutOfBlocks(sequence);
         return 0;
       }
       draft.drop(youngest);
@@ -242,13 +252,13 @@ export class Scheduler {
   /**
    * Admits in strict order: who comes first and does not fit holds back the rest. A sequence fits when blocks are free for
    * all of its known tokens, beside what running prefills still need and the margin for decodes: half a prefill that
-   * is preempted is work for nothing.
+   * is preempted is work for nothing. One that was preempted with steps in flight waits for their results, which it replays.
    */
   #admit(draft: StepDraft, nowMs: number): void {
     let numPromised = this.#running.reduce((sum, sequence) => sum + this.#blocksPromised(sequence), 0);
     for (;;) {
       const sequence = this.#waiting.first();
-      if (sequence === undefined || this.#rows.numFree === 0) return;
+      if (sequence === undefined || this.#rows.numFree === 0 || sequence.numStepsInFlight > 0) return;
       const chunk = draft.chunkFor(sequence);
       if (chunk === 0) return;
       const numTokens = this.#numTokensToAdmit(sequence, chunk, numPromised);
@@ -286,7 +296,6 @@ export class Scheduler {
 
   #dispatch(draft: StepDraft): StepPlan {
     this.#stepId++;
-    this.#inFlight = draft.sequences;
     const plan = draft.toPlan({
       epoch: this.#epoch,
       stepId: this.#stepId,
@@ -294,18 +303,20 @@ export class Scheduler {
       finishedRows: this.#rows.takeEnded(),
     });
     this.#numScheduledTokens += plan.tokenIds.length;
+    this.#inFlight.push({ stepId: this.#stepId, parts: draft.send() });
     return plan;
   }
 
   // ---- apply
 
-  #applyTo(sequence: Sequence, reader: ResultReader, nowMs: number): SequenceOutput | null {
-    // Read even for a sequence that was aborted meanwhile: the result has its part.
-    const sample = reader.sample(sequence);
-    const logits = reader.logits(sequence);
-    sequence.numComputedTokens += sequence.numScheduledTokens;
-    sequence.numScheduledTokens = 0;
-    if (sequence.pendingEnd !== null) return this.#end(sequence, outputFor(sequence), sequence.pendingEnd);
+  #applyTo(part: PlannedPart, reader: ResultReader, nowMs: number): SequenceOutput | null {
+    // Read even for a sequence that has ended meanwhile: the result has its part.
+    const sample = reader.sample(part);
+    const logits = reader.logits(part);
+    const { sequence } = part;
+    sequence.numStepsInFlight -= 1;
+    if (sample !== null) sequence.numUnknownTokens -= 1;
+    if (sequence.state === "ended") return null;
     if (logits !== null) return this.#applyLogits(sequence, logits);
     if (sample !== null) return this.#applySample(sequence, sample, nowMs);
     return null;
@@ -322,10 +333,11 @@ export class Scheduler {
   }
 
   #applyLogits(sequence: Sequence, logits: SequenceLogits): SequenceOutput {
-    sequence.numReturnedLogits = sequence.numComputedTokens;
+    sequence.numReturnedLogits = logits.position + logits.numTokens;
     const output = outputFor(sequence);
     output.logits = logits;
-    return sequence.numRemainingTokens > 0 ? output : this.#end(sequence, output, { finish: "length" });
+    const isWhole = sequence.numReturnedLogits === sequence.numTokens;
+    return isWhole ? this.#end(sequence, output, { finish: "length" }) : output;
   }
 
   // ---- leaving `running`
@@ -363,7 +375,7 @@ export class Scheduler {
   #leave(sequence: Sequence): void {
     const index = this.#running.lastIndexOf(sequence);
     assert(index >= 0, `sequence ${sequence.seqId} is not running`);
-    assert(sequence.numScheduledTokens === 0, `sequence ${sequence.seqId} is in flight`);
+    assert(sequence.numScheduledTokens === 0, `sequence ${sequence.seqId} is in the step being planned`);
     this.#running.splice(index, 1);
     sequence.kv.free();
     this.#rows.release(sequence.row);
@@ -397,9 +409,19 @@ export interface SchedulerStats {
 
 function checkRunning(sequence: Sequence): void {
   const { seqId, numComputedTokens, numScheduledTokens, numTokens, kv } = sequence;
-  const numTokensAfter = numComputedTokens + numScheduledTokens;
   assert(sequence.state === "running", `sequence ${seqId} is ${sequence.state} and runs`);
-  assert(numTokensAfter <= numTokens, `sequence ${seqId} computes tokens it does not have`);
-  assert(numTokensAfter <= kv.numTokensMax, `sequence ${seqId} computes tokens it has no blocks for`);
-  if (numScheduledTokens > 0) kv.checkBounds(numScheduledTokens);
+  assert(numScheduledTokens === 0, `sequence ${seqId} was planned and not sent`);
+  assert(numComputedTokens <= numTokens, `sequence ${seqId} computes tokens it does not have`);
+  assert(numComputedTokens <= kv.numTokensMax, `sequence ${seqId} computes tokens it has no blocks for`);
+}
+
+/** @param parts of all steps in flight, the oldest first */
+function checkInFlight(sequence: Sequence, parts: readonly PlannedPart[]): void {
+  const { seqId, row, kv, numStepsInFlight, numUnknownTokens } = sequence;
+  const own = parts.filter((part) => part.sequence === sequence);
+  const numSampling = own.filter(({ output }) => output === OUTPUT_SAMPLE).length;
+  assert(own.length === numStepsInFlight, `sequence ${seqId} is in ${own.length} steps, counted ${numStepsInFlight}`);
+  assert(numSampling === numUnknownTokens, `sequence ${seqId} samples ${numSampling}, counted ${numUnknownTokens}`);
+  const last = own.at(-1);
+  if (last !== undefined && last.row === row) kv.checkBounds(last.numTokens);
 }

@@ -1,4 +1,4 @@
-import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, type RowSampling } from "../../proto/step.js";
+import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, LAST_SAMPLED, type RowSampling } from "../../proto/step.js";
 import { assert, type MoesaicError } from "../../proto/errors.js";
 import type { KvTables } from "./kv-tables.js";
 
@@ -51,14 +51,17 @@ export class Sequence {
   row = -1;
   /** The ranks have not heard of the row yet. */
   isRowNew = false;
+  /** Tokens that have KV once every plan that was sent has run: the ranks run them in order. */
   numComputedTokens = 0;
   numCachedTokens = 0;
-  /** Tokens in the step being planned or in flight. */
+  /** Tokens in the step being planned. */
   numScheduledTokens = 0;
+  /** Steps without a result that it takes part in. */
+  numStepsInFlight = 0;
+  /** Outputs that steps in flight will sample: their places are taken, their ids not known. */
+  numUnknownTokens = 0;
   /** Prompt tokens whose logits have been handed out: a replay computes these again and returns nothing. */
   numReturnedLogits: number;
-  /** Set when the end was asked for during a step in flight. */
-  pendingEnd: SequenceEnd | null = null;
   scheduledMs: number | null = null;
   firstTokenMs: number | null = null;
 
@@ -77,30 +80,41 @@ export class Sequence {
     this.arrivalOrder = arrivalOrder;
   }
 
-  /** Prompt and outputs together. */
+  /** Prompt and outputs together, those that steps in flight will sample included. */
   get numTokens(): number {
-    return this.promptTokenIds.length + this.outputTokenIds.length;
+    return this.promptTokenIds.length + this.numOutputs;
   }
 
-  /** Tokens known and not computed. */
+  /** Tokens to be computed. The one that will end the sequence by its length never is. */
   get numRemainingTokens(): number {
-    return this.numTokens - this.numComputedTokens;
+    const isEnding = this.numUnknownTokens > 0 && this.numTokens === this.sampling.maxSeqLen;
+    return this.numTokens - this.numComputedTokens - (isEnding ? 1 : 0);
   }
 
   /** Only the token sampled last is to be computed; everything else is prefill. */
   get isDecoding(): boolean {
-    return this.numRemainingTokens === 1 && this.outputTokenIds.length > 0;
+    return this.numRemainingTokens === 1 && this.numOutputs > 0;
   }
 
-  /** Writes the token ids of the scheduled positions to `tokenIds` from `at` on. */
+  get numOutputs(): number {
+    return this.outputTokenIds.length + this.numUnknownTokens;
+  }
+
+  /** Writes the token ids of the scheduled positions to `tokenIds` from `at` on; LAST_SAMPLED for one not known yet. */
   copyScheduledTokens(tokenIds: Int32Array, at: number): void {
     const begin = this.numComputedTokens;
     const end = begin + this.numScheduledTokens;
     const numPrompt = this.promptTokenIds.length;
     if (begin < numPrompt) tokenIds.set(this.promptTokenIds.subarray(begin, Math.min(end, numPrompt)), at);
     for (let position = Math.max(begin, numPrompt); position < end; position++) {
-      tokenIds[at + position - begin] = this.outputTokenIds[position - numPrompt]!;
+      tokenIds[at + position - begin] = this.outputTokenIds[position - numPrompt] ?? LAST_SAMPLED;
     }
+  }
+
+  /** Steps in flight are lost with all that they would have sampled. */
+  forgetSteps(): void {
+    this.numStepsInFlight = 0;
+    this.numUnknownTokens = 0;
   }
 
   /**
@@ -109,10 +123,11 @@ export class Sequence {
    */
   append(tokenId: number, finish: number): SequenceEnd | null {
     this.outputTokenIds.push(tokenId);
-    const isFull = this.numTokens === this.sampling.maxSeqLen;
-    assert(this.numTokens <= this.sampling.maxSeqLen, `sequence ${this.seqId} grew past its length`);
+    const numKnownTokens = this.promptTokenIds.length + this.outputTokenIds.length;
+    const isFull = numKnownTokens === this.sampling.maxSeqLen;
+    assert(numKnownTokens <= this.sampling.maxSeqLen, `sequence ${this.seqId} grew past its length`);
     assert(finish !== FINISH_NONE || !isFull, `sequence ${this.seqId} has its full length and did not end`);
-    assert(finish !== FINISH_LENGTH || isFull, `sequence ${this.seqId} ended by length at ${this.numTokens} tokens`);
+    assert(finish !== FINISH_LENGTH || isFull, `sequence ${this.seqId} ended by length at ${numKnownTokens} tokens`);
     if (finish === FINISH_NONE) return null;
     assert(finish === FINISH_STOP || finish === FINISH_LENGTH, `unknown finish ${finish}`);
     return { finish: finish === FINISH_STOP ? "stop" : "length" };

@@ -1,5 +1,6 @@
 import { OUTPUT_LOGITS, OUTPUT_NONE, OUTPUT_SAMPLE, type NewRow, type StepPlan } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
+import type { PlannedPart } from "./planned-step.js";
 import type { Sequence } from "./sequence.js";
 
 /** The step being planned: who is in it, and what is left of its budgets. */
@@ -44,14 +45,26 @@ export class StepDraft {
     this.#sequences = this.#sequences.filter((other) => other !== sequence);
   }
 
-  /** The sequences of the step, in the plan's order: decodes, prefills, admissions. */
-  get sequences(): readonly Sequence[] {
-    return this.#sequences;
+  get isEmpty(): boolean {
+    return this.#sequences.length === 0;
+  }
+
+  /** Ends the draft: what it asks of each sequence, in the plan's order (decodes, prefills, admissions), is on its way. */
+  send(): PlannedPart[] {
+    return this.#sequences.map((sequence) => {
+      const { row, numComputedTokens: position, numScheduledTokens: numTokens } = sequence;
+      const output = outputOf(sequence);
+      sequence.numComputedTokens += numTokens;
+      sequence.numScheduledTokens = 0;
+      sequence.numStepsInFlight += 1;
+      if (output === OUTPUT_SAMPLE) sequence.numUnknownTokens += 1;
+      return { sequence, row, position, numTokens, output };
+    });
   }
 
   /**
-   * The plan of the step. Token ids are named, decodes included: with every token known there is one reading of a plan,
-   * and the ranks need not have run the step before it. Afterwards the ranks count as told of tables and rows.
+   * The plan of the step. Token ids that are known are named; a decode whose token a step in flight will sample says
+   * LAST_SAMPLED. Afterwards the ranks count as told of tables and rows.
    */
   toPlan(ids: { epoch: number; stepId: number; numGroups: number; finishedRows: Int32Array }): StepPlan {
     const columns = emptyColumns(this.#sequences);
@@ -81,7 +94,7 @@ export class StepDraft {
 }
 
 /** What a scheduled sequence gives back: an OUTPUT_* value. */
-export function outputOf(sequence: Sequence): number {
+function outputOf(sequence: Sequence): number {
   const { numScheduledTokens, numRemainingTokens, numComputedTokens } = sequence;
   if (sequence.wantsLogits) return numComputedTokens < sequence.numReturnedLogits ? OUTPUT_NONE : OUTPUT_LOGITS;
   return numScheduledTokens === numRemainingTokens ? OUTPUT_SAMPLE : OUTPUT_NONE;

@@ -6938,6 +6938,9 @@ export namespace moesaic {
             /** Resume fencing_token. */
             fencing_token: number;
 
+            /** Resume last_result_id. */
+            last_result_id: number;
+
             /**
              * Creates a new Resume instance using the specified properties.
              * @param [properties] Properties to set
@@ -7003,6 +7006,9 @@ export namespace moesaic {
 
                 /** Resume fencing_token */
                 fencing_token?: (number|null);
+
+                /** Resume last_result_id */
+                last_result_id?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -8471,6 +8477,9 @@ export namespace moesaic {
             /** StepPlanColumns token_placement. */
             token_placement: string;
 
+            /** StepPlanColumns last_result_id. */
+            last_result_id: number;
+
             /**
              * Creates a new StepPlanColumns instance using the specified properties.
              * @param [properties] Properties to set
@@ -8572,6 +8581,9 @@ export namespace moesaic {
 
                 /** StepPlanColumns token_placement */
                 token_placement?: (string|null);
+
+                /** StepPlanColumns last_result_id */
+                last_result_id?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -19115,6 +19115,7 @@ export const moesaic = $root.moesaic = (() => {
              * @typedef {Object} moesaic.v1.Resume.$Properties
              * @property {number|null} [epoch] Resume epoch
              * @property {number|null} [fencing_token] Resume fencing_token
+             * @property {number|null} [last_result_id] Resume last_result_id
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -19163,6 +19164,14 @@ export const moesaic = $root.moesaic = (() => {
             Resume.prototype.fencing_token = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             /**
+             * Resume last_result_id.
+             * @member {number} last_result_id
+             * @memberof moesaic.v1.Resume
+             * @instance
+             */
+            Resume.prototype.last_result_id = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
              * Creates a new Resume instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.Resume
@@ -19198,6 +19207,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 1, wireType 0 =*/8).int32(message.epoch);
                 if (message.fencing_token != null && $Object.hasOwnProperty.call(message, "fencing_token") && (typeof message.fencing_token === "object" ? message.fencing_token.low || message.fencing_token.high : message.fencing_token !== 0))
                     writer.uint32(/* id 2, wireType 0 =*/16).int64(message.fencing_token);
+                if (message.last_result_id != null && $Object.hasOwnProperty.call(message, "last_result_id") && (typeof message.last_result_id === "object" ? message.last_result_id.low || message.last_result_id.high : message.last_result_id !== 0))
+                    writer.uint32(/* id 3, wireType 0 =*/24).int64(message.last_result_id);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -19260,6 +19271,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.fencing_token;
                             continue;
                         }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.last_result_id = value;
+                            else
+                                delete message.last_result_id;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -19308,6 +19328,16 @@ export const moesaic = $root.moesaic = (() => {
                             message.fencing_token = object.fencing_token;
                         else if (typeof object.fencing_token === "object")
                             message.fencing_token = new $util.LongBits(object.fencing_token.low >>> 0, object.fencing_token.high >>> 0).toNumber();
+                if (object.last_result_id != null)
+                    if (typeof object.last_result_id === "object" ? object.last_result_id.low || object.last_result_id.high : $Number(object.last_result_id) !== 0)
+                        if ($util.Long)
+                            message.last_result_id = $util.Long.fromValue(object.last_result_id, false);
+                        else if (typeof object.last_result_id === "string")
+                            message.last_result_id = $parseInt(object.last_result_id, 10);
+                        else if (typeof object.last_result_id === "number")
+                            message.last_result_id = object.last_result_id;
+                        else if (typeof object.last_result_id === "object")
+                            message.last_result_id = new $util.LongBits(object.last_result_id.low >>> 0, object.last_result_id.high >>> 0).toNumber();
                 return message;
             };
 
@@ -19335,6 +19365,11 @@ export const moesaic = $root.moesaic = (() => {
                         object.fencing_token = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
                     } else
                         object.fencing_token = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.last_result_id = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.last_result_id = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -19345,6 +19380,13 @@ export const moesaic = $root.moesaic = (() => {
                         object.fencing_token = options.longs === $String ? $String(message.fencing_token) : message.fencing_token;
                     else
                         object.fencing_token = options.longs === $String ? $util.Long.prototype.toString.call(message.fencing_token) : options.longs === $Number ? new $util.LongBits(message.fencing_token.low >>> 0, message.fencing_token.high >>> 0).toNumber() : message.fencing_token;
+                if (message.last_result_id != null && $Object.hasOwnProperty.call(message, "last_result_id"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.last_result_id = typeof message.last_result_id === "number" ? $BigInt(message.last_result_id) : $util.Long.fromBits(message.last_result_id.low >>> 0, message.last_result_id.high >>> 0, false).toBigInt();
+                    else if (typeof message.last_result_id === "number")
+                        object.last_result_id = options.longs === $String ? $String(message.last_result_id) : message.last_result_id;
+                    else
+                        object.last_result_id = options.longs === $String ? $util.Long.prototype.toString.call(message.last_result_id) : options.longs === $Number ? new $util.LongBits(message.last_result_id.low >>> 0, message.last_result_id.high >>> 0).toNumber() : message.last_result_id;
                 return object;
             };
 
@@ -23673,6 +23715,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {Uint8Array|null} [finished_rows] StepPlanColumns finished_rows
              * @property {Uint8Array|null} [owner_ranks] StepPlanColumns owner_ranks
              * @property {string|null} [token_placement] StepPlanColumns token_placement
+             * @property {number|null} [last_result_id] StepPlanColumns last_result_id
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -23819,6 +23862,14 @@ export const moesaic = $root.moesaic = (() => {
             StepPlanColumns.prototype.token_placement = "";
 
             /**
+             * StepPlanColumns last_result_id.
+             * @member {number} last_result_id
+             * @memberof moesaic.v1.StepPlanColumns
+             * @instance
+             */
+            StepPlanColumns.prototype.last_result_id = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
              * Creates a new StepPlanColumns instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.StepPlanColumns
@@ -23880,6 +23931,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 13, wireType 2 =*/106).bytes(message.owner_ranks);
                 if (message.token_placement != null && $Object.hasOwnProperty.call(message, "token_placement") && message.token_placement !== "")
                     writer.uint32(/* id 14, wireType 2 =*/114).string(message.token_placement);
+                if (message.last_result_id != null && $Object.hasOwnProperty.call(message, "last_result_id") && (typeof message.last_result_id === "object" ? message.last_result_id.low || message.last_result_id.high : message.last_result_id !== 0))
+                    writer.uint32(/* id 15, wireType 0 =*/120).int64(message.last_result_id);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -24048,6 +24101,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.token_placement;
                             continue;
                         }
+                    case 15: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.last_result_id = value;
+                            else
+                                delete message.last_result_id;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -24170,6 +24232,16 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.token_placement != null)
                     if (typeof object.token_placement !== "string" || object.token_placement.length)
                         message.token_placement = $String(object.token_placement);
+                if (object.last_result_id != null)
+                    if (typeof object.last_result_id === "object" ? object.last_result_id.low || object.last_result_id.high : $Number(object.last_result_id) !== 0)
+                        if ($util.Long)
+                            message.last_result_id = $util.Long.fromValue(object.last_result_id, false);
+                        else if (typeof object.last_result_id === "string")
+                            message.last_result_id = $parseInt(object.last_result_id, 10);
+                        else if (typeof object.last_result_id === "number")
+                            message.last_result_id = object.last_result_id;
+                        else if (typeof object.last_result_id === "object")
+                            message.last_result_id = new $util.LongBits(object.last_result_id.low >>> 0, object.last_result_id.high >>> 0).toNumber();
                 return message;
             };
 
@@ -24259,6 +24331,11 @@ export const moesaic = $root.moesaic = (() => {
                             object.owner_ranks = $util.newBuffer(object.owner_ranks);
                     }
                     object.token_placement = "";
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.last_result_id = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.last_result_id = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -24299,6 +24376,13 @@ export const moesaic = $root.moesaic = (() => {
                     object.owner_ranks = options.bytes === $String ? $util.base64.encode(message.owner_ranks, 0, message.owner_ranks.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.owner_ranks) : message.owner_ranks;
                 if (message.token_placement != null && $Object.hasOwnProperty.call(message, "token_placement"))
                     object.token_placement = message.token_placement;
+                if (message.last_result_id != null && $Object.hasOwnProperty.call(message, "last_result_id"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.last_result_id = typeof message.last_result_id === "number" ? $BigInt(message.last_result_id) : $util.Long.fromBits(message.last_result_id.low >>> 0, message.last_result_id.high >>> 0, false).toBigInt();
+                    else if (typeof message.last_result_id === "number")
+                        object.last_result_id = options.longs === $String ? $String(message.last_result_id) : message.last_result_id;
+                    else
+                        object.last_result_id = options.longs === $String ? $util.Long.prototype.toString.call(message.last_result_id) : options.longs === $Number ? new $util.LongBits(message.last_result_id.low >>> 0, message.last_result_id.high >>> 0).toNumber() : message.last_result_id;
                 return object;
             };
 

@@ -20,6 +20,7 @@ export function randomConfig(random: Random): SchedulerConfig {
     maxSequences,
     maxLogitRows: random.integer(1, 12),
     maxWaiting: random.pick([1, 4, 30]),
+    runAhead: random.pick([0, 1, 1, 2, 5]),
     admissionMargin: random.pick([0, 0.01, 0.2]),
   };
 }

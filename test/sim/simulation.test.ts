@@ -8,8 +8,8 @@ const ONE_SEED = process.env["MOESAIC_SIM_SEED"];
 const NUM_SEEDS = IS_LONG ? 200 : 30;
 const NUM_STEPS = IS_LONG ? 10_000 : 2_000;
 
-// A random world per seed: tiny pools, windows, chunks, priorities, deadlines, aborts, lost worlds, repeated results. What
-// must hold is in checkers.ts, what goes wrong in faults.ts; the fake engine checks every plan.
+// A random world per seed: tiny pools, windows, chunks, priorities, deadlines, aborts, lost worlds, repeated results, steps
+// planned ahead. What must hold is in checkers.ts, what goes wrong in faults.ts; the fake engine checks every plan.
 describe("Simulation", () => {
   it(`ends every sequence once with the right tokens, ${NUM_SEEDS} seeds x ${NUM_STEPS} steps`, () => {
     const seeds = ONE_SEED === undefined ? Array.from({ length: NUM_SEEDS }, (_, i) => i + 1) : [Number(ONE_SEED)];
@@ -35,7 +35,7 @@ function simulateSeed(seed: number): SimulationCounts {
 /** A simulation in which nothing happens proves nothing. */
 function checkCoverage(counts: readonly SimulationCounts[]): void {
   const total = (read: (one: SimulationCounts) => number): number => counts.reduce((sum, one) => sum + read(one), 0);
-  for (const name of ["steps", "added", "refused", "resets", "preemptions"] as const) {
+  for (const name of ["steps", "ahead", "added", "refused", "resets", "preemptions"] as const) {
     assert.ok(total((one) => one[name]) > 20, `hardly any ${name}`);
   }
   for (const finish of ["stop", "length", "abort", "error"]) {

@@ -13,6 +13,8 @@ import { Random } from "./random.js";
 /** What happened in a simulation; tests ask that everything did. */
 export interface SimulationCounts {
   steps: number;
+  /** Steps planned while others were in flight. */
+  ahead: number;
   added: number;
   refused: number;
   resets: number;
@@ -42,8 +44,18 @@ class World {
   readonly #scheduler: Scheduler;
   readonly #requests: RequestChecker;
   readonly #order = new OrderChecker();
-  readonly #counts: SimulationCounts = { steps: 0, added: 0, refused: 0, resets: 0, preemptions: 0, finishes: {} };
+  readonly #counts: SimulationCounts = {
+    steps: 0,
+    ahead: 0,
+    added: 0,
+    refused: 0,
+    resets: 0,
+    preemptions: 0,
+    finishes: {},
+  };
   #engine: FakeEngine;
+  /** Of the steps in flight, the oldest first. */
+  #results: StepResult[] = [];
   #lastResult: StepResult | null = null;
   #epoch = 1;
   #nowMs = 0;
@@ -58,18 +70,18 @@ class World {
     this.#engine = this.#openEngine();
   }
 
-  /** One step with whatever goes wrong before it and while it is in flight. */
+  /** Plans ahead, or not quite as far as allowed, then one result, with whatever goes wrong before and meanwhile. */
   step(): void {
     this.#nowMs += this.#random.integer(0, 10);
     this.#disturb();
-    const plan = this.#schedule();
-    if (plan === null) return;
-    const result = this.#engine.stepNow(plan);
-    this.#disturb();
+    const { runAhead = 0 } = this.#config;
+    while (this.#results.length <= runAhead && (this.#results.length === 0 || this.#random.chance(0.8))) {
+      if (!this.#plan()) break;
+      this.#disturb();
+    }
     if (this.#random.chance(this.#rates.reset)) this.#reset();
     this.#repeatResult();
-    this.#apply(result);
-    this.#lastResult = result;
+    this.#land();
     this.#repeatResult();
   }
 
@@ -77,9 +89,8 @@ class World {
   comeToRest(): void {
     for (let i = 0; ; i++) {
       assert.ok(i < REST_STEPS_MAX, "the sequences never end");
-      const plan = this.#schedule();
-      if (plan === null) break;
-      this.#apply(this.#engine.stepNow(plan));
+      if (!this.#plan() && this.#results.length === 0) break;
+      this.#land();
     }
     this.#requests.onIdle();
     const { numRunning, numWaiting, numBlocksFree, numBlocksTotal } = this.#scheduler.stats();
@@ -90,12 +101,30 @@ class World {
     return { ...this.#counts, preemptions: this.#scheduler.stats().numPreemptions };
   }
 
+  /** @returns false when there was nothing to plan */
+  #plan(): boolean {
+    const { runAhead = 0 } = this.#config;
+    const plan = this.#results.length <= runAhead ? this.#schedule() : null;
+    if (plan === null) return false;
+    this.#counts.ahead += this.#results.length > 0 ? 1 : 0;
+    this.#results.push(this.#engine.stepNow(plan));
+    return true;
+  }
+
+  #land(): void {
+    const result = this.#results.shift();
+    if (result === undefined) return;
+    this.#apply(result);
+    this.#lastResult = result;
+  }
+
   #schedule(): StepPlan | null {
     const plan = this.#scheduler.schedule(this.#nowMs);
     this.#observe(this.#scheduler.takeEnded());
     this.#scheduler.check();
     if (plan === null) {
-      assert.deepEqual(this.#requests.liveSeqIds, [], "nothing was planned and sequences are alive");
+      const isIdle = this.#results.length > 0 || this.#requests.liveSeqIds.length === 0;
+      assert.ok(isIdle, "nothing was planned, nothing is in flight, and sequences are alive");
       return null;
     }
     this.#counts.steps++;
@@ -153,7 +182,7 @@ class World {
     assert.ok(!this.#scheduler.abort(this.#nextSeqId), "a sequence that never was got aborted");
   }
 
-  /** The ranks are lost with the step in flight; a new world begins. */
+  /** The ranks are lost with the steps in flight, whose results come all the same; a new world begins. */
   #reset(): void {
     this.#epoch++;
     this.#counts.resets++;

@@ -1,0 +1,119 @@
+import { MoesaicError } from "../../proto/errors.js";
+import type { v1 } from "../../proto/messages.js";
+import { encodeStepPlan } from "../../proto/step-codec.js";
+import type { StepPlan, StepResult } from "../../proto/step.js";
+
+interface PendingStep {
+  /** As the lead knows it: the plan's own, and the steps that were before this coordinator. */
+  stepId: number;
+  columns: v1.StepPlanColumns.$Properties;
+  isSent: boolean;
+  resolve: (result: StepResult) => void;
+  reject: (error: MoesaicError) => void;
+}
+
+/**
+ * The steps of an epoch that are on their way, the oldest first, and what a stream that broke makes of them: none lost, none
+ * twice, none out of order.
+ */
+export class PendingSteps {
+  #pending: PendingStep[] = [];
+  /** Of the last result that was taken: what comes a second time is dropped. */
+  #lastResultId = 0;
+  /** Steps of this epoch that another coordinator planned. */
+  #numEarlierSteps = 0;
+  /** Rows that its sequences left behind; the next plan ends them. */
+  #abandonedRows: readonly number[] = [];
+  #isHolding = false;
+  #listeners: { stepId: number; resolve: () => void }[] = [];
+
+  get isBusy(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Of the last step whose result is here. */
+  get lastResultId(): number {
+    return this.#lastResultId;
+  }
+
+  /** A new epoch, of which no step has run. */
+  epochBegan(): void {
+    this.epochAdopted(0, []);
+  }
+
+  /**
+   * Goes on with another coordinator's epoch.
+   * @param lastStepId of the last plan that the lead got; results up to it are of no interest any more
+   * @param liveRows rows of that coordinator's sequences
+   */
+  epochAdopted(lastStepId: number, liveRows: readonly number[]): void {
+    this.#lastResultId = this.#numEarlierSteps = lastStepId;
+    this.#abandonedRows = liveRows;
+    this.#isHolding = false;
+  }
+
+  /** @returns the plan as the lead is to get it now, null while plans are held back; and the result to come */
+  begin(plan: StepPlan): { columns: v1.StepPlanColumns.$Properties | null; result: Promise<StepResult> } {
+    const stepId = plan.stepId + this.#numEarlierSteps;
+    const finishedRows = Int32Array.of(...this.#abandonedRows, ...plan.finishedRows);
+    this.#abandonedRows = [];
+    const columns = { ...encodeStepPlan({ ...plan, stepId, finishedRows }), last_result_id: this.#lastResultId };
+    const isSent = !this.#isHolding;
+    const result = new Promise<StepResult>((resolve, reject) => {
+      this.#pending.push({ stepId, columns, isSent, resolve, reject });
+    });
+    return { columns: isSent ? columns : null, result };
+  }
+
+  /** What begins from now on is held back. */
+  hold(): void {
+    this.#isHolding = true;
+  }
+
+  /** @returns the plans that were held back, in order: the lead is to get them now */
+  release(): v1.StepPlanColumns.$Properties[] {
+    this.#isHolding = false;
+    const held = this.#pending.filter(({ isSent }) => !isSent);
+    for (const step of held) step.isSent = true;
+    return held.map(({ columns }) => columns);
+  }
+
+  /** The plans that were sent and that a lead that got none after `lastStepId` has missed, in order. */
+  missedBy(lastStepId: number): v1.StepPlanColumns.$Properties[] {
+    return this.#pending.filter(({ stepId, isSent }) => isSent && stepId > lastStepId).map(({ columns }) => columns);
+  }
+
+  /** @returns false when it is an old result that came again  @throws MoesaicError internal when it is not the next one */
+  finish(result: StepResult): boolean {
+    if (result.stepId <= this.#lastResultId) return false;
+    const [pending] = this.#pending;
+    if (pending === undefined || pending.stepId !== result.stepId) {
+      const expected = pending?.stepId ?? "none";
+      throw new MoesaicError("internal", `a result of step ${result.stepId} came, expected: ${expected}`);
+    }
+    this.#lastResultId = result.stepId;
+    this.#pending.shift();
+    pending.resolve({ ...result, stepId: result.stepId - this.#numEarlierSteps });
+    this.#tell();
+    return true;
+  }
+
+  /** Whoever waits for a step hears the error. */
+  fail(error: MoesaicError): void {
+    for (const { reject } of this.#pending.splice(0)) reject(error);
+    this.#tell();
+  }
+
+  /** Resolves when the steps that were sent have ended; those that are sent later are not waited for. */
+  async whenDone(): Promise<void> {
+    const stepId = this.#pending.findLast(({ isSent }) => isSent)?.stepId;
+    if (stepId !== undefined) await new Promise<void>((resolve) => this.#listeners.push({ stepId, resolve }));
+  }
+
+  #tell(): void {
+    const nextId = this.#pending[0]?.stepId ?? Infinity;
+    const done = this.#listeners.filter(({ stepId }) => stepId < nextId);
+    this.#listeners = this.#listeners.filter(({ stepId }) => stepId >= nextId);
+    for (const { resolve } of done) resolve();
+  }
+}
