@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { totalmem } from "node:os";
 import type { DeviceProperties, PackageInfo } from "../native/binding.js";
 import { native, packagePath } from "../native/index.js";
@@ -7,9 +6,11 @@ import { PROTOCOL_VERSION } from "../proto/messages.js";
 import { defineCommand } from "./command.js";
 import { packageVersion } from "./context.js";
 import { explainCluster } from "./explained-plan.js";
+import { PROBE_MODEL } from "./kernel-packages.js";
 import { clusterOfFlags } from "./layout-flags.js";
 import { JSON_OPTION } from "./options.js";
 import { readBandwidth } from "./read-bandwidth.js";
+import { usableGpus } from "./this-machine.js";
 
 /** One thing that was looked at: whether it is well, what there is, and what would make it better. */
 interface Finding {
@@ -19,13 +20,9 @@ interface Finding {
   advice?: string;
 }
 
-/** A shape with both kinds of layers: what serves it serves every gpt-oss. */
-const PROBE_MODEL = "gpt-oss-20b:2";
 /** Ops whose time counts: what else a step runs is small beside them. */
 const HEAVY_OPS = ["linear", "attention", "experts"];
 const PACKAGES = ["cpu", "reference"] as const;
-/** What the cuda package has kernels for. */
-const LOWEST_COMPUTE_CAPABILITY = 80;
 
 export const doctorCommand = defineCommand({
   usage: "doctor",
@@ -133,13 +130,8 @@ function gpu(): Finding {
       return `${name}, compute capability ${version}, ${numMultiprocessors} multiprocessors, ${gib(memoryBytes)}`;
     })
     .join("; ");
-  if (!existsSync(packagePath("cuda"))) {
-    const advice = "the cuda kernels are not built: install the CUDA toolkit (nvcc) and run npm run build";
-    return { name: "gpu", state: "missing", text, advice };
-  }
-  if (devices.every(({ computeCapability }) => computeCapability < LOWEST_COMPUTE_CAPABILITY)) {
-    return { name: "gpu", state: "missing", text, advice: "the cuda kernels need 8.0 or newer; models run on the CPU" };
-  }
+  const { missing: unusable } = usableGpus();
+  if (unusable !== null) return { name: "gpu", state: "missing", text, advice: `${unusable}; models run on the CPU` };
   return { name: "gpu", state: "ok", text };
 }
 

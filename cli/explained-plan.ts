@@ -1,5 +1,6 @@
 import { isLocalHost, numLocalRanks, rankProfileOf, threadsOfLocalRanks } from "../coordinator/cluster/local-ranks.js";
 import { openModelSource, resolveSpecPlan } from "../coordinator/model-source.js";
+import type { EngineOptions } from "../native/binding.js";
 import { native, packagePath } from "../native/index.js";
 import { defaultsInUse } from "../plans/cluster-spec-defaults.js";
 import {
@@ -17,6 +18,7 @@ import { lower } from "../plans/lower.js";
 import { sourcedProfile, type Figures } from "../plans/machine-profile.js";
 import { chooseReplicaLimits, limitsRequestOf, provisionalLimits } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
+import { thisMachine } from "./this-machine.js";
 import { gpuBandwidth, readBandwidth } from "./read-bandwidth.js";
 
 /** Of the first rank, and of all together where there are several. */
@@ -40,23 +42,16 @@ export async function explainCluster(
   const gpus = native.cudaDevices().devices;
   const cluster = decided(written);
   checkSupported(cluster);
-  const device = deviceOf(cluster);
   const { engine, servedModelName } = cluster.spec;
   const { description: model } = await openModelSource(cluster, baseDir);
   const plan = await resolveSpecPlan(cluster, baseDir, model);
-  const packages = kernelPackagesOf(cluster);
-  const describe = (program: RankProgram) =>
-    native.describeProgram(program, {
-      packages: packages.map(packagePath),
-      numThreads: threadsOf(cluster),
-      device,
-      deterministic: engine.deterministic === true,
-    });
+  const options = engineOptionsOf(cluster);
+  const describe = (program: RankProgram) => native.describeProgram(program, options);
   const request = limitsRequestOf(cluster);
   const provisional = provisionalLimits(request, model);
   const programOf = (dequantize: boolean, limits = provisional.limits, rank = 0) =>
     lower(model, plan, rank, { limits, precision: precisionOf(cluster), dequantize });
-  const memoryBytes = device === "cuda" ? (gpus[0]?.memoryBytes ?? 0) : native.deviceProperties().memoryBytes;
+  const memoryBytes = options.device === "cuda" ? (gpus[0]?.memoryBytes ?? 0) : native.deviceProperties().memoryBytes;
   const neighbours = neighboursOfFirst(cluster, plan.worldSize).map((rank) => {
     return { hostId: "this host", memoryBytes, ...describe(programOf(engine.dequantize, provisional.limits, rank)) };
   });
@@ -86,7 +81,7 @@ export async function explainCluster(
 
 /** The cluster with the devices of this machine. */
 export function decided(cluster: ClusterSpec): ClusterSpec {
-  return withDevices(cluster, native.cudaDevices().devices.length, isLocalHost);
+  return withDevices(cluster, thisMachine());
 }
 
 /** The ranks of a replica that share the first one's host and memory, itself among them. */
@@ -97,6 +92,16 @@ function neighboursOfFirst({ spec }: ClusterSpec, worldSize: number): number[] {
   const isNeighbour = (host: string): boolean =>
     isLocalHost(hosts[0]!) ? isLocalHost(host) : host !== "any" && host === hosts[0];
   return hosts.flatMap((host, rank) => (rank === 0 || isNeighbour(host) ? [rank] : []));
+}
+
+/** Of an engine of a decided cluster on this machine. */
+export function engineOptionsOf(cluster: ClusterSpec): EngineOptions {
+  return {
+    packages: kernelPackagesOf(cluster).map(packagePath),
+    numThreads: threadsOf(cluster),
+    device: deviceOf(cluster),
+    deterministic: cluster.spec.engine.deterministic === true,
+  };
 }
 
 /** Threads of the first rank of this machine; of a rank elsewhere as many as this machine would give it. */

@@ -1,4 +1,4 @@
-import type { ProgramDescription } from "../native/binding.js";
+import type { KernelOfOps } from "../plans/bound-kernels.js";
 import { assert } from "../proto/errors.js";
 import type { Figures } from "./bench-report.js";
 import { opBytes, opLabel, type StepShape, type WeighedProgram } from "./op-bytes.js";
@@ -28,11 +28,7 @@ interface Kind {
 }
 
 /** A line for each kind of op, in the order of their first use. */
-export function kernelFigures(
-  weighed: WeighedProgram,
-  kernels: ProgramDescription["kernels"],
-  step: TimedStep,
-): Figures[] {
+export function kernelFigures(weighed: WeighedProgram, kernels: readonly KernelOfOps[], step: TimedStep): Figures[] {
   return kindsOf(weighed, kernels, shapeOf(step)).map(({ op, kernel, kernels: indices, bytes }) => {
     const us = median(step.kernelUs.map((times) => sum(indices.map((index) => times[index] ?? 0))));
     return {
@@ -69,7 +65,7 @@ function shapeOf({ numTokens, sequences, expertsHit }: TimedStep): StepShape {
 }
 
 /** Of a rank that is alone every op has a kernel, and a kernel a run of ops. */
-function kindsOf(weighed: WeighedProgram, kernels: ProgramDescription["kernels"], shape: StepShape): Kind[] {
+function kindsOf(weighed: WeighedProgram, kernels: readonly KernelOfOps[], shape: StepShape): Kind[] {
   const kinds = new Map<string, Kind>();
   let firstOp = 0;
   kernels.forEach(({ package: publisher, kernel, ops: names }, index) => {

@@ -1,13 +1,15 @@
 import { MoesaicClient } from "../client/client.js";
-import { isLocalHost, numLocalRanks } from "../coordinator/cluster/local-ranks.js";
+import { numLocalRanks } from "../coordinator/cluster/local-ranks.js";
 import { Coordinator } from "../coordinator/coordinator.js";
 import { native } from "../native/index.js";
 import { deviceOf, withDevices, type ClusterSpec } from "../plans/cluster-spec.js";
+import { engineChoicesOf } from "../plans/engine-choices.js";
 import { systemClock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import { packageVersion, type CommandContext } from "./context.js";
 import { inTermsOfFlags, type Target } from "./layout-flags.js";
 import { LoadProgress } from "./load-progress.js";
+import { thisMachine } from "./this-machine.js";
 import { JOIN_TOKEN_VARIABLE, workerCommandOf } from "./worker-command.js";
 
 /** Weights of models without a checkpoint are made from this seed, the same for every run. */
@@ -22,15 +24,16 @@ export async function startCoordinator(
 ): Promise<Coordinator> {
   // Its workers will need the addon: better to hear here, once, that it is not built.
   const { numCores } = native.deviceProperties();
-  const { devices: gpus, missing } = native.cudaDevices();
-  const cluster = withDevices(spec, gpus.length, isLocalHost);
-  if (deviceOf(cluster) === "cuda" && numLocalRanks(cluster) > gpus.length) {
-    const there =
-      missing ?? `this machine has ${gpus.length} of the ${numLocalRanks(cluster)} GPUs that the ranks need`;
+  const machine = thisMachine();
+  const { numGpus, missing } = machine;
+  const cluster = withDevices(spec, machine);
+  if (deviceOf(cluster) === "cuda" && numLocalRanks(cluster) > numGpus) {
+    const there = missing ?? `this machine has ${numGpus} of the ${numLocalRanks(cluster)} GPUs that the ranks need`;
     throw new MoesaicError("failed_precondition", `device cuda: ${there}`);
   }
   return Coordinator.start({
     spec: cluster,
+    engineChoices: engineChoicesOf(spec, cluster, machine),
     baseDir,
     workerCommand: workerCommandOf(context),
     ...joinTokenOf(context),

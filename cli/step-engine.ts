@@ -1,13 +1,13 @@
 import { openModelSource, resolveSpecPlan, type ModelSource } from "../coordinator/model-source.js";
-import type { EngineHandle, EngineOptions, ProgramDescription } from "../native/binding.js";
-import { native, packagePath } from "../native/index.js";
-import { deviceOf, kernelPackagesOf, precisionOf, type ClusterSpec } from "../plans/cluster-spec.js";
+import type { EngineHandle, ProgramDescription } from "../native/binding.js";
+import { native } from "../native/index.js";
+import { precisionOf, type ClusterSpec } from "../plans/cluster-spec.js";
 import { kvGroupsOf } from "../plans/kv-groups.js";
 import { lower } from "../plans/lower.js";
 import type { ProgramLimits, RankProgram } from "../plans/rank-program.js";
 import { openCheckpoint } from "../worker/checkpoint/checkpoint.js";
 import { planLoad } from "../worker/checkpoint/load-plan.js";
-import { decided, threadsOf } from "./explained-plan.js";
+import { decided, engineOptionsOf } from "./explained-plan.js";
 import { DUMMY_SEED } from "./local-cluster.js";
 import { blocksOfRows } from "./step-plans.js";
 
@@ -36,7 +36,7 @@ export async function withStepEngine<T>(
   const cluster = decided(written);
   const source = await openModelSource(cluster, ".");
   const program = await programOf(cluster, source, sizes);
-  const options = engineOptions(cluster);
+  const options = engineOptionsOf(cluster);
   const description = native.describeProgram(program, options);
   const handle = native.openEngine(program, options);
   try {
@@ -60,15 +60,6 @@ async function programOf(cluster: ClusterSpec, source: ModelSource, sizes: StepS
   };
   const plan = await resolveSpecPlan(cluster, ".", model);
   return lower(model, plan, 0, { limits, precision: precisionOf(cluster), dequantize });
-}
-
-function engineOptions(cluster: ClusterSpec): EngineOptions {
-  return {
-    packages: kernelPackagesOf(cluster).map(packagePath),
-    numThreads: threadsOf(cluster),
-    device: deviceOf(cluster),
-    deterministic: cluster.spec.engine.deterministic === true,
-  };
 }
 
 async function load(

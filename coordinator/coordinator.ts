@@ -45,6 +45,7 @@ import type { Seat, SeatRequirement } from "./cluster/seat.js";
 import { Seating } from "./cluster/seating.js";
 import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
 import { Metrics } from "./metrics.js";
+import type { EngineChoice } from "../plans/engine-choices.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
 import { isOfAllInterfaces, reachableAddress } from "./reachable-address.js";
 import { ServedReplica } from "./served-replica.js";
@@ -65,6 +66,8 @@ const ANY_HOST = "any";
 
 export interface CoordinatorOptions {
   spec: ClusterSpec;
+  /** What was decided about the engines, for the ranks' logs. */
+  engineChoices: readonly EngineChoice[];
   /** Relative paths of the spec are relative to this folder. */
   baseDir: string;
   /** Starts a worker of this machine that joins the address. */
@@ -378,6 +381,7 @@ export class Coordinator {
         dummySeed: this.#source.modelDir === null ? this.#options.dummySeed : null,
         kernelPackages: kernelPackagesOf(spec),
         deterministic: engine.deterministic === true,
+        engineChoices: this.#options.engineChoices,
         chooseNumBlocks: (ranks) => this.#chooseNumBlocks(replicaId, ranks),
         misfitOf: (ranks, numBlocks) => misfitOf(limitsRequestOf(spec), ranks.map(rankBytesOf), numBlocks),
         leaseMs: engine.leaseMs,

@@ -18,6 +18,7 @@
 #include "engine.h"
 #include "engine_handle.h"
 #include "file_bandwidth.h"
+#include "kernel_survey.h"
 #include "packages.h"
 #include "reader.h"
 #include "text.h"
@@ -163,6 +164,13 @@ Napi::Value describe_program(const Napi::CallbackInfo& info) {
   return from_bound_program(info.Env(), program, value_or_throw(info.Env(), bind_program(program, options, device)));
 }
 
+Napi::Value survey_program(const Napi::CallbackInfo& info) {
+  const RankProgram program = to_program(info[0]);
+  const EngineOptions options = to_options(info[1]);
+  const mk_device device = value_or_throw(info.Env(), ComputeDevice::describe(program.precision, options));
+  return from_survey(info.Env(), value_or_throw(info.Env(), survey_kernels(program, options, device)));
+}
+
 Napi::Value open_engine(const Napi::CallbackInfo& info) {
   RankProgram program = to_program(info[0]);
   const EngineOptions options = to_options(info[1]);
@@ -274,6 +282,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("measureCollectives", measure_ranks);
   add("openPackage", open_kernel_package);
   add("describeProgram", describe_program);
+  add("surveyKernels", survey_program);
   add("openEngine", open_engine);
   add("listenDataPlane", open_data_plane);
   add("dataPlaneAddresses", data_plane_addresses);

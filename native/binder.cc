@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "device_reason.h"
 #include "op_args.h"
 #include "text.h"
 
@@ -40,11 +41,7 @@ class Binder {
  private:
   Status bind_ops(Placement placement) {
     placement_ = placement;
-    args_.clear();
-    instances_.clear();
-    for (const Op& op : ops()) args_.push_back(make_args(program_, op, shapes_));
-    for (size_t i = 0; i < args_.size(); ++i)
-      instances_.push_back({is_collective(ops()[i]) ? MK_OP_COUNT : op_kind(ops()[i]), args_pointer(args_[i])});
+    list_ = make_instances(program_, ops(), shapes_);
     const auto num_ops = static_cast<int32_t>(ops().size());
     for (int32_t first = 0; first < num_ops; first += kernels().back().num_ops)
       if (Status status = bind_at(first); !status.ok()) return status;
@@ -54,60 +51,78 @@ class Binder {
   // An op that the engine runs beside those of the program.
   Status bind_alone(mk_op op, const void* args, BoundKernel& bound) {
     const mk_op_instance instance{op, args};
-    for (const KernelPackage* package : packages_)
-      for (const mk_kernel* kernel : package->kernels)
-        if (kernel->num_ops == 1 && kernel->ops[0] == op && kernel->supports(&device_, &instance, 1)) {
-          bound = {package, kernel, 0, 1, bound_.kernel_memory.scratch_bytes.size(), op == MK_OP_SAMPLE};
-          return take_memory(*package, *kernel, &instance, 1);
-        }
-    return Status(Code::kUnimplemented, text("no package has a kernel for ", op_name(op), " on this device"));
+    const auto reason_of = [&](const mk_kernel& kernel) { return device_reason(kernel, device_, &instance, 1).text; };
+    std::vector<Refusal> refused;
+    const Choice choice = choose(
+        [&](const mk_kernel& kernel) { return kernel.num_ops == 1 && kernel.ops[0] == op; }, reason_of, refused);
+    if (choice.kernel == nullptr)
+      return Status(Code::kUnimplemented, text(op_name(op), ", which the engine runs: no kernel", sentence_of(refused)));
+    bound = {choice.package, choice.kernel, 0, 1, bound_.kernel_memory.scratch_bytes.size(), op == MK_OP_SAMPLE,
+             std::move(refused)};
+    return take_memory(*choice.package, *choice.kernel, &instance, 1);
   }
 
   const std::vector<Op>& ops() const { return program_.ops_of(placement_); }
   std::vector<BoundKernel>& kernels() { return bound_.kernels[static_cast<size_t>(placement_)]; }
 
-  // Packages in order; within one, longer sequences first.
   Status bind_at(int32_t first) {
     if (is_collective(ops()[first])) {
-      kernels().push_back({nullptr, nullptr, first, 1, 0, writes_logits_only(first, 1)});
+      kernels().push_back({nullptr, nullptr, first, 1, 0, writes_logits_only(first, 1), {}});
       return {};
     }
-    std::string reasons;
-    for (const KernelPackage* package : packages_) {
-      const size_t length_before = reasons.size();
-      for (const mk_kernel* kernel : package->kernels) {
-        if (!computes(*kernel, first)) continue;
-        const std::string reason = decline_reason(*kernel, first);
-        if (reason.empty()) return accept(*package, *kernel, first);
-        reasons += text("; ", package->name, ": ", kernel->name, " ", reason);
-      }
-      if (reasons.size() == length_before) reasons += text("; ", package->name, ": has no kernel for it");
-    }
+    std::vector<Refusal> refused;
+    const Choice choice = choose([&](const mk_kernel& kernel) { return computes(kernel, list_.instances, first); },
+                                 [&](const mk_kernel& kernel) { return decline_reason(kernel, first); }, refused);
+    if (choice.kernel != nullptr) return accept(*choice.package, *choice.kernel, first, std::move(refused));
     // Without it, rows are sampled from their whole logits.
     if (std::holds_alternative<SampleShardOp>(ops()[first])) {
-      kernels().push_back({nullptr, nullptr, first, 1, 0, true});
+      kernels().push_back({nullptr, nullptr, first, 1, 0, true, {}});
       return {};
     }
     return Status(Code::kUnimplemented,
-                  text(op_place(placement_, first), " (", op_name(ops()[first]), "): no kernel", reasons));
+                  text(op_place(placement_, first), " (", op_name(ops()[first]), "): no kernel", sentence_of(refused)));
   }
 
-  bool computes(const mk_kernel& kernel, int32_t first) const {
-    if (first + kernel.num_ops > static_cast<int32_t>(ops().size())) return false;
-    for (int32_t i = 0; i < kernel.num_ops; ++i)
-      if (kernel.ops[i] != instances_[first + i].op) return false;
-    return true;
+  struct Choice {
+    const KernelPackage* package;
+    const mk_kernel* kernel;
+  };
+
+  // The first kernel without a reason against it: packages in order; within one, longer sequences first.
+  template <typename Suits, typename ReasonOf>
+  Choice choose(const Suits& suits, const ReasonOf& reason_of, std::vector<Refusal>& refused) const {
+    for (const KernelPackage* package : packages_) {
+      const size_t num_before = refused.size();
+      for (const mk_kernel* kernel : package->kernels) {
+        if (!suits(*kernel)) continue;
+        std::string reason = reason_of(*kernel);
+        if (reason.empty()) return {package, kernel};
+        refused.push_back({package, kernel, std::move(reason)});
+      }
+      if (refused.size() == num_before) refused.push_back({package, nullptr, "has no kernel for it"});
+    }
+    return {nullptr, nullptr};
+  }
+
+  static std::string sentence_of(const std::vector<Refusal>& refused) {
+    std::string sentence;
+    for (const Refusal& refusal : refused) {
+      const std::string who = refusal.kernel == nullptr ? "" : text(refusal.kernel->name, " ");
+      sentence += text("; ", refusal.package->name, ": ", who, refusal.reason);
+    }
+    return sentence;
   }
 
   // Why this kernel cannot have the ops from `first` on, or "".
   std::string decline_reason(const mk_kernel& kernel, int32_t first) const {
     if (const int32_t buffer = needed_intermediate(first, kernel.num_ops); buffer >= 0)
       return text("would not store \"", program_.buffers[buffer].name, "\", which a later op reads");
-    if (!kernel.supports(&device_, &instances_[first], kernel.num_ops)) return "does not support these shapes on this device";
+    std::string reason = device_reason(kernel, device_, &list_.instances[first], kernel.num_ops).text;
+    if (!reason.empty()) return reason;
     for (int32_t i = first; i < first + kernel.num_ops; ++i)
       for (const MatrixUse& use : op_matrices(ops()[i]))
-        if (const std::string reason = layout_reason(kernel, use); !reason.empty()) return reason;
-    return "";
+        if (reason = layout_reason(kernel, use); !reason.empty()) return reason;
+    return reason;
   }
 
   // A buffer that the sequence writes on its way and a later op reads, or -1.
@@ -150,7 +165,7 @@ class Binder {
             weight.num_experts,     weight.rows, weight.cols};
   }
 
-  Status accept(const KernelPackage& package, const mk_kernel& kernel, int32_t first) {
+  Status accept(const KernelPackage& package, const mk_kernel& kernel, int32_t first, std::vector<Refusal> refused) {
     for (int32_t i = first; i < first + kernel.num_ops; ++i)
       for (const MatrixUse& use : op_matrices(ops()[i])) {
         BoundWeight& weight = bound_.weights[use.weight];
@@ -158,8 +173,8 @@ class Binder {
         weight.desc = describe_weight(use.weight, use.slot);
       }
     kernels().push_back({&package, &kernel, first, kernel.num_ops, bound_.kernel_memory.scratch_bytes.size(),
-                         writes_logits_only(first, kernel.num_ops)});
-    return take_memory(package, kernel, &instances_[first], kernel.num_ops);
+                         writes_logits_only(first, kernel.num_ops), std::move(refused)});
+    return take_memory(package, kernel, &list_.instances[first], kernel.num_ops);
   }
 
   bool writes_logits_only(int32_t first, int32_t num_ops) const {
@@ -221,8 +236,7 @@ class Binder {
   const std::vector<const KernelPackage*> packages_;
   Storage shapes_;  // no memory behind it
   Placement placement_ = Placement::kReplicated;  // of the list that is being bound
-  std::vector<OpArgs> args_;
-  std::vector<mk_op_instance> instances_;
+  OpInstances list_;
   BoundProgram bound_;
 };
 
@@ -232,13 +246,9 @@ StatusOr<BoundProgram> bind_program(const RankProgram& program, const EngineOpti
   if (Status status = check_program(program); !status.ok()) return status;
   if (program.precision == Precision::kFast && device.kind == MK_DEVICE_CPU)
     return Status(Code::kUnimplemented, "program.precision: \"fast\" has no kernels for the CPU; use \"exact\"");
-  std::vector<const KernelPackage*> packages;
-  for (const std::string& path : options.packages) {
-    StatusOr<const KernelPackage*> package = open_package(path);
-    if (!package.ok()) return package.status();
-    packages.push_back(package.value());
-  }
-  return Binder(program, device, std::move(packages)).bind();
+  StatusOr<std::vector<const KernelPackage*>> packages = open_packages(options.packages);
+  if (!packages.ok()) return packages.status();
+  return Binder(program, device, std::move(packages.value())).bind();
 }
 
 }  // namespace moesaic

@@ -21,6 +21,13 @@ struct EngineOptions {
   bool is_deterministic = true;  // of a device that has to be told
 };
 
+// What was asked for an op before another kernel took it, and why it did not get it. No kernel: the package has none for the op.
+struct Refusal {
+  const KernelPackage* package;
+  const mk_kernel* kernel;
+  std::string reason;
+};
+
 // One kernel and the ops [first_op, first_op + num_ops) it computes; or one collective, which has no kernel.
 struct BoundKernel {
   const KernelPackage* package = nullptr;
@@ -29,6 +36,7 @@ struct BoundKernel {
   int32_t num_ops = 1;
   size_t scratch = 0;  // index into KernelMemory::scratch_bytes
   bool logits_only = false;  // works on logits rows alone: nothing to do in a step that wants none
+  std::vector<Refusal> refused;  // in the order they were asked
 };
 
 struct BoundWeight {

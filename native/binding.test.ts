@@ -7,6 +7,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 
+import type { RankProgram } from "../plans/rank-program.js";
 import { failure } from "../test/thrown.js";
 import type { EngineHandle, EngineOptions } from "./binding.js";
 import { native, packagePath } from "./index.js";
@@ -85,6 +86,31 @@ describe("openPackage", () => {
   });
 });
 
+describe("surveyKernels", () => {
+  const verdicts = (program: RankProgram, packages: string[]) =>
+    native.surveyKernels(program, { ...OPTIONS, packages }).map(({ kernel, state, reason }) => [kernel, state, reason]);
+
+  it("asks every kernel, whichever would get the op", () => {
+    assert.deepEqual(verdicts(tinyProgram(), [awkwardPackagePath(), packagePath("reference")]).slice(0, 3), [
+      ["norm_linear", "runs", null],
+      ["embed", "runs", null],
+      ["encode", "unused", "no op of the program is of its kind"],
+    ]);
+  });
+
+  it("knows what is for GPUs", { skip: !existsSync(packagePath("cuda")) && "the cuda package is not built" }, () => {
+    const surveyed = new Map(
+      verdicts(tinyProgram(), [packagePath("cuda")]).map(([kernel, ...verdict]) => [kernel, verdict]),
+    );
+    const otherDevice = ["other_device", "is for GPUs"];
+    assert.deepEqual(surveyed.get("rms_norm_f32"), otherDevice);
+    assert.deepEqual(surveyed.get("attention_exact"), otherDevice);
+    // Its KV is bf16, the program's float32.
+    assert.deepEqual(surveyed.get("attention_fast"), ["unsupported", "does not support these shapes or dtypes"]);
+    assert.equal(surveyed.get("mxfp4_decode_f32")?.[0], "unused");
+  });
+});
+
 describe("describeProgram", () => {
   // The arenas are the only new mappings of exactly these sizes; guard pages keep them apart from their neighbours.
   it("says byte for byte what openEngine allocates", () => {
@@ -127,7 +153,7 @@ describe("describeProgram", () => {
     );
   });
 
-  it("fuses only where no later op reads the intermediate", () => {
+  it("fuses only where no later op reads the intermediate, and tells why not", () => {
     const packages = [awkwardPackagePath(), packagePath("reference")];
     const fusedAt = (ops: { package: string; ops: string[] }[]) => ops.filter((kernel) => kernel.ops.length > 1).length;
     const program = tinyProgram();
@@ -137,14 +163,21 @@ describe("describeProgram", () => {
     // A second reader of the last h, after the linear: that pair must stay apart.
     const sample = program.ops.pop()!;
     program.ops.push({ op: "rms_norm", x: "hl", weight: "norm", out: "hl", eps: 0 }, sample);
-    const { kernels } = native.describeProgram(program, {
+    const { kernels, engineKernels } = native.describeProgram(program, {
       packages,
       numThreads: 1,
       device: "cpu",
       deterministic: true,
     });
     assert.equal(fusedAt(kernels), 2);
-    assert.deepEqual(kernels.at(-3), { package: "reference", kernel: "linear_bf16", ops: ["linear"] });
+    const none = { package: "awkward", kernel: null, reason: "has no kernel for it" };
+    assert.deepEqual(kernels.at(-3), { package: "reference", kernel: "linear_bf16", ops: ["linear"], refused: [none] });
+    assert.deepEqual(kernels.at(-4)!.refused, [
+      { package: "awkward", kernel: "norm_linear", reason: 'would not store "hl", which a later op reads' },
+    ]);
+    assert.deepEqual(engineKernels, [
+      { package: "reference", kernel: "begin_step", ops: ["begin_step"], refused: [none] },
+    ]);
   });
 
   it("refuses kernels that want one weight in two layouts", () => {

@@ -48,6 +48,8 @@ export interface Binding {
   // ---- engine ------------------------------------------------------------------------------------------------------
   /** Binds every op to a kernel and sizes the arenas; allocates nothing. @throws unimplemented when an op has no kernel */
   describeProgram(program: RankProgram, options: EngineOptions): ProgramDescription;
+  /** What each kernel of the packages could do for the program, whichever would get its ops; in order of preference. */
+  surveyKernels(program: RankProgram, options: EngineOptions): SurveyedKernel[];
   /** As describeProgram, then allocates the three arenas and starts the engine thread. */
   openEngine(program: RankProgram, options: EngineOptions): EngineHandle;
 
@@ -182,6 +184,8 @@ export interface CudaDeviceProperties {
 export interface PackageInfo {
   name: string;
   version: string;
+  /** Of the kernel header that it was built with: the engine's own, or it would have been refused. */
+  abiVersion: number;
   path: string;
   kernels: KernelInfo[];
 }
@@ -190,6 +194,19 @@ export interface KernelInfo {
   name: string;
   /** The op sequence it computes; more than one for a fused kernel. */
   ops: string[];
+}
+
+export interface SurveyedKernel {
+  package: string;
+  kernel: string;
+  ops: string[];
+  /**
+   * runs: somewhere in the program; refused: it minds what the device has or is told to be; other_device: it is for the other
+   * kind of device; unsupported: its shapes or dtypes are not there; unused: no op of the program is of its kind.
+   */
+  state: "runs" | "refused" | "other_device" | "unsupported" | "unused";
+  /** Null where it runs. */
+  reason: string | null;
 }
 
 export interface EngineOptions {
@@ -216,7 +233,17 @@ export interface ProgramDescription {
   /** Packed bytes and row granule of each weight, in the program's order. */
   weights: { name: string; bytes: number; layoutId: string; rowGranule: number }[];
   /** The kernel of each op (fused kernels span several), in the program's order. */
-  kernels: { package: string; kernel: string; ops: string[] }[];
+  kernels: BoundKernel[];
+  /** Beside those of the program: begin_step, and sample of a vocabulary that is cut. */
+  engineKernels: BoundKernel[];
+}
+
+export interface BoundKernel {
+  package: string;
+  kernel: string;
+  ops: string[];
+  /** What was asked before it, in order; kernel is null where a package has none for the op. */
+  refused: { package: string; kernel: string | null; reason: string }[];
 }
 
 export interface ProfiledStep {
@@ -284,6 +311,6 @@ export interface EngineProgress {
   /** Ops finished since the engine was opened; also ticks per piece while weights load. */
   counter: number;
   stepId: number;
-  /** Name of the op that runs or ran last. */
+  /** Name of the op that runs or ran last; on a GPU that was launched last, or captured_step for one launch of all of them. */
   op: string;
 }

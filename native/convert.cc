@@ -333,26 +333,6 @@ Napi::Value typed_array(Napi::Env env, const std::vector<float>& values) {
   return array;
 }
 
-// An array of convert(item).
-template <typename Items, typename Convert>
-Napi::Array array_of(Napi::Env env, const Items& items, Convert&& convert) {
-  Napi::Array array = Napi::Array::New(env, items.size());
-  uint32_t i = 0;
-  for (const auto& item : items) {
-    const Napi::HandleScope scope(env);
-    array.Set(i++, convert(item));
-  }
-  return array;
-}
-
-Napi::Array op_names(Napi::Env env, const mk_kernel& kernel) {
-  Napi::Array names = Napi::Array::New(env, kernel.num_ops);
-  for (int32_t i = 0; i < kernel.num_ops; ++i) names.Set(static_cast<uint32_t>(i), op_name(kernel.ops[i]));
-  return names;
-}
-
-double to_double(int64_t value) { return static_cast<double>(value); }
-
 }  // namespace
 
 Napi::Error to_error(Napi::Env env, const Status& status) {
@@ -450,50 +430,6 @@ Napi::Object from_device(Napi::Env env, const DeviceInfo& device) {
   object.Set("numCores", device.num_cores);
   object.Set("features", array_of(env, device.features, [&](const std::string& f) { return Napi::String::New(env, f); }));
   object.Set("memoryBytes", to_double(device.memory_bytes));
-  return object;
-}
-
-Napi::Object from_package(Napi::Env env, const KernelPackage& package) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("name", package.name);
-  object.Set("version", package.version);
-  object.Set("path", package.path);
-  object.Set("kernels", array_of(env, package.kernels, [&](const mk_kernel* kernel) {
-               Napi::Object item = Napi::Object::New(env);
-               item.Set("name", kernel->name);
-               item.Set("ops", op_names(env, *kernel));
-               return item;
-             }));
-  return object;
-}
-
-Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const BoundProgram& bound) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("weightsBytes", to_double(bound.weights_bytes));
-  object.Set("kvBytes", to_double(bound.kv_bytes));
-  object.Set("kvBlockBytes", to_double(bound.kv_block_bytes));
-  object.Set("workspaceBytes", to_double(bound.workspace_bytes));
-  object.Set("exchangeBytes", to_double(bound.exchange_bytes));
-  size_t weight_index = 0;
-  object.Set("weights", array_of(env, bound.weights, [&](const BoundWeight& weight) {
-               Napi::Object item = Napi::Object::New(env);
-               item.Set("name", program.weights[weight_index++].name);
-               item.Set("bytes", to_double(weight.bytes));
-               item.Set("layoutId", weight.packing == nullptr ? "" : weight.packing->layout_id);
-               item.Set("rowGranule", weight.packing == nullptr ? 1 : weight.packing->row_granule);
-               return item;
-             }));
-  std::vector<BoundKernel> kernels;
-  for (const std::vector<BoundKernel>& list : bound.kernels)
-    std::copy_if(list.begin(), list.end(), std::back_inserter(kernels),
-                 [](const BoundKernel& kernel) { return kernel.kernel != nullptr; });
-  object.Set("kernels", array_of(env, kernels, [&](const BoundKernel& kernel) {
-               Napi::Object item = Napi::Object::New(env);
-               item.Set("package", kernel.package->name);
-               item.Set("kernel", kernel.kernel->name);
-               item.Set("ops", op_names(env, *kernel.kernel));
-               return item;
-             }));
   return object;
 }
 

@@ -13,6 +13,7 @@
 #include "connect.h"
 #include "device.h"
 #include "executor.h"
+#include "kernel_survey.h"
 #include "loader.h"
 #include "packages.h"
 #include "program.h"
@@ -52,8 +53,6 @@ std::string to_string(Napi::Value value, const char* name);
 int64_t to_integer(Napi::Value value, const char* name, int64_t min, int64_t max);
 
 Napi::Object from_device(Napi::Env env, const DeviceInfo& device);
-Napi::Object from_package(Napi::Env env, const KernelPackage& package);
-Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const BoundProgram& bound);
 Napi::Object from_load_report(Napi::Env env, const LoadReport& report);
 Napi::Object from_step_result(Napi::Env env, const StepResult& result);
 Napi::Array from_collective_stats(Napi::Env env, const std::vector<CollectiveStats>& stats);
@@ -61,5 +60,24 @@ Napi::Array from_collective_times(Napi::Env env, const std::vector<CollectiveTim
 Napi::Float64Array from_doubles(Napi::Env env, const std::vector<double>& values);
 Napi::Array from_strings(Napi::Env env, const std::vector<std::string>& strings);
 Napi::Object from_progress(Napi::Env env, const EngineProgress& progress);
+
+// What the kernels of a program are; in convert_kernels.cc.
+Napi::Object from_package(Napi::Env env, const KernelPackage& package);
+Napi::Object from_bound_program(Napi::Env env, const RankProgram& program, const BoundProgram& bound);
+Napi::Array from_survey(Napi::Env env, const std::vector<SurveyedKernel>& surveyed);
+
+// An array of convert(item).
+template <typename Items, typename Convert>
+Napi::Array array_of(Napi::Env env, const Items& items, Convert&& convert) {
+  Napi::Array array = Napi::Array::New(env, items.size());
+  uint32_t i = 0;
+  for (const auto& item : items) {
+    const Napi::HandleScope scope(env);
+    array.Set(i++, convert(item));
+  }
+  return array;
+}
+
+inline double to_double(int64_t value) { return static_cast<double>(value); }
 
 }  // namespace moesaic

@@ -29,7 +29,6 @@ struct Cgroup {
 
 std::string cpu_name();
 uint32_t cpu_features();
-std::vector<std::string> feature_names(uint32_t features);
 int32_t count_cores();
 int64_t memory_limit_bytes();
 
@@ -43,6 +42,15 @@ DeviceInfo probe_device() {
   info.features = feature_names(info.cpu_features);
   info.memory_bytes = memory_limit_bytes();
   return info;
+}
+
+std::vector<std::string> feature_names(uint32_t features) {
+  std::vector<std::string> names;
+  if (features & MK_CPU_AVX2) names.emplace_back("avx2");
+  if (features & MK_CPU_AVX512) names.emplace_back("avx512");
+  if (features & MK_CPU_AVX512_VNNI) names.emplace_back("avx512_vnni");
+  if (features & MK_CPU_AVX512_BF16) names.emplace_back("avx512_bf16");
+  return names;
 }
 
 namespace {
@@ -87,15 +95,6 @@ std::string cpu_name() { return "CPU"; }
 uint32_t cpu_features() { return 0; }
 
 #endif
-
-std::vector<std::string> feature_names(uint32_t features) {
-  std::vector<std::string> names;
-  if (features & MK_CPU_AVX2) names.emplace_back("avx2");
-  if (features & MK_CPU_AVX512) names.emplace_back("avx512");
-  if (features & MK_CPU_AVX512_VNNI) names.emplace_back("avx512_vnni");
-  if (features & MK_CPU_AVX512_BF16) names.emplace_back("avx512_bf16");
-  return names;
-}
 
 // ---- cgroups -------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ struct DeviceInfo {
 
 DeviceInfo probe_device();
 
+// As DeviceInfo names them.
+std::vector<std::string> feature_names(uint32_t features);
+
 // Best of `repeats` passes of sequential reads by num_threads threads, bytes per second. Touches the memory first. Blocks.
 // Returns 0 when `bytes` cannot be allocated.
 double measure_read_bandwidth(int32_t num_threads, int64_t bytes, int32_t repeats);

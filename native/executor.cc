@@ -302,10 +302,12 @@ Status Executor::run_step(const StepPlan& plan, StepResult& result) {
   const auto launches = [&] { return run_ops(plan.placement, wants_logits); };
   Status status = send_state();
   if (status.ok()) status = device_->run(has_graph && !is_profiled_ ? &key : nullptr, Launches(launches));
+  if (status.ok() && has_graph && !is_profiled_) op_.store("captured_step", std::memory_order_relaxed);
   if (status.ok()) status = fetch_sampled();
   if (status.ok()) status = device_->finish();
   if (!status.ok())
-    return Status(status.code(), text("step ", plan.step_id, ", last op launched ", op_.load(), ": ", status.message()));
+    return Status(status.code(), text("step ", plan.step_id, ", at ", op_.load(),
+                                      device_->shares_memory() ? ": " : " or before it: ", status.message()));
   return collect(plan, result);
 }
 

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,6 +22,7 @@ export const native: Binding = {
   measureCollectives: wrappedAsync("measureCollectives"),
   openPackage: wrapped("openPackage"),
   describeProgram: wrapped("describeProgram"),
+  surveyKernels: wrapped("surveyKernels"),
   openEngine: wrapped("openEngine"),
   listenDataPlane: wrapped("listenDataPlane"),
   dataPlaneAddresses: wrapped("dataPlaneAddresses"),
@@ -44,6 +45,12 @@ export const native: Binding = {
 /** Absolute path of a kernel package of this build: `reference`, `cpu`, or another publisher's beside them. */
 export function packagePath(name: string): string {
   return join(nativeFolder(), `libmoesaic_kernels_${name}.so`);
+}
+
+/** Names of the kernel packages of this build, and of those that were put beside them. */
+export function installedPackages(): string[] {
+  const names = readdirSync(nativeFolder()).map((file) => /^libmoesaic_kernels_(.+)\.so$/.exec(file)?.[1]);
+  return names.filter((name) => name !== undefined).toSorted();
 }
 
 let loaded: Binding | undefined;

@@ -139,4 +139,20 @@ mk_sample_args make_full_sample_args(const RankProgram& program, const Storage& 
   return args;
 }
 
+OpInstances make_instances(const RankProgram& program, const std::vector<Op>& ops, const Storage& shapes) {
+  OpInstances made;
+  for (const Op& op : ops) made.args.push_back(make_args(program, op, shapes));
+  for (size_t i = 0; i < ops.size(); ++i)
+    made.instances.push_back({is_collective(ops[i]) ? MK_OP_COUNT : op_kind(ops[i]), args_pointer(made.args[i])});
+  return made;
+}
+
+bool computes(const mk_kernel& kernel, const std::vector<mk_op_instance>& instances, size_t first) {
+  const auto num_ops = static_cast<size_t>(kernel.num_ops);
+  if (first + num_ops > instances.size()) return false;
+  for (size_t i = 0; i < num_ops; ++i)
+    if (kernel.ops[i] != instances[first + i].op) return false;
+  return true;
+}
+
 }  // namespace moesaic

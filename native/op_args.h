@@ -2,6 +2,7 @@
 #pragma once
 
 #include <variant>
+#include <vector>
 
 #include "moesaic/kernel.h"
 #include "program.h"
@@ -28,5 +29,16 @@ mk_sample_args make_full_sample_args(const RankProgram& program, const Storage& 
 inline const void* args_pointer(const OpArgs& args) {
   return std::visit([](const auto& held) -> const void* { return &held; }, args);
 }
+
+// One op list as kernels are asked about it. A collective's instance is of no op: no kernel computes it.
+struct OpInstances {
+  std::vector<OpArgs> args;
+  std::vector<mk_op_instance> instances;  // point into args
+};
+// `shapes` may have no memory behind it, and must outlive the instances.
+OpInstances make_instances(const RankProgram& program, const std::vector<Op>& ops, const Storage& shapes);
+
+// Whether the kernel's ops are those from `first` on.
+bool computes(const mk_kernel& kernel, const std::vector<mk_op_instance>& instances, size_t first);
 
 }  // namespace moesaic

@@ -88,4 +88,14 @@ StatusOr<const KernelPackage*> open_package(const std::string& path) {
   return entry.get();
 }
 
+StatusOr<std::vector<const KernelPackage*>> open_packages(const std::vector<std::string>& paths) {
+  std::vector<const KernelPackage*> packages;
+  for (const std::string& path : paths) {
+    StatusOr<const KernelPackage*> package = open_package(path);
+    if (!package.ok()) return package.status();
+    packages.push_back(package.value());
+  }
+  return packages;
+}
+
 }  // namespace moesaic

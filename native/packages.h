@@ -19,5 +19,6 @@ struct KernelPackage {
 // Opens the library, checks its ABI version and every table in it, and remembers it by path. `path` is absolute. Any thread.
 // Errors: not_found, failed_precondition (not a kernel package, or of another ABI version).
 StatusOr<const KernelPackage*> open_package(const std::string& path);
+StatusOr<std::vector<const KernelPackage*>> open_packages(const std::vector<std::string>& paths);
 
 }  // namespace moesaic

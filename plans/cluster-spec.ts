@@ -162,20 +162,40 @@ export function precisionOf(cluster: ClusterSpec): "exact" | "fast" {
   return deviceOf(cluster) === "cuda" ? "fast" : "exact";
 }
 
+/** What of the machine that runs the command decides where ranks run. */
+export interface ThisMachine {
+  /** That engines can use. */
+  numGpus: number;
+  /** Why there are none; null where there are. */
+  missing: string | null;
+  /** Whether a host of the spec is this machine. */
+  isLocal: (host: string) => boolean;
+}
+
 /**
  * The same cluster with every `device: auto` decided: this machine's GPUs where there is one for every rank and a rank works
  * alone, else the CPU.
- * @param numGpus of this machine
- * @param isLocal whether a host of the spec is this machine
  */
-export function withDevices(cluster: ClusterSpec, numGpus: number, isLocal: (host: string) => boolean): ClusterSpec {
-  const { workers, replicas, spares } = cluster.spec;
-  const numRanks = workers.reduce((sum, { ranks }) => sum + ranks, 0);
-  const suits = numRanks === replicas && numRanks + spares <= numGpus && workers.every(({ host }) => isLocal(host));
-  const usesCpu = workers.some(({ device }) => device === "cpu");
-  const auto = suits && !usesCpu && cluster.spec.engine.kernels === "auto" ? "cuda" : "cpu";
-  const decided = workers.map((worker) => (worker.device === "auto" ? { ...worker, device: auto } : worker));
+export function withDevices(cluster: ClusterSpec, machine: ThisMachine): ClusterSpec {
+  const auto = reasonAgainstGpus(cluster, machine) === null ? "cuda" : "cpu";
+  const decided = cluster.spec.workers.map((worker) =>
+    worker.device === "auto" ? { ...worker, device: auto } : worker,
+  );
   return deepFreeze({ ...cluster, spec: { ...cluster.spec, workers: decided } }) as ClusterSpec;
+}
+
+/** Why `device: auto` is not a GPU here; null where it is. */
+export function reasonAgainstGpus({ spec }: ClusterSpec, { numGpus, missing, isLocal }: ThisMachine): string | null {
+  const { workers, replicas, spares, engine } = spec;
+  const numRanks = workers.reduce((sum, { ranks }) => sum + ranks, 0);
+  if (workers.some(({ device }) => device === "cpu")) return "another worker asks for the CPU";
+  if (!workers.every(({ host }) => isLocal(host))) return "GPUs of other hosts are used where they are asked for";
+  if (missing !== null) return missing;
+  if (engine.kernels !== "auto" && !engine.kernels.includes("cuda"))
+    return "none of the kernels that are named is for GPUs";
+  if (numRanks !== replicas) return `a rank on a GPU works alone, and a replica has ${numRanks / replicas} ranks`;
+  if (numRanks + spares > numGpus) return `${numRanks + spares} ranks and spares, ${numGpus} GPUs`;
+  return null;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { countKernels, type KernelOfOps } from "./bound-kernels.js";
 import { renderExplanation } from "./explain-text.js";
 import type { DefaultValue } from "./cluster-spec-defaults.js";
 import { USUAL_SEQ_LEN } from "./cost.js";
@@ -14,7 +15,7 @@ export interface EngineSizes {
   workspaceBytes: number;
   /** In the program's order. */
   weights: { name: string; bytes: number }[];
-  kernels: { package: string; kernel: string; ops: string[] }[];
+  kernels: KernelOfOps[];
 }
 
 export interface ExplainInput {
@@ -55,7 +56,7 @@ export interface Explanation {
   dequantize: { value: boolean; weights_bytes: number; other_weights_bytes: number; difference_bytes: number } | null;
   decode: DecodeExplanation;
   /** In the order of their first use. */
-  kernels: { ops: string[]; package: string; kernel: string; count: number }[];
+  kernels: (KernelOfOps & { count: number })[];
   /** With replicated tokens, and with sharded ones; empty where the program has no such ops. */
   ops: OpCount[];
   sharded_ops: OpCount[];
@@ -208,14 +209,7 @@ function shareRead(weight: WeightTensor, dims: RankProgram["dims"]): number {
 }
 
 function kernelCounts({ kernels }: EngineSizes): Explanation["kernels"] {
-  const rows = new Map<string, Explanation["kernels"][number]>();
-  for (const { package: packageName, kernel, ops } of kernels) {
-    const key = [packageName, kernel, ...ops].join("\0");
-    const row = rows.get(key) ?? { ops: [...ops], package: packageName, kernel, count: 0 };
-    row.count++;
-    rows.set(key, row);
-  }
-  return [...rows.values()];
+  return countKernels(kernels.map(({ ops, package: name, kernel }) => ({ ops, package: name, kernel })));
 }
 
 /** Ops of the frame around the layers (the last norm, the head) are what `per_step` has beyond layers x `per_layer`. */

@@ -56,6 +56,7 @@ export class FakeEngineFactory implements EngineFactory {
       exchangeBytes: 0,
       weights: [],
       kernels: [],
+      engineKernels: [],
     };
   }
 

@@ -1,6 +1,8 @@
+import { countKernels, kernelText, opsText, refusalText, type BoundKernel } from "../plans/bound-kernels.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
+import type { Logger } from "../proto/log.js";
 import type { v1 } from "../proto/messages.js";
 import { encodeStepResult } from "../proto/step-codec.js";
 import { RUN_AHEAD_MAX, type StepPlan, type StepResult } from "../proto/step.js";
@@ -26,7 +28,9 @@ export class RankEpoch {
   readonly #setup: EngineSetup;
   readonly #world: World | null;
   readonly #engines: EngineFactory;
+  readonly #choices: readonly v1.EngineChoice.$Properties[];
   readonly #aborter = new AbortController();
+  #kernels: BoundKernel[] = [];
   #engine: Engine | null = null;
   #following: Promise<void> = Promise.resolve();
   /** Settles, never with an error, when the steps that came have ended. */
@@ -57,6 +61,7 @@ export class RankEpoch {
     };
     this.#world = worldOf(assignment);
     this.#engines = engines;
+    this.#choices = assignment.choices ?? [];
   }
 
   /** Nothing that this epoch still says is of interest. */
@@ -69,8 +74,21 @@ export class RankEpoch {
     return this.#world !== null && ["unavailable", "deadline_exceeded", "cancelled"].includes(error.code);
   }
 
+  /** What was decided about the engine, and which kernels it binds: once, before it loads. */
+  logEngine(log: Logger): void {
+    const { epoch, rank } = this;
+    for (const { name, value, why } of this.#choices)
+      log.info({ epoch, rank, choice: name, value, why }, "engine chosen");
+    for (const bound of countKernels(this.#kernels)) {
+      const { count, refused } = bound;
+      const facts = { ops: opsText(bound), kernel: kernelText(bound), count, refused: refused.map(refusalText) };
+      log.info({ epoch, rank, ...facts }, "kernel bound");
+    }
+  }
+
   sized(): v1.Sized.$Properties {
     const description = this.#engines.describe(this.#program, this.#setup);
+    this.#kernels = [...description.kernels, ...description.engineKernels];
     this.#sized = {
       epoch: this.epoch,
       weights_bytes: description.weightsBytes,

@@ -171,6 +171,7 @@ export class Rank {
   async #load(load: v1.Load.$Properties): Promise<void> {
     const current = this.#epochOf(load.epoch);
     if (current === null) return;
+    current.logEngine(this.#options.log);
     const onProgress = (progress: v1.LoadProgress.$Properties) => this.#send({ load_progress: progress });
     const ready = await current.load(load.num_blocks ?? 0, onProgress, (error) => this.#fail(error, current));
     if (current.isEnded) return;

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { EngineChoice } from "../../plans/engine-choices.js";
 import type { Misfit, RankBytes } from "../../plans/memory.js";
 import type { RankProgram } from "../../plans/rank-program.js";
 import type { v1 } from "../../proto/messages.js";
@@ -16,6 +17,8 @@ export interface ReplicaConfig {
   dummySeed: number | null;
   kernelPackages: string[];
   deterministic: boolean;
+  /** What was decided about the engines, for the ranks' logs. */
+  engineChoices: readonly EngineChoice[];
   /** KV blocks that fit every rank. @throws MoesaicError resource_exhausted */
   chooseNumBlocks(ranks: SizedRank[]): number;
   /** Ranks that have no room for the KV blocks chosen before; null when all have. */

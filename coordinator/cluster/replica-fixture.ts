@@ -16,6 +16,7 @@ export function configOf(overrides: Partial<ReplicaConfig> = {}): ReplicaConfig 
     dummySeed: null,
     kernelPackages: ["cpu"],
     deterministic: false,
+    engineChoices: [],
     chooseNumBlocks: () => 8,
     misfitOf: () => null,
     leaseMs: 1000,

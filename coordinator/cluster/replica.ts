@@ -274,6 +274,7 @@ export class Replica {
       epoch: this.epoch,
       ...engineOf(config, rank),
       digest: digestOf(config, rank),
+      choices: [...config.engineChoices],
       peers: this.seats.map((seat) => ({
         rank: seat.rank,
         host_id: seat.hostId,

@@ -7088,6 +7088,9 @@ export namespace moesaic {
             /** Assignment digest. */
             digest: string;
 
+            /** Assignment choices. */
+            choices: moesaic.v1.EngineChoice.$Properties[];
+
             /**
              * Creates a new Assignment instance using the specified properties.
              * @param [properties] Properties to set
@@ -7199,12 +7202,120 @@ export namespace moesaic {
                 /** Assignment digest */
                 digest?: (string|null);
 
+                /** Assignment choices */
+                choices?: (moesaic.v1.EngineChoice.$Properties[]|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of an Assignment. */
             type $Shape = moesaic.v1.Assignment.$Properties;
+        }
+
+        /**
+         * Properties of an EngineChoice.
+         * @deprecated Use moesaic.v1.EngineChoice.$Properties instead.
+         */
+        interface IEngineChoice extends moesaic.v1.EngineChoice.$Properties {
+        }
+
+        /** Represents an EngineChoice. */
+        class EngineChoice {
+
+            /**
+             * Constructs a new EngineChoice.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.EngineChoice.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** EngineChoice name. */
+            name: string;
+
+            /** EngineChoice value. */
+            value: string;
+
+            /** EngineChoice why. */
+            why: string;
+
+            /**
+             * Creates a new EngineChoice instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns EngineChoice instance
+             */
+            static create(properties: moesaic.v1.EngineChoice.$Shape): moesaic.v1.EngineChoice & moesaic.v1.EngineChoice.$Shape;
+            static create(properties?: moesaic.v1.EngineChoice.$Properties): moesaic.v1.EngineChoice;
+
+            /**
+             * Encodes the specified EngineChoice message. Does not implicitly {@link moesaic.v1.EngineChoice.verify|verify} messages.
+             * @param message EngineChoice message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.EngineChoice.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an EngineChoice message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.EngineChoice & moesaic.v1.EngineChoice.$Shape} EngineChoice
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.EngineChoice & moesaic.v1.EngineChoice.$Shape;
+
+            /**
+             * Creates an EngineChoice message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns EngineChoice
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.EngineChoice;
+
+            /**
+             * Creates a plain object from an EngineChoice message. Also converts values to other types if specified.
+             * @param message EngineChoice
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.EngineChoice, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this EngineChoice to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for EngineChoice
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace EngineChoice {
+
+            /** Properties of an EngineChoice. */
+            interface $Properties {
+
+                /** EngineChoice name */
+                name?: (string|null);
+
+                /** EngineChoice value */
+                value?: (string|null);
+
+                /** EngineChoice why */
+                why?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an EngineChoice. */
+            type $Shape = moesaic.v1.EngineChoice.$Properties;
         }
 
         /**

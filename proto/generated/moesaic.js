@@ -19440,6 +19440,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [fencing_token] Assignment fencing_token
              * @property {boolean|null} [deterministic] Assignment deterministic
              * @property {string|null} [digest] Assignment digest
+             * @property {Array.<moesaic.v1.EngineChoice.$Properties>|null} [choices] Assignment choices
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -19467,6 +19468,7 @@ export const moesaic = $root.moesaic = (() => {
             const Assignment = function (properties) {
                 this.kernel_packages = [];
                 this.peers = [];
+                this.choices = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -19609,6 +19611,14 @@ export const moesaic = $root.moesaic = (() => {
              */
             Assignment.prototype.digest = "";
 
+            /**
+             * Assignment choices.
+             * @member {Array.<moesaic.v1.EngineChoice.$Properties>} choices
+             * @memberof moesaic.v1.Assignment
+             * @instance
+             */
+            Assignment.prototype.choices = $util.emptyArray;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -19686,6 +19696,9 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 16, wireType 0 =*/128).bool(message.deterministic);
                 if (message.digest != null && $Object.hasOwnProperty.call(message, "digest") && message.digest !== "")
                     writer.uint32(/* id 17, wireType 2 =*/138).string(message.digest);
+                if (message.choices != null && message.choices.length)
+                    for (let i = 0; i < message.choices.length; ++i)
+                        $root.moesaic.v1.EngineChoice.encode(message.choices[i], writer.uint32(/* id 18, wireType 2 =*/146).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -19879,6 +19892,14 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.digest;
                             continue;
                         }
+                    case 18: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.choices && message.choices.length))
+                                message.choices = [];
+                            message.choices.push($root.moesaic.v1.EngineChoice.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -19992,6 +20013,16 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.digest != null)
                     if (typeof object.digest !== "string" || object.digest.length)
                         message.digest = $String(object.digest);
+                if (object.choices) {
+                    if (!$Array.isArray(object.choices))
+                        throw $TypeError(".moesaic.v1.Assignment.choices: array expected");
+                    message.choices = $Array(object.choices.length);
+                    for (let i = 0; i < object.choices.length; ++i) {
+                        if (!$util.isObject(object.choices[i]))
+                            throw $TypeError(".moesaic.v1.Assignment.choices: object expected");
+                        message.choices[i] = $root.moesaic.v1.EngineChoice.fromObject(object.choices[i], _depth + 1);
+                    }
+                }
                 return message;
             };
 
@@ -20015,6 +20046,7 @@ export const moesaic = $root.moesaic = (() => {
                 if (options.arrays || options.defaults) {
                     object.kernel_packages = [];
                     object.peers = [];
+                    object.choices = [];
                 }
                 if (options.defaults) {
                     object.epoch = 0;
@@ -20092,6 +20124,11 @@ export const moesaic = $root.moesaic = (() => {
                     object.deterministic = message.deterministic;
                 if (message.digest != null && $Object.hasOwnProperty.call(message, "digest"))
                     object.digest = message.digest;
+                if (message.choices && message.choices.length) {
+                    object.choices = $Array(message.choices.length);
+                    for (let j = 0; j < message.choices.length; ++j)
+                        object.choices[j] = $root.moesaic.v1.EngineChoice.toObject(message.choices[j], options, _depth + 1);
+                }
                 return object;
             };
 
@@ -20121,6 +20158,284 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return Assignment;
+        })();
+
+        v1.EngineChoice = (function() {
+
+            /**
+             * Properties of an EngineChoice.
+             * @typedef {Object} moesaic.v1.EngineChoice.$Properties
+             * @property {string|null} [name] EngineChoice name
+             * @property {string|null} [value] EngineChoice value
+             * @property {string|null} [why] EngineChoice why
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of an EngineChoice.
+             * @memberof moesaic.v1
+             * @interface IEngineChoice
+             * @augments moesaic.v1.EngineChoice.$Properties
+             * @deprecated Use moesaic.v1.EngineChoice.$Properties instead.
+             */
+
+            /**
+             * Shape of an EngineChoice.
+             * @typedef {moesaic.v1.EngineChoice.$Properties} moesaic.v1.EngineChoice.$Shape
+             */
+
+            /**
+             * Constructs a new EngineChoice.
+             * @memberof moesaic.v1
+             * @classdesc Represents an EngineChoice.
+             * @constructor
+             * @param {moesaic.v1.EngineChoice.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const EngineChoice = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * EngineChoice name.
+             * @member {string} name
+             * @memberof moesaic.v1.EngineChoice
+             * @instance
+             */
+            EngineChoice.prototype.name = "";
+
+            /**
+             * EngineChoice value.
+             * @member {string} value
+             * @memberof moesaic.v1.EngineChoice
+             * @instance
+             */
+            EngineChoice.prototype.value = "";
+
+            /**
+             * EngineChoice why.
+             * @member {string} why
+             * @memberof moesaic.v1.EngineChoice
+             * @instance
+             */
+            EngineChoice.prototype.why = "";
+
+            /**
+             * Creates a new EngineChoice instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.EngineChoice
+             * @static
+             * @param {moesaic.v1.EngineChoice.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.EngineChoice} EngineChoice instance
+             * @type {{
+             *   (properties: moesaic.v1.EngineChoice.$Shape): moesaic.v1.EngineChoice & moesaic.v1.EngineChoice.$Shape;
+             *   (properties?: moesaic.v1.EngineChoice.$Properties): moesaic.v1.EngineChoice;
+             * }}
+             */
+            EngineChoice.create = function(properties) {
+                return new EngineChoice(properties);
+            };
+
+            /**
+             * Encodes the specified EngineChoice message. Does not implicitly {@link moesaic.v1.EngineChoice.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.EngineChoice
+             * @static
+             * @param {moesaic.v1.EngineChoice.$Properties} message EngineChoice message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            EngineChoice.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.name);
+                if (message.value != null && $Object.hasOwnProperty.call(message, "value") && message.value !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.value);
+                if (message.why != null && $Object.hasOwnProperty.call(message, "why") && message.why !== "")
+                    writer.uint32(/* id 3, wireType 2 =*/26).string(message.why);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes an EngineChoice message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.EngineChoice
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.EngineChoice & moesaic.v1.EngineChoice.$Shape} EngineChoice
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            EngineChoice.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.EngineChoice();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.name = value;
+                            else
+                                delete message.name;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.value = value;
+                            else
+                                delete message.value;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.why = value;
+                            else
+                                delete message.why;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates an EngineChoice message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.EngineChoice
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.EngineChoice} EngineChoice
+             */
+            EngineChoice.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.EngineChoice)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.EngineChoice: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.EngineChoice();
+                if (object.name != null)
+                    if (typeof object.name !== "string" || object.name.length)
+                        message.name = $String(object.name);
+                if (object.value != null)
+                    if (typeof object.value !== "string" || object.value.length)
+                        message.value = $String(object.value);
+                if (object.why != null)
+                    if (typeof object.why !== "string" || object.why.length)
+                        message.why = $String(object.why);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from an EngineChoice message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.EngineChoice
+             * @static
+             * @param {moesaic.v1.EngineChoice} message EngineChoice
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            EngineChoice.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.name = "";
+                    object.value = "";
+                    object.why = "";
+                }
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
+                    object.name = message.name;
+                if (message.value != null && $Object.hasOwnProperty.call(message, "value"))
+                    object.value = message.value;
+                if (message.why != null && $Object.hasOwnProperty.call(message, "why"))
+                    object.why = message.why;
+                return object;
+            };
+
+            /**
+             * Converts this EngineChoice to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.EngineChoice
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            EngineChoice.prototype.toJSON = function() {
+                return EngineChoice.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for EngineChoice
+             * @function getTypeUrl
+             * @memberof moesaic.v1.EngineChoice
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            EngineChoice.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.EngineChoice";
+            };
+
+            return EngineChoice;
         })();
 
         v1.Peer = (function() {

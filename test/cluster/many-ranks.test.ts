@@ -50,6 +50,7 @@ ${settings}`;
       spec: parseClusterSpec(yaml, "fake.yaml"),
       baseDir: ".",
       workerCommand: () => assert.fail("no worker of these clusters is launched"),
+      engineChoices: [],
       dummySeed: 1,
       build: "test",
       clock: systemClock,

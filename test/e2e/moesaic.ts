@@ -14,6 +14,13 @@ export const MAIN_FILE = join(ROOT, "dist", "cli", "main.js");
 const COMMAND_TIMEOUT_MS = 120_000;
 const READY_TIMEOUT_MS = 60_000;
 
+export interface CommandInput {
+  stdin?: string;
+  timeoutMs?: number;
+  /** Beside this process's own. */
+  env?: Record<string, string>;
+}
+
 export interface CommandResult {
   code: number | null;
   stdout: string;
@@ -23,9 +30,13 @@ export interface CommandResult {
 /** Runs `moesaic …` to its end. */
 export async function moesaic(
   args: readonly string[],
-  { stdin = "", timeoutMs = COMMAND_TIMEOUT_MS }: { stdin?: string; timeoutMs?: number } = {},
+  { stdin = "", timeoutMs = COMMAND_TIMEOUT_MS, env = {} }: CommandInput = {},
 ): Promise<CommandResult> {
-  const child = spawn(process.execPath, [MAIN_FILE, ...args], { timeout: timeoutMs, killSignal: "SIGKILL" });
+  const child = spawn(process.execPath, [MAIN_FILE, ...args], {
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    env: { ...process.env, ...env },
+  });
   const exited = once(child, "close") as Promise<[number | null]>;
   child.stdin.on("error", () => {}); // A command that reads nothing may be gone already.
   child.stdin.end(stdin);
