@@ -38,14 +38,13 @@ import { BusPresence } from "./cluster/bus-presence.js";
 import { isLocalHost, rankProfileOf, threadsOfEach, threadsOfLocalRanks } from "./cluster/local-ranks.js";
 import { Replica } from "./cluster/replica.js";
 import type { ReplicaEvent } from "./cluster/replica-state.js";
-import { rankBytesOf, type SizedRank } from "./cluster/replica-config.js";
+import { rankBytesOf, type ReplicaConfig, type SizedRank } from "./cluster/replica-config.js";
 import { RankService } from "./cluster/rank-service.js";
 import { Router } from "./cluster/router.js";
 import type { Seat, SeatRequirement } from "./cluster/seat.js";
 import { Seating } from "./cluster/seating.js";
 import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
 import { Metrics } from "./metrics.js";
-import type { EngineChoice } from "../plans/engine-choices.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
 import { isOfAllInterfaces, reachableAddress } from "./reachable-address.js";
 import { ServedReplica } from "./served-replica.js";
@@ -56,7 +55,6 @@ export const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 const SERVER_GRACE_MS = 2_000;
 /** How long drained workers may take to leave, milliseconds. */
 const WORKER_GRACE_MS = 5_000;
-
 /** How long a drained rank may take to leave, milliseconds. */
 const RANK_GRACE_MS = 10_000;
 /** How long a drained replica goes on with what runs before another takes it over, milliseconds. */
@@ -66,8 +64,7 @@ const ANY_HOST = "any";
 
 export interface CoordinatorOptions {
   spec: ClusterSpec;
-  /** What was decided about the engines, for the ranks' logs. */
-  engineChoices: readonly EngineChoice[];
+  engineChoices: ReplicaConfig["engineChoices"];
   /** Relative paths of the spec are relative to this folder. */
   baseDir: string;
   /** Starts a worker of this machine that joins the address. */
