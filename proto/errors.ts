@@ -86,8 +86,11 @@ function codeOf(error: Error): ErrorCode {
 
 /**
  * Stops on what only our own mistake can cause. On in production; one condition each.
+ * @param message a function where it is asked once per token or sequence of a step: text that nobody reads costs more there
+ *   than the condition
  * @throws MoesaicError internal
  */
-export function assert(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new MoesaicError("internal", `assertion failed: ${message}`);
+export function assert(condition: unknown, message: string | (() => string)): asserts condition {
+  if (condition) return;
+  throw new MoesaicError("internal", `assertion failed: ${typeof message === "string" ? message : message()}`);
 }

@@ -35,7 +35,7 @@ export class BlockPool {
     if (count > this.#numFree) return false;
     for (let i = 0; i < count; i++) {
       const blockId = this.#freeIds[--this.#numFree]!;
-      assert(this.#refCounts[blockId] === 0, `block ${blockId} was free and referenced`);
+      assert(this.#refCounts[blockId] === 0, () => `block ${blockId} was free and referenced`);
       this.#refCounts[blockId] = 1;
       blockIds.push(blockId);
     }
@@ -50,12 +50,12 @@ export class BlockPool {
 
   /** One reference less; the block is free when none is left. */
   release(blockId: number): void {
-    assert(this.refCount(blockId) > 0, `released block ${blockId}, which nobody owns`);
+    assert(this.refCount(blockId) > 0, () => `released block ${blockId}, which nobody owns`);
     if (--this.#refCounts[blockId]! === 0) this.#freeIds[this.#numFree++] = blockId;
   }
 
   refCount(blockId: number): number {
-    assert(blockId > NULL_BLOCK_ID && blockId < this.numBlocks, `block ${blockId} is not of this pool`);
+    assert(blockId > NULL_BLOCK_ID && blockId < this.numBlocks, () => `block ${blockId} is not of this pool`);
     return this.#refCounts[blockId]!;
   }
 

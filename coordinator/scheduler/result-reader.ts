@@ -29,9 +29,9 @@ export class ResultReader {
     if (output !== OUTPUT_SAMPLE) return null;
     const { seqRows, tokenIds, finishes } = this.#result;
     const index = this.#sampleIndex++;
-    assert(seqRows[index] === row, `sample ${index} is of row ${seqRows[index]}, not row ${row}`);
+    assert(seqRows[index] === row, () => `sample ${index} is of row ${seqRows[index]}, not row ${row}`);
     const tokenId = tokenIds[index]!;
-    assert(tokenId >= 0 && tokenId < this.#vocabSize, `sampled token id ${tokenId} is not in the vocabulary`);
+    assert(tokenId >= 0 && tokenId < this.#vocabSize, () => `sampled token id ${tokenId} is not in the vocabulary`);
     const { numTopLogprobs } = sequence.sampling;
     const logprob = numTopLogprobs < 0 ? null : this.#result.logprobs[index]!;
     const topLogprobs = numTopLogprobs <= 0 ? null : this.#topLogprobs(index, numTopLogprobs);
