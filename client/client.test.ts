@@ -15,6 +15,7 @@ const { REASONING, CONTENT, TOOL_CALL } = v1.TextDelta.Kind;
 describe("MoesaicClient", () => {
   const server = new grpc.Server();
   let client: MoesaicClient;
+  let endpoint = "";
   let answer: (stream: Stream) => void = () => {};
   let numCalls = 0;
   let numTokenizeFailures = 0;
@@ -40,7 +41,8 @@ describe("MoesaicClient", () => {
         error === null ? resolve(bound) : reject(error),
       ),
     );
-    client = new MoesaicClient({ endpoint: `127.0.0.1:${port}` });
+    endpoint = `127.0.0.1:${port}`;
+    client = new MoesaicClient({ endpoint });
   });
 
   beforeEach(() => {
@@ -95,6 +97,20 @@ describe("MoesaicClient", () => {
     assert.equal(sent.chat?.tools?.[0]?.parameters_json, '{"type":"object"}');
     assert.equal(sent.chat?.messages?.[0]?.tool_calls?.[0]?.name, "f");
     assert.deepEqual({ id: sent.request_id, priority: sent.priority }, { id: "r", priority: -1 });
+  });
+
+  it("names its tenant in every call, and refuses what is no name", async () => {
+    const tenants: unknown[] = [];
+    answer = (stream) => {
+      tenants.push(stream.metadata.get("moesaic-tenant"));
+      stream.end();
+    };
+    const named = new MoesaicClient({ endpoint, tenant: "team-a" });
+    await drain(named.generate({ prompt: "a" }));
+    await drain(client.generate({ prompt: "a" }));
+    named.close();
+    assert.deepEqual(tenants, [["team-a"], []]);
+    assert.throws(() => new MoesaicClient({ endpoint, tenant: "a b" }), { code: "invalid_argument" });
   });
 
   it("refuses numbers that the wire would change", async () => {

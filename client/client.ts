@@ -3,6 +3,7 @@ import { MoesaicError } from "../proto/errors.js";
 import { fromGrpcStatus } from "../proto/grpc-status.js";
 import { v1 } from "../proto/messages.js";
 import { createClient, type Client } from "../proto/rpc.js";
+import { checkTenant, TENANT_KEY } from "../proto/tenant.js";
 import { toClusterStatus, type ClusterStatus } from "./cluster-status.js";
 import { collectCompletion, type Completion } from "./completion.js";
 import { toGenerateEvent, type GenerateEvent } from "./generate-event.js";
@@ -20,6 +21,8 @@ export interface ClientOptions {
   endpoint: string;
   /** For calls that say nothing else; absent means no limit. Milliseconds. */
   defaultTimeoutMs?: number;
+  /** On whose account calls run, for a coordinator that trusts its callers to say so; absent: everybody's. */
+  tenant?: string;
 }
 
 export interface CallOptions {
@@ -68,11 +71,11 @@ export class MoesaicClient {
   readonly #inference: Client<v1.Inference>;
   readonly #cluster: Client<v1.Cluster>;
 
-  /** Connects with the first call. */
-  constructor({ endpoint, defaultTimeoutMs }: ClientOptions) {
+  /** Connects with the first call. @throws MoesaicError invalid_argument for a tenant's name that is none */
+  constructor({ endpoint, defaultTimeoutMs, tenant }: ClientOptions) {
     this.#endpoint = endpoint;
     this.#defaultTimeoutMs = defaultTimeoutMs;
-    this.#channel = openChannel(endpoint);
+    this.#channel = openChannel(endpoint, tenant === undefined ? [] : [inTheNameOf(checkTenant(tenant))]);
     this.#inference = createClient(v1.Inference, this.#channel);
     this.#cluster = createClient(v1.Cluster, this.#channel);
   }
@@ -245,8 +248,19 @@ export class MoesaicClient {
   }
 }
 
-function openChannel(endpoint: string): grpc.Client {
+function inTheNameOf(tenant: string): grpc.Interceptor {
+  const requester: grpc.Requester = {
+    start: (metadata, listener, next) => {
+      metadata.set(TENANT_KEY, tenant);
+      next(metadata, listener);
+    },
+  };
+  return (options, nextCall) => new grpc.InterceptingCall(nextCall(options), requester);
+}
+
+function openChannel(endpoint: string, interceptors: grpc.Interceptor[]): grpc.Client {
   return new grpc.Client(endpoint, grpc.credentials.createInsecure(), {
+    interceptors,
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     "grpc.keepalive_time_ms": 20_000,

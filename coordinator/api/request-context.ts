@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import { JOIN_TOKEN_KEY } from "../../proto/join-token.js";
+import { checkTenant, DEFAULT_TENANT, TENANT_KEY } from "../../proto/tenant.js";
 
 /** What a caller may do: use models, look at the cluster, steer it, be a rank of it. */
 export type Role = "user" | "operator" | "admin" | "rank";
@@ -41,14 +42,16 @@ const REQUIRED_ROLES: Readonly<Record<string, Role>> = {
 /** Decides who a caller is. Until keys and certificates exist the API listens on loopback alone and trusts the machine. */
 export type Authenticate = (peer: string, metadata: Metadata) => { identity: string; tenant: string; roles: Set<Role> };
 
-export const trustLoopback: Authenticate = (peer) => {
+/** Everybody on this machine is trusted with everything, and to say on whose account it asks. */
+export const trustLoopback: Authenticate = (peer, metadata) => {
   if (!isLoopback(peer)) {
     throw new MoesaicError(
       "failed_precondition",
       `a caller from ${peer} is not on loopback, and no security is configured`,
     );
   }
-  return { identity: "local", tenant: "default", roles: new Set<Role>(["user", "operator", "admin", "rank"]) };
+  const tenant = checkTenant(String(metadata.get(TENANT_KEY)[0] ?? DEFAULT_TENANT));
+  return { identity: "local", tenant, roles: new Set<Role>(["user", "operator", "admin", "rank"]) };
 };
 
 /** As `trustLoopback`, and whoever presents the cluster's join token may be a rank from anywhere, and nothing else. */
@@ -57,7 +60,7 @@ export function loopbackOrJoinToken(joinToken: string): Authenticate {
     if (isLoopback(peer)) return trustLoopback(peer, metadata);
     const presented = metadata.get(JOIN_TOKEN_KEY)[0];
     if (typeof presented === "string" && isEqual(presented, joinToken)) {
-      return { identity: `rank at ${peer}`, tenant: "default", roles: new Set<Role>(["rank"]) };
+      return { identity: `rank at ${peer}`, tenant: DEFAULT_TENANT, roles: new Set<Role>(["rank"]) };
     }
     const what =
       presented === undefined ? "presents no join token" : "presents a join token that is not this cluster's";

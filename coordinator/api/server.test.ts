@@ -62,6 +62,22 @@ describe("ApiServer", () => {
     assert.ok(remainingMs > 50_000 && remainingMs < 61_000, `${remainingMs}`);
   });
 
+  it("lets a caller on this machine name its tenant, and refuses what is no name", async () => {
+    const callAs = (tenant: string | null): Promise<unknown> => {
+      const metadata = new grpc.Metadata();
+      if (tenant !== null) metadata.set("moesaic-tenant", tenant);
+      return inference.tokenize({ text: "x" }, {}, metadata);
+    };
+    await callAs("team-a");
+    assert.equal(lastContext?.tenant, "team-a");
+    await callAs(null);
+    assert.equal(lastContext?.tenant, "default");
+    for (const bad of ["a b", "", "x".repeat(65)]) {
+      const error = await callAs(bad).then(unexpected, fromGrpcStatus);
+      assert.deepEqual([error.code, error.place], ["invalid_argument", "moesaic-tenant"], bad);
+    }
+  });
+
   it("turns thrown errors into statuses with code, message and place", async () => {
     const error = await inference.tokenize({ text: "bad" }).then(unexpected, fromGrpcStatus);
     assert.deepEqual([error.code, error.message, error.place], ["invalid_argument", "no good", "text"]);
