@@ -393,7 +393,7 @@ export class Coordinator {
       replica,
       placement: this.#placementOptions(),
       description: this.#source.description,
-      maxWaiting: scheduler.maxWaiting,
+      scheduler,
       runAhead: runAheadOf(spec),
       recoveryTimeoutMs: engine.recoveryTimeoutMs,
       metrics: this.#metrics.ofReplica(replicaId),

@@ -22,7 +22,10 @@ async function busyReplica() {
     replica,
     placement: { placements: ["replicated"], predictMs: () => 1 },
     description: describeDummy("gpt-oss-20b:2"),
-    maxWaiting: 10,
+    scheduler: {
+      ...{ maxBatchedTokens: "auto", maxSequences: 4, maxWaiting: 10, runAhead: "auto", admissionMargin: 0.01 },
+      ...{ policy: "fair", tenants: [], targetStepMs: null, targetTtftMs: null },
+    },
     runAhead: 1,
     recoveryTimeoutMs: 10_000,
     metrics: new Metrics(() => []).ofReplica(0),

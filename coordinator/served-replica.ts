@@ -1,3 +1,4 @@
+import type { SchedulerSpec } from "../plans/cluster-spec.js";
 import { kvGroupsOf } from "../plans/kv-groups.js";
 import type { ChosenLimits } from "../plans/memory.js";
 import type { ModelDescription } from "../plans/model-description.js";
@@ -13,13 +14,15 @@ import type { Lane } from "./cluster/router.js";
 import { EngineLoop, type LiveSequence, type OutputListener } from "./engine-loop.js";
 import type { ReplicaMetrics } from "./metrics.js";
 import { Scheduler, type SchedulerStats } from "./scheduler/scheduler.js";
+import { schedulingPoliciesOf } from "./scheduler/scheduler-config.js";
+import type { StepCostLine } from "./scheduler/step-times.js";
 import type { FinishReason, SequenceSpec } from "./scheduler/sequence.js";
 
 export interface ServedReplicaOptions {
   replica: Replica;
   placement: PlacementOptions;
   description: ModelDescription;
-  maxWaiting: number;
+  scheduler: SchedulerSpec;
   runAhead: number;
   recoveryTimeoutMs: number;
   metrics: ReplicaMetrics;
@@ -208,7 +211,7 @@ export class ServedReplica implements Lane {
   }
 
   #schedulerConfig({ limits }: ChosenLimits): ConstructorParameters<typeof Scheduler>[0] {
-    const { description, maxWaiting, runAhead } = this.#options;
+    const { description, scheduler, runAhead } = this.#options;
     return {
       vocabSize: description.vocabSize,
       maxSeqLen: limits.maxSeqLen,
@@ -218,8 +221,19 @@ export class ServedReplica implements Lane {
       maxBatchedTokens: limits.maxBatchedTokens,
       maxSequences: limits.maxSequences,
       maxLogitRows: Math.min(limits.maxSequences, limits.maxBatchedTokens),
-      maxWaiting,
+      maxWaiting: scheduler.maxWaiting,
       runAhead,
+      ...schedulingPoliciesOf(scheduler),
+      stepCost: this.#predictedStep(limits.maxBatchedTokens),
     };
+  }
+
+  /** What steps are predicted to take, as a line through one token and a full step. */
+  #predictedStep(maxBatchedTokens: number): StepCostLine {
+    const { placement } = this.#options;
+    const predict = (numTokens: number): number =>
+      Math.min(...placement.placements.map((one) => placement.predictMs(one, numTokens)));
+    const perTokenMs = (predict(maxBatchedTokens) - predict(1)) / Math.max(1, maxBatchedTokens - 1);
+    return { fixedMs: Math.max(0, predict(1) - perTokenMs), perTokenMs };
   }
 }

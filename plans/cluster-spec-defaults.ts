@@ -69,6 +69,17 @@ export const CLUSTER_SPEC_DEFAULTS = [
     default: 1_024,
     why: "bounds memory and waiting; more is refused with retry-after",
   },
+  {
+    path: "spec.scheduler.policy",
+    default: "fair",
+    why: "one tenant that floods is not to be noticed by the others; with one tenant it is `priority`",
+  },
+  { path: "spec.scheduler.tenants[].weight", default: 1, why: "tenants share tokens evenly" },
+  {
+    path: "spec.scheduler.targetTtftMs",
+    default: null,
+    why: "what a client waits for is its own to say: whose deadline passes before the first token is refused anyway",
+  },
   { path: "spec.engine.kernels", default: "auto", why: "the fastest package that can run the op here" },
   {
     path: "spec.engine.dequantize",
@@ -82,6 +93,16 @@ export const CLUSTER_SPEC_DEFAULTS = [
     path: "spec.scheduler.maxBatchedTokens",
     default: "auto",
     why: "prefill is at full speed from a few hundred tokens on; larger steps delay the sequences that decode",
+  },
+  {
+    path: "spec.scheduler.targetStepMs",
+    default: 25,
+    why: "streams go on at 40 tokens a second while others' prompts are computed, for 1 % of a fast GPU's throughput",
+  },
+  {
+    path: "spec.scheduler.admissionMargin",
+    default: 0.01,
+    why: "more free blocks mean fewer preemptions and fewer sequences at a time",
   },
   { path: "spec.scheduler.maxSequences", default: 256, why: "weights are read once a step for all of them" },
   {

@@ -46,7 +46,16 @@ spec:
     stallMs: 1000
     peerDeadlineMs: 700
     recoveryTimeoutMs: 9000
-  scheduler: { maxBatchedTokens: 256, maxSequences: 8, maxWaiting: 16, runAhead: 4 }
+  scheduler:
+    maxBatchedTokens: 256
+    maxSequences: 8
+    maxWaiting: 16
+    runAhead: 4
+    policy: priority
+    tenants: [{ name: chat, weight: 2.5 }]
+    targetStepMs: null
+    targetTtftMs: 800
+    admissionMargin: 0.1
   security:
     tls: { caFile: ca.pem, certFile: c.pem, keyFile: k.pem }
     apiKeysFile: keys.txt
@@ -156,6 +165,17 @@ spec:
     ["scheduler: { maxSequences: 99999999 }", /spec\.scheduler\.maxSequences: expected a whole number from 1 to 65536/],
     ["scheduler: { maxWaiting: 1e99 }", /spec\.scheduler\.maxWaiting/],
     ["scheduler: { runAhead: 65 }", /spec\.scheduler\.runAhead: expected auto or a whole number from 0 to 64, got 65/],
+    ["scheduler: { policy: lifo }", /spec\.scheduler\.policy: expected fifo, priority or fair, got "lifo"/],
+    ["scheduler: { tenants: [{ weight: 1 }] }", /spec\.scheduler\.tenants\[0\]\.name: .*it is missing/],
+    ["scheduler: { tenants: [{ name: a/b }] }", /tenants\[0\]\.name: expected 1 to 64 letters, .*got "a\/b"/],
+    ["scheduler: { tenants: [{ name: a, weight: 0 }] }", /tenants\[0\]\.weight: expected a number from 0\.001 to 1000/],
+    ["scheduler: { tenants: [{ name: a }, { name: a }] }", /spec\.scheduler\.tenants: expected every name once/],
+    ["scheduler: { targetStepMs: 0 }", /targetStepMs: expected null or a whole number from 1 to 60000, got 0/],
+    [
+      "scheduler: { targetTtftMs: soon }",
+      /targetTtftMs: expected null or a whole number from 1 to 3600000, got "soon"/,
+    ],
+    ["scheduler: { admissionMargin: 1 }", /admissionMargin: expected a number from 0 to 0\.9, got 1/],
     ["security: { tls: { caFile: a } }", /spec\.security\.tls\.certFile: expected a PEM file, it is missing/],
     ["__proto__: { a: 1 }", /spec\.__proto__: no such key/],
   ];
@@ -222,7 +242,7 @@ describe("checkSupported", () => {
       caught.message,
       `cluster.yaml: 5 unsupported settings:
   cluster.yaml:6:10: spec.model: models are not downloaded yet; write the folder of a checkpoint
-  cluster.yaml:36:5: spec.security: TLS and keys are not there yet; leave them out
+  cluster.yaml:45:5: spec.security: TLS and keys are not there yet; leave them out
   cluster.yaml:21:37: spec.api.http: without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT
   cluster.yaml:23:16: spec.engine.precision: fast has kernels on GPUs alone; write auto or exact, or device: cuda
   cluster.yaml:17:32: spec.workers[0].device: GPU and CPU ranks do not work together yet; write one device for all`,

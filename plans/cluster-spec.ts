@@ -17,6 +17,7 @@ import {
   valueAt,
   wanted,
   wholeNumber,
+  wholeNumberOrNull,
 } from "./yaml-schema.js";
 
 /** What the operator writes, every default filled in, frozen. */
@@ -98,10 +99,25 @@ export interface SchedulerSpec {
   maxBatchedTokens: number | "auto";
   /** Most sequences running at a time. */
   maxSequences: number;
-  /** Most sequences waiting; more are refused. */
+  /** Most sequences waiting, of each tenant where tenants share; more are refused. */
   maxWaiting: number;
   /** Most steps given to the ranks beyond the one that runs. */
   runAhead: number | "auto";
+  policy: "fifo" | "priority" | "fair";
+  /** Those whose weight is not 1. */
+  tenants: TenantSpec[];
+  /** What a step with decodes is to take at most. */
+  targetStepMs: number | null;
+  /** Requests whose first token is forecast to come later are refused. */
+  targetTtftMs: number | null;
+  /** Part of the KV pool that admissions leave free. */
+  admissionMargin: number;
+}
+
+export interface TenantSpec {
+  name: string;
+  /** Twice the weight, twice the tokens. */
+  weight: number;
 }
 
 export interface SecuritySpec {
@@ -295,6 +311,7 @@ function deepFreeze<T>(value: T): T {
 const PLAN_EXPECTED = `auto, a preset (${PRESET_NAMES.join(", ")}), a path ending in .yaml, or a mapping`;
 const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const HOST = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^::1$/;
+const TENANT_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const NATS_URL = /^(nats|tls):\/\/[^\s/]{1,500}$/;
 
 function address(): z.ZodType<string> {
@@ -361,11 +378,33 @@ const engineSchema = z.strictObject({
   recoveryTimeoutMs: wholeNumber(100, 3_600_000).default(defaultOf("spec.engine.recoveryTimeoutMs")),
 });
 
+const tenantSchema = z.strictObject({
+  name: text("1 to 64 letters, digits, dots, dashes or underscores", TENANT_NAME),
+  weight: wanted<number>(
+    "a number from 0.001 to 1000",
+    (value) => typeof value === "number" && value >= 0.001 && value <= 1_000,
+  ).default(defaultOf("spec.scheduler.tenants[].weight")),
+});
+
 const schedulerSchema = z.strictObject({
   maxBatchedTokens: autoOrWholeNumber(1, 2 ** 20).default(defaultOf("spec.scheduler.maxBatchedTokens")),
   maxSequences: wholeNumber(1, 65_536).default(defaultOf("spec.scheduler.maxSequences")),
   maxWaiting: wholeNumber(1, 1_000_000).default(defaultOf("spec.scheduler.maxWaiting")),
   runAhead: autoOrWholeNumber(0, RUN_AHEAD_MAX).default(defaultOf("spec.scheduler.runAhead")),
+  policy: oneOf("fifo", "priority", "fair").default(defaultOf("spec.scheduler.policy")),
+  tenants: z
+    .array(tenantSchema)
+    .max(256, { error: "expected at most 256 entries" })
+    .refine((tenants) => new Set(tenants.map(({ name }) => name)).size === tenants.length, {
+      error: "expected every name once",
+    })
+    .default([]),
+  targetStepMs: wholeNumberOrNull(1, 60_000).default(defaultOf("spec.scheduler.targetStepMs")),
+  targetTtftMs: wholeNumberOrNull(1, 3_600_000).default(defaultOf("spec.scheduler.targetTtftMs")),
+  admissionMargin: wanted<number>(
+    "a number from 0 to 0.9",
+    (value) => typeof value === "number" && value >= 0 && value <= 0.9,
+  ).default(defaultOf("spec.scheduler.admissionMargin")),
 });
 
 const tlsSchema = z.strictObject({

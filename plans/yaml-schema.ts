@@ -43,6 +43,11 @@ export function autoOrWholeNumber(min: number, max: number): z.ZodType<number | 
   return wanted(`auto or a whole number from ${min} to ${max}`, accepts);
 }
 
+export function wholeNumberOrNull(min: number, max: number): z.ZodType<number | null> {
+  const accepts = (value: unknown): boolean => value === null || isWholeNumber(value, min, max);
+  return wanted(`null or a whole number from ${min} to ${max}`, accepts);
+}
+
 export function oneOf<const T extends string | boolean>(...values: T[]): z.ZodType<T> {
   const names = values.map(String);
   return wanted([names.slice(0, -1).join(", "), names.at(-1)].filter(Boolean).join(" or "), (value) =>

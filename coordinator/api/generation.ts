@@ -77,6 +77,7 @@ export class Generation {
       requestId,
       promptTokenIds,
       sampling: rowSampling(sampling, choice.index, promptTokenIds.length, this.#maxModelLen),
+      tenant: context.tenant,
       priority,
       deadlineMs: Number.isFinite(context.deadlineMs) ? context.deadlineMs : null,
       wantsLogits: false,

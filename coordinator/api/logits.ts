@@ -45,6 +45,7 @@ function logitsSequence(tokenIds: number[], seqId: number, context: RequestConte
     requestId: `logits-${seqId}`,
     promptTokenIds: tokenIds,
     sampling: { ...GREEDY_SAMPLING, maxSeqLen: tokenIds.length + 1 },
+    tenant: context.tenant,
     priority: 0,
     deadlineMs: Number.isFinite(context.deadlineMs) ? context.deadlineMs : null,
     wantsLogits: true,

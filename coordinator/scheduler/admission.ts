@@ -29,6 +29,30 @@ export function checkSpec(spec: SequenceSpec, door: Door): void {
   throw new MoesaicError("resource_exhausted", text, { requestId: spec.requestId, retryAfterMs: RETRY_AFTER_MS });
 }
 
+/** A client that comes again sooner is hardly better off; one that waits longer leaves a place empty. */
+const RETRY_AFTER_MS_MIN = 100;
+const RETRY_AFTER_MS_MAX = 60_000;
+
+/**
+ * Refuses a sequence whose first token would come after its deadline or the target: waiting would be for nothing, and what is
+ * computed for it would be late for everybody behind it.
+ * @param latestMs by when the first token has come, from now
+ * @throws MoesaicError resource_exhausted with retryAfterMs: until what waits now has become short enough
+ */
+export function checkForecast(
+  { requestId, deadlineMs }: SequenceSpec,
+  latestMs: number,
+  { targetTtftMs }: SchedulerConfig,
+  nowMs: number,
+): void {
+  const limitMs = Math.min(targetTtftMs ?? Infinity, deadlineMs === null ? Infinity : deadlineMs - nowMs);
+  // A deadline that has passed is told as such.
+  if (limitMs <= 0 || latestMs <= limitMs) return;
+  const retryAfterMs = Math.ceil(Math.min(Math.max(latestMs - limitMs, RETRY_AFTER_MS_MIN), RETRY_AFTER_MS_MAX));
+  const text = `time to first token: wanted within ${Math.round(limitMs)} ms, ${Math.round(latestMs)} ms are forecast; try again later`;
+  throw new MoesaicError("resource_exhausted", text, { requestId, retryAfterMs });
+}
+
 function checkIds({ seqId, requestId, priority, deadlineMs }: SequenceSpec, { isLive }: Door): void {
   if (!Number.isSafeInteger(seqId) || seqId < 0 || seqId > SEQ_ID_MAX) {
     throw invalid(requestId, "seqId", `wanted an integer from 0 to ${SEQ_ID_MAX}, got ${seqId}`);

@@ -16,6 +16,7 @@ import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
 import { GREEDY } from "../../proto/step-fixture.js";
 import { Scheduler } from "./scheduler.js";
+import type { Policy } from "./policy.js";
 import type { SchedulerConfig } from "./scheduler-config.js";
 import type { FinishReason } from "./sequence.js";
 import type { SequenceOutput } from "./sequence-output.js";
@@ -80,10 +81,11 @@ class Conversation {
   #answer(verb: string, args: Map<string, string>, words: readonly string[]): string[] {
     switch (verb) {
       // config window=0 (full attention only) blocks=32 block=4 budget=16 sequences=4 logitRows=8 maxSeqLen=64 waiting=8 margin=0 ahead=0
+      //   policy=fair step=none ttft=none (targets in ms) fixed=1 perToken=1 (expected ms of a step) weight-NAME=1
       case "config":
         this.#scheduler = new Scheduler(configOf(args), silentLogger);
         return [];
-      // add seq=1 prompt=5 max=2 priority=0 deadline=none logits=no token=(instead of the first prompt token)
+      // add seq=1 prompt=5 max=2 tenant=default priority=0 deadline=none logits=no token=(instead of the first prompt token)
       case "add":
         return this.#add(args);
       // step now=10
@@ -119,7 +121,17 @@ class Conversation {
     const priority = number(args, "priority", 0);
     const wantsLogits = args.get("logits") === "yes";
     try {
-      const spec = { seqId, requestId: `r${seqId}`, promptTokenIds, sampling, priority, deadlineMs, wantsLogits };
+      const tenant = args.get("tenant") ?? "default";
+      const spec = {
+        seqId,
+        requestId: `r${seqId}`,
+        promptTokenIds,
+        sampling,
+        tenant,
+        priority,
+        deadlineMs,
+        wantsLogits,
+      };
       this.#scheduler.add(spec, this.#nowMs);
       return [];
     } catch (caught) {
@@ -193,7 +205,17 @@ function configOf(args: Map<string, string>): SchedulerConfig {
     maxWaiting: number(args, "waiting", 8),
     runAhead: number(args, "ahead", 0),
     admissionMargin: number(args, "margin", 0),
+    policy: (args.get("policy") ?? "fair") as Policy,
+    tenantWeights: weightsOf(args),
+    targetStepMs: args.has("step") ? number(args, "step") : null,
+    targetTtftMs: args.has("ttft") ? number(args, "ttft") : null,
+    stepCost: { fixedMs: number(args, "fixed", 1), perTokenMs: number(args, "perToken", 1) },
   };
+}
+
+function weightsOf(args: Map<string, string>): Record<string, number> {
+  const named = [...args.keys()].filter((name) => name.startsWith("weight-"));
+  return Object.fromEntries(named.map((name) => [name.slice("weight-".length), number(args, name)]));
 }
 
 function number(args: Map<string, string>, name: string, otherwise?: number): number {

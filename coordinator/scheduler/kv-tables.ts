@@ -132,6 +132,13 @@ export class KvTables {
     this.#toldIndex = 0;
   }
 
+  /** Of all groups together. */
+  get numBlocksHeld(): number {
+    let sum = 0;
+    for (const { blockIds } of this.#groups) sum += blockIds.length;
+    return sum;
+  }
+
   numBlocks(groupIndex: number): number {
     return this.#groups[groupIndex]!.blockIds.length;
   }

@@ -5,6 +5,17 @@ export interface PlannedStep {
   stepId: number;
   /** In the plan's order. */
   parts: PlannedPart[];
+  size: StepSize;
+}
+
+/** What its time is measured for. */
+export interface StepSize {
+  numTokens: number;
+  /** Of these. */
+  numDecodes: number;
+  /** It left sequences waiting. */
+  isBacklogged: boolean;
+  plannedMs: number;
 }
 
 /**

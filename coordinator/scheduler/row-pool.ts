@@ -21,11 +21,14 @@ export class RowPool {
     return row;
   }
 
-  /** The row may be taken again at once: the ranks forget ended rows before they begin new ones. */
-  release(row: number): void {
+  /**
+   * The row may be taken again at once: the ranks forget ended rows before they begin new ones.
+   * @param isKnown the ranks have been told of the row
+   */
+  release(row: number, isKnown: boolean): void {
     assert(row >= 0 && row < this.numRows, `row ${row} is not of this pool`);
     this.#freeRows.push(row);
-    this.#endedRows.push(row);
+    if (isKnown) this.#endedRows.push(row);
   }
 
   /** Rows that ended since the last call, for StepPlan.finishedRows. */

@@ -1,18 +1,25 @@
 import { OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../../proto/step.js";
 import { assert, MoesaicError } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
-import { checkSpec } from "./admission.js";
+import { DEFAULT_TENANT } from "../../proto/tenant.js";
+import { checkForecast, checkSpec } from "./admission.js";
 import { BlockPool } from "./block-pool.js";
 import { kvBlocksMax, KvTables, type KvShape } from "./kv-tables.js";
 import type { PlannedPart, PlannedStep } from "./planned-step.js";
+import { orderOf, type SequenceOrder } from "./policy.js";
 import { ResultReader, type Sample } from "./result-reader.js";
 import { RowPool } from "./row-pool.js";
 import { checkSchedulerConfig, type SchedulerConfig } from "./scheduler-config.js";
-import { isDueBefore, isServedBefore, Sequence, type FinishReason } from "./sequence.js";
+import { isDueBefore, Sequence, type FinishReason } from "./sequence.js";
 import type { SequenceEnd, SequenceSpec } from "./sequence.js";
 import { SequenceHeap } from "./sequence-heap.js";
 import { addEnd, outputFor, type SequenceLogits, type SequenceOutput } from "./sequence-output.js";
 import { StepDraft } from "./step-draft.js";
+import { StepPace } from "./step-pace.js";
+import { victimsToAdmit, victimToGrow, type Sharing, type Shortage } from "./victims.js";
+import type { TenantAccount } from "./tenant-account.js";
+import { WaitingQueue } from "./waiting-queue.js";
+import { whoYields } from "./yielding.js";
 
 /**
  * Continuous batching as a state machine: calls and their times in, step plans and outputs out; the same calls give the
@@ -39,17 +46,28 @@ export class Scheduler {
 
   /** Every sequence that has not ended. */
   readonly #sequences = new Map<number, Sequence>();
-  readonly #waiting = new SequenceHeap(isServedBefore, ({ state }) => state === "waiting");
-  /** In order of service: the last is the youngest. */
+  readonly #waiting: WaitingQueue;
+  /** In the order of `#isBefore`. */
   readonly #running: Sequence[] = [];
+  readonly #isBefore: SequenceOrder;
+  readonly #sharing: Sharing;
   readonly #deadlines = new SequenceHeap(isDueBefore, ({ state }) => state !== "ended");
   /** Outputs of sequences that ended outside `apply`. */
   #ended: SequenceOutput[] = [];
+  readonly #pace: StepPace;
 
   #epoch = 1;
   #stepId = 0;
   /** Steps without a result, the oldest first; at most runAhead + 1. */
   readonly #inFlight: PlannedStep[] = [];
+  /** Who was preempted for the step being planned. */
+  readonly #justPreempted = new Set<Sequence>();
+  /** The step being planned took blocks from one running sequence for another. */
+  #isShort = false;
+  /** Tenants that leave the step being planned to others. */
+  #yielding: ReadonlySet<TenantAccount> | null = null;
+  /** Tokens over weight by which a tenant is far ahead. */
+  readonly #lead: number;
   #numAdded = 0;
   #numPreemptions = 0;
   #numScheduledTokens = 0;
@@ -61,18 +79,29 @@ export class Scheduler {
     this.#shape = { blockSize: config.blockSize, windows: config.kvGroups.map(({ window }) => window) };
     this.#pool = new BlockPool(config.numBlocks);
     this.#rows = new RowPool(config.maxSequences);
+    const { policy = "fair", tenantWeights = {}, maxBatchedTokens, targetStepMs = null } = config;
+    this.#lead = LEAD_STEPS * maxBatchedTokens;
+    this.#waiting = new WaitingQueue(policy, tenantWeights, CREDIT_STEPS * maxBatchedTokens);
+    this.#isBefore = orderOf(policy);
+    this.#sharing = { numRows: config.maxSequences, numBlocks: this.#pool.numTotal };
+    this.#pace = new StepPace({ maxBatchedTokens, targetStepMs, stepCost: config.stepCost ?? DEFAULT_STEP_COST });
   }
 
   /**
    * Puts a sequence into the waiting queue.
    * @param nowMs monotonic milliseconds
    * @throws MoesaicError invalid_argument: empty or too long a prompt, a token id outside the vocabulary, a seqId in use.
-   *   resource_exhausted: the queue is full (with retryAfterMs), or the prompt does not fit the KV blocks at all
+   *   resource_exhausted: the queue is full, or the first token would come too late (both with retryAfterMs), or the prompt
+   *   does not fit the KV blocks at all
    */
   add(spec: SequenceSpec, nowMs: number): void {
-    const numWaiting = this.#sequences.size - this.#running.length;
+    const account = this.#waiting.accountOf(spec.tenant ?? DEFAULT_TENANT);
+    const { numWaiting } = account;
     checkSpec(spec, { config: this.#config, shape: this.#shape, numWaiting, isLive: this.#sequences.has(spec.seqId) });
-    const sequence = new Sequence(spec, new KvTables(this.#pool, this.#shape), nowMs, this.#numAdded++);
+    const expectedMs = this.#expectFirstToken(spec, account, nowMs);
+    const sequence = new Sequence(spec, new KvTables(this.#pool, this.#shape), account, nowMs, this.#numAdded++);
+    sequence.expectedMs = expectedMs;
+    account.numLive++;
     this.#sequences.set(sequence.seqId, sequence);
     this.#waiting.push(sequence);
     if (sequence.deadlineMs !== null) this.#deadlines.push(sequence);
@@ -96,7 +125,7 @@ export class Scheduler {
   }
 
   /**
-   * Picks the tokens of the next step: decodes, then running prefills, then admissions, each in order of service.
+   * Picks the tokens of the next step: decodes, then prefills and admissions, each in order of service.
    * @param nowMs monotonic milliseconds
    * @returns null when there is nothing to compute: no sequence is alive, or all wait for results of steps in flight
    */
@@ -104,12 +133,10 @@ export class Scheduler {
     assert(this.mayPlan, `step ${this.#stepId - this.#inFlight.length + 1} has no result yet`);
     this.#endOverdue(nowMs);
     const draft = new StepDraft(this.#config.maxBatchedTokens, this.#config.maxLogitRows);
-    const numPreemptionsBefore = this.#numPreemptions;
-    this.#scheduleRunning(draft, (sequence) => sequence.isDecoding);
-    this.#scheduleRunning(draft, (sequence) => !sequence.isDecoding);
-    // Who was preempted just now would come straight back and be preempted again.
-    if (this.#numPreemptions === numPreemptionsBefore) this.#admit(draft, nowMs);
-    if (!draft.isEmpty) return this.#dispatch(draft);
+    this.#justPreempted.clear();
+    this.#isShort = false;
+    this.#fill(draft, nowMs);
+    if (!draft.isEmpty) return this.#dispatch(draft, nowMs);
     const isWaiting = this.#sequences.size === 0 || this.#inFlight.length > 0;
     assert(isWaiting, `${this.#sequences.size} sequences are alive and none can run`);
     return null;
@@ -125,7 +152,8 @@ export class Scheduler {
     const isKnown = result.epoch === this.#epoch && result.stepId <= this.#stepId;
     assert(isKnown, `step ${result.stepId} was never planned`);
     assert(result.stepId === nextId, `the result of step ${result.stepId} came before that of step ${nextId}`);
-    const { parts } = this.#inFlight.shift()!;
+    const { parts, size } = this.#inFlight.shift()!;
+    this.#pace.applied(size, nowMs);
     const reader = new ResultReader(result, this.#config.vocabSize);
     const outputs: SequenceOutput[] = [];
     for (const part of parts) {
@@ -156,6 +184,8 @@ export class Scheduler {
     this.#inFlight.length = 0;
     for (const sequence of this.#sequences.values()) sequence.forgetSteps();
     for (const sequence of [...this.#running]) this.#putBack(sequence);
+    // Who waited already may have waited with tokens that now nobody will sample.
+    for (const sequence of this.#sequences.values()) sequence.account.setPending(sequence, sequence.numTokens);
     this.#rows.reset();
     this.#log.info({ epoch, numSeqs: numLost }, "running sequences were put back");
   }
@@ -180,6 +210,7 @@ export class Scheduler {
   check(): void {
     const waiting = this.#waiting.members();
     this.#checkQueues(waiting);
+    this.#waiting.check([...this.#sequences.values()]);
     const references = new Int32Array(this.#pool.numBlocks);
     for (const sequence of this.#sequences.values()) sequence.kv.recount(references);
     this.#pool.check(references);
@@ -190,6 +221,23 @@ export class Scheduler {
     for (const sequence of this.#running) checkRunning(sequence);
     const parts = this.#inFlight.flatMap((step) => step.parts);
     for (const sequence of this.#sequences.values()) checkInFlight(sequence, parts);
+  }
+
+  // ---- add
+
+  /**
+   * When a new sequence will have its first token, in milliseconds from now; null: it is no new one, or returns none.
+   * @throws MoesaicError resource_exhausted when that is too late
+   */
+  #expectFirstToken(spec: SequenceSpec, account: TenantAccount, nowMs: number): number | null {
+    // What another scheduler took in is not refused here.
+    if (spec.outputTokenIds !== undefined) return null;
+    const numTokens = spec.promptTokenIds.length;
+    const numTokensAhead = this.#waiting.numTokensAhead(account, spec.priority, numTokens);
+    const expectedMs = this.#pace.expectMs(numTokens, numTokensAhead);
+    // Who has nobody before it is taken whatever is expected: it cannot be served sooner later on.
+    if (numTokensAhead > 0) checkForecast(spec, this.#pace.latestMs(expectedMs), this.#config, nowMs);
+    return spec.wantsLogits ? null : expectedMs;
   }
 
   // ---- schedule
@@ -205,35 +253,84 @@ export class Scheduler {
     }
   }
 
-  #scheduleRunning(draft: StepDraft, isTurn: (sequence: Sequence) => boolean): void {
-    // Preemption takes from the end of `running`, never from before `index`, except the sequence at `index` itself.
-    for (let index = 0; index < this.#running.length; index++) {
-      const sequence = this.#running[index]!;
-      const chunk = isTurn(sequence) ? draft.chunkFor(sequence) : 0;
-      if (chunk === 0) continue;
-      const numTokens = this.#makeRoom(sequence, chunk, draft);
-      if (numTokens > 0) this.#schedule(sequence, numTokens, draft);
+  /** Tenants far ahead of one that prefills leave the step to it, if it can use it. */
+  #fill(draft: StepDraft, nowMs: number): void {
+    const decodes: Sequence[] = [];
+    const prefills: Sequence[] = [];
+    for (const sequence of this.#running) {
+      if (sequence.isDecoding) decodes.push(sequence);
+      else if (sequence.numRemainingTokens > 0) prefills.push(sequence);
     }
+    if (prefills.length > 1) prefills.sort((a, b) => (this.#waiting.isServedBefore(a, b) ? -1 : 1));
+    this.#yielding = this.#whoYields(decodes, prefills, nowMs);
+    this.#scheduleDecodes(decodes, draft);
+    this.#schedulePrefills(prefills, draft, nowMs);
+    if (this.#yielding === null) return;
+    const isUsed = draft.numTokens > draft.numDecodes;
+    for (const account of this.#yielding) account.pausedMs = isUsed ? (account.pausedMs ?? nowMs) : null;
+    if (isUsed) return;
+    this.#yielding = null;
+    this.#scheduleDecodes(decodes, draft);
+    this.#schedulePrefills(prefills, draft, nowMs);
+  }
+
+  #whoYields(decodes: readonly Sequence[], prefills: readonly Sequence[], nowMs: number): Set<TenantAccount> | null {
+    const { targetStepMs = null, policy = "fair" } = this.#config;
+    const [prefill] = prefills;
+    const waiting = this.#waiting.first();
+    const isFirst = waiting !== undefined && (prefill === undefined || this.#waiting.isServedBefore(waiting, prefill));
+    const first = isFirst ? waiting : prefill;
+    if (policy !== "fair" || targetStepMs === null || first === undefined) return null;
+    const numStepTokens = this.#pace.numTokens(decodes.length);
+    const yielding = whoYields(decodes, first, numStepTokens, { lead: this.#lead, targetStepMs }, nowMs);
+    for (const { account } of decodes) if (!yielding.has(account)) account.pausedMs = null;
+    return yielding.size === 0 ? null : yielding;
+  }
+
+  #scheduleDecodes(decodes: readonly Sequence[], draft: StepDraft): void {
+    for (const sequence of decodes) if (this.#isLeft(sequence)) this.#scheduleChunk(sequence, draft);
+    draft.limitTokens(this.#pace.numTokens(draft.numDecodes));
+  }
+
+  /** Running prefills and admissions in one order: a long prompt does not keep out who is served before it. */
+  #schedulePrefills(prefills: readonly Sequence[], draft: StepDraft, nowMs: number): void {
+    for (const sequence of prefills) {
+      this.#admit(draft, nowMs, sequence);
+      if (this.#isLeft(sequence)) this.#scheduleChunk(sequence, draft);
+    }
+    this.#admit(draft, nowMs, null);
+  }
+
+  /** Runs, was not preempted for another, is not in the step yet, and its tenant takes part in it. */
+  #isLeft({ state, numScheduledTokens, account }: Sequence): boolean {
+    return state === "running" && numScheduledTokens === 0 && this.#yielding?.has(account) !== true;
+  }
+
+  #scheduleChunk(sequence: Sequence, draft: StepDraft): void {
+    const chunk = draft.chunkFor(sequence);
+    if (chunk === 0) return;
+    const numTokens = this.#makeRoom(sequence, chunk, draft);
+    if (numTokens > 0) this.#schedule(sequence, numTokens, draft);
   }
 
   /**
    * Finds blocks for up to `chunk` tokens: fewer tokens rather than a preemption, which loses work, but at least one at
-   * the cost of the younger ones. @returns 0 when the sequence itself had to go
+   * the cost of others. @returns 0 when the sequence itself had to go
    */
   #makeRoom(sequence: Sequence, chunk: number, draft: StepDraft): number {
     sequence.kv.freeBehindWindow(sequence.numComputedTokens);
     for (;;) {
       const numTokens = sequence.kv.numTokensThatFit(sequence.numComputedTokens, chunk);
       if (numTokens > 0) return numTokens;
-      const youngest = this.#running.at(-1)!;
       if (this.#running.length === 1) {
         // A step in flight may end it otherwise, and has its token for it in any case.
         if (sequence.numStepsInFlight === 0) this.#endOutOfBlocks(sequence);
         return 0;
       }
-      draft.drop(youngest);
-      this.#preempt(youngest);
-      if (youngest === sequence) return 0;
+      const victim = victimToGrow(this.#running, sequence, this.#sharing);
+      this.#isShort = true;
+      this.#preempt(victim, draft);
+      if (victim === sequence) return 0;
     }
   }
 
@@ -242,40 +339,76 @@ export class Scheduler {
     draft.add(sequence, numTokens);
   }
 
-  #preempt(sequence: Sequence): void {
+  #preempt(sequence: Sequence, draft: StepDraft): void {
     const { seqId, requestId, numComputedTokens } = sequence;
+    draft.drop(sequence);
     this.#putBack(sequence);
+    this.#justPreempted.add(sequence);
     this.#numPreemptions++;
     this.#log.debug({ seqId, requestId, numComputedTokens }, "sequence was preempted");
   }
 
   /**
-   * Admits in strict order: who comes first and does not fit holds back the rest. A sequence fits when blocks are free for
-   * all of its known tokens, beside what running prefills still need and the margin for decodes: half a prefill that
-   * is preempted is work for nothing. One that was preempted with steps in flight waits for their results, which it replays.
+   * Admits in strict order: who comes first and does not fit holds back the rest. A sequence fits when a row is free, and
+   * blocks for all of its known tokens, beside what running prefills still need and the margin for decodes: half a prefill
+   * that is preempted is work for nothing. What other tenants hold above their share counts as free. One that was preempted
+   * with steps in flight waits for their results, which it replays.
+   * @param before the running sequence before which who is admitted is served; null: anybody
    */
-  #admit(draft: StepDraft, nowMs: number): void {
-    let numPromised = this.#running.reduce((sum, sequence) => sum + this.#blocksPromised(sequence), 0);
+  #admit(draft: StepDraft, nowMs: number, before: Sequence | null): void {
+    let numPromised: number | null = null;
     for (;;) {
-      const sequence = this.#waiting.first();
-      if (sequence === undefined || this.#rows.numFree === 0 || sequence.numStepsInFlight > 0) return;
-      const chunk = draft.chunkFor(sequence);
-      if (chunk === 0) return;
-      const numTokens = this.#numTokensToAdmit(sequence, chunk, numPromised);
-      if (numTokens === 0) return;
+      const sequence = this.#nextToAdmit(before);
+      const chunk = sequence === undefined ? 0 : draft.chunkFor(sequence);
+      if (sequence === undefined || chunk === 0) return;
+      numPromised ??= this.#numBlocksPromised();
+      const shortage = this.#shortageOf(sequence, numPromised);
+      if (shortage !== null) {
+        this.#takeShare(sequence.account, shortage, draft);
+        numPromised = this.#numBlocksPromised();
+        if (this.#shortageOf(sequence, numPromised) !== null) return;
+      }
+      // With nothing running there is nobody to protect: what fits is right, and an empty pool fits at least one token.
+      const numTokens = this.#running.length === 0 ? sequence.kv.numTokensThatFit(0, chunk) : chunk;
       this.#start(sequence, nowMs);
       this.#schedule(sequence, numTokens, draft);
       numPromised += this.#blocksPromised(sequence);
     }
   }
 
-  /** With nothing running there is nobody to protect: what fits now is right, and an empty pool fits at least one token. */
-  #numTokensToAdmit(sequence: Sequence, chunk: number, numPromised: number): number {
-    if (this.#running.length === 0) return sequence.kv.numTokensThatFit(0, chunk);
+  /** Who was preempted just now would come straight back and be preempted again, unless nothing runs. */
+  #nextToAdmit(before: Sequence | null): Sequence | undefined {
+    const isFree = this.#running.length === 0;
+    if (this.#isShort && !isFree) return undefined;
+    const sequence = this.#waiting.first();
+    if (sequence === undefined || sequence.numStepsInFlight > 0) return undefined;
+    if (this.#justPreempted.has(sequence) && !isFree) return undefined;
+    if (this.#yielding?.has(sequence.account) === true) return undefined;
+    return before === null || this.#waiting.isServedBefore(sequence, before) ? sequence : undefined;
+  }
+
+  /** What is missing for a sequence to be admitted; null: nothing. */
+  #shortageOf({ numTokens }: Sequence, numPromised: number): Shortage | null {
+    if (this.#running.length === 0) return null;
     const { admissionMargin = 0.01, maxBatchedTokens } = this.#config;
     const margin = Math.max(Math.ceil(admissionMargin * this.#pool.numTotal), this.#running.length);
-    const needed = kvBlocksMax(this.#shape, sequence.numTokens, Math.min(sequence.numTokens, maxBatchedTokens));
-    return needed + numPromised + margin <= this.#pool.numFree ? chunk : 0;
+    const numBlocksNeeded = kvBlocksMax(this.#shape, numTokens, Math.min(numTokens, maxBatchedTokens));
+    const numBlocksShort = numBlocksNeeded + numPromised + margin - this.#pool.numFree;
+    const numRowsShort = 1 - this.#rows.numFree;
+    return numBlocksShort > 0 || numRowsShort > 0 ? { numBlocksNeeded, numBlocksShort, numRowsShort } : null;
+  }
+
+  /** Takes nothing when other tenants do not hold enough more than this one. */
+  #takeShare(account: TenantAccount, shortage: Shortage, draft: StepDraft): void {
+    if (account.numRunning === this.#running.length) return;
+    const victims = victimsToAdmit(this.#running, account, shortage, this.#sharing);
+    for (const victim of victims) this.#preempt(victim, draft);
+  }
+
+  #numBlocksPromised(): number {
+    let sum = 0;
+    for (const sequence of this.#running) sum += this.#blocksPromised(sequence);
+    return sum;
   }
 
   #blocksPromised({ kv, numTokens, numRemainingTokens, numScheduledTokens }: Sequence): number {
@@ -284,17 +417,18 @@ export class Scheduler {
   }
 
   #start(sequence: Sequence, nowMs: number): void {
-    this.#waiting.shift();
+    this.#waiting.take(sequence);
     sequence.state = "running";
     sequence.row = this.#rows.take();
     sequence.isRowNew = true;
     sequence.scheduledMs ??= nowMs;
     let index = this.#running.length;
-    while (index > 0 && isServedBefore(sequence, this.#running[index - 1]!)) index--;
+    while (index > 0 && this.#isBefore(sequence, this.#running[index - 1]!)) index--;
     this.#running.splice(index, 0, sequence);
+    sequence.account.numRunning++;
   }
 
-  #dispatch(draft: StepDraft): StepPlan {
+  #dispatch(draft: StepDraft, nowMs: number): StepPlan {
     this.#stepId++;
     const plan = draft.toPlan({
       epoch: this.#epoch,
@@ -303,7 +437,11 @@ export class Scheduler {
       finishedRows: this.#rows.takeEnded(),
     });
     this.#numScheduledTokens += plan.tokenIds.length;
-    this.#inFlight.push({ stepId: this.#stepId, parts: draft.send() });
+    const isBacklogged = this.#sequences.size > this.#running.length;
+    const size = { numTokens: draft.numTokens, numDecodes: draft.numDecodes, isBacklogged, plannedMs: nowMs };
+    const parts = draft.send();
+    for (const part of parts) this.#waiting.planned(part);
+    this.#inFlight.push({ stepId: this.#stepId, parts, size });
     return plan;
   }
 
@@ -324,12 +462,17 @@ export class Scheduler {
 
   #applySample(sequence: Sequence, { tokenId, finish, logprob, topLogprobs }: Sample, nowMs: number): SequenceOutput {
     const end = sequence.append(tokenId, finish);
-    sequence.firstTokenMs ??= nowMs;
+    if (sequence.firstTokenMs === null) this.#firstTokenCame(sequence, nowMs);
     const output = outputFor(sequence);
     output.tokenId = tokenId;
     if (logprob !== null) output.logprob = logprob;
     if (topLogprobs !== null) output.topLogprobs = topLogprobs;
     return end === null ? output : this.#end(sequence, output, end);
+  }
+
+  #firstTokenCame(sequence: Sequence, nowMs: number): void {
+    sequence.firstTokenMs = nowMs;
+    if (sequence.expectedMs !== null) this.#pace.firstTokenCame(sequence.expectedMs, nowMs - sequence.arrivalMs);
   }
 
   #applyLogits(sequence: Sequence, logits: SequenceLogits): SequenceOutput {
@@ -353,7 +496,10 @@ export class Scheduler {
   #end(sequence: Sequence, output: SequenceOutput, end: SequenceEnd): SequenceOutput {
     assert(sequence.state !== "ended", `sequence ${sequence.seqId} ended twice`);
     if (sequence.state === "running") this.#leave(sequence);
+    else this.#waiting.drop(sequence);
     sequence.state = "ended";
+    sequence.account.setPending(sequence, 0);
+    sequence.account.numLive--;
     this.#sequences.delete(sequence.seqId);
     addEnd(output, sequence, end);
     return output;
@@ -377,8 +523,9 @@ export class Scheduler {
     assert(index >= 0, `sequence ${sequence.seqId} is not running`);
     assert(sequence.numScheduledTokens === 0, `sequence ${sequence.seqId} is in the step being planned`);
     this.#running.splice(index, 1);
+    sequence.account.numRunning--;
     sequence.kv.free();
-    this.#rows.release(sequence.row);
+    this.#rows.release(sequence.row, !sequence.isRowNew);
     sequence.row = -1;
   }
 
@@ -388,10 +535,16 @@ export class Scheduler {
     assert(queued.size === this.#sequences.size, `${queued.size} sequences queued, ${this.#sequences.size} alive`);
     for (const sequence of queued) assert(this.#sequences.get(sequence.seqId) === sequence, "a stranger is queued");
     for (let i = 1; i < this.#running.length; i++) {
-      assert(isServedBefore(this.#running[i - 1]!, this.#running[i]!), "running sequences are out of order");
+      assert(this.#isBefore(this.#running[i - 1]!, this.#running[i]!), "running sequences are out of order");
     }
   }
 }
+
+/** Full steps that a tenant which comes to wait may have before the others, and by which these are far ahead of it. */
+const CREDIT_STEPS = 4;
+const LEAD_STEPS = 2;
+/** Of no machine: a step or two of any put it right. */
+const DEFAULT_STEP_COST = { fixedMs: 1, perTokenMs: 0.1 };
 
 /** A look at the scheduler. Counters count from the start of the process. */
 export interface SchedulerStats {

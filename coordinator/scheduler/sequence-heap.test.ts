@@ -4,7 +4,9 @@ import { array, assert as assertProperty, integer, property } from "fast-check";
 import { GREEDY_SAMPLING } from "../../proto/step.js";
 import { BlockPool } from "./block-pool.js";
 import { KvTables } from "./kv-tables.js";
-import { isServedBefore, Sequence } from "./sequence.js";
+import { byPriority } from "./policy.js";
+import { Sequence } from "./sequence.js";
+import { TenantAccount } from "./tenant-account.js";
 import { SequenceHeap } from "./sequence-heap.js";
 
 const NO_SAMPLING = { ...GREEDY_SAMPLING, maxSeqLen: 2 };
@@ -12,7 +14,8 @@ const NO_SAMPLING = { ...GREEDY_SAMPLING, maxSeqLen: 2 };
 function sequence(priority: number, arrivalOrder: number): Sequence {
   const kv = new KvTables(new BlockPool(2), { blockSize: 1, windows: [0] });
   const named = { seqId: arrivalOrder, requestId: "", promptTokenIds: [1], sampling: NO_SAMPLING };
-  return new Sequence({ ...named, priority, deadlineMs: null, wantsLogits: false }, kv, 0, arrivalOrder);
+  const account = new TenantAccount("", 1, byPriority);
+  return new Sequence({ ...named, priority, deadlineMs: null, wantsLogits: false }, kv, account, 0, arrivalOrder);
 }
 
 describe("SequenceHeap", () => {
@@ -20,7 +23,7 @@ describe("SequenceHeap", () => {
   it("gives the first in order whatever came, went and ended in between", () => {
     assertProperty(
       property(array(integer({ min: 0, max: 9 }), { maxLength: 400 }), (commands) => {
-        const heap = new SequenceHeap(isServedBefore, ({ state }) => state === "waiting");
+        const heap = new SequenceHeap(byPriority, ({ state }) => state === "waiting");
         let expected: Sequence[] = [];
         for (const [index, command] of commands.entries()) {
           if (command === 0) {
@@ -32,7 +35,7 @@ describe("SequenceHeap", () => {
           } else {
             const added = sequence(command, index);
             heap.push(added);
-            expected = [...expected, added].sort((a, b) => (isServedBefore(a, b) ? -1 : 1));
+            expected = [...expected, added].sort((a, b) => (byPriority(a, b) ? -1 : 1));
           }
           assert.equal(heap.first(), expected[0]);
           assert.equal(heap.members().length, expected.length);
@@ -43,7 +46,7 @@ describe("SequenceHeap", () => {
   });
 
   it("lets ended sequences go without anybody asking for them", () => {
-    const heap = new SequenceHeap(isServedBefore, ({ state }) => state === "waiting");
+    const heap = new SequenceHeap(byPriority, ({ state }) => state === "waiting");
     heap.push(sequence(0, 0));
     let sizeMax = 0;
     for (let i = 1; i <= 10_000; i++) {

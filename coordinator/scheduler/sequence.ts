@@ -1,6 +1,7 @@
 import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, LAST_SAMPLED, type RowSampling } from "../../proto/step.js";
 import { assert, type MoesaicError } from "../../proto/errors.js";
 import type { KvTables } from "./kv-tables.js";
+import type { TenantAccount } from "./tenant-account.js";
 
 /** What a caller adds: one choice of a request. */
 export interface SequenceSpec {
@@ -15,6 +16,8 @@ export interface SequenceSpec {
   numReturnedLogits?: number;
   /** `sampling.maxSeqLen` bounds the outputs. */
   sampling: RowSampling;
+  /** On whose account it runs; absent: everybody's who names none. */
+  tenant?: string;
   /** The smaller is served the earlier; 0 is the usual one. */
   priority: number;
   /** On the clock of `nowMs`; null: none. */
@@ -45,6 +48,7 @@ export class Sequence {
   /** Rank among equal priorities: how many sequences were added before. A clock's reading could be equal for two. */
   readonly arrivalOrder: number;
   readonly kv: KvTables;
+  readonly account: TenantAccount;
 
   state: "waiting" | "running" | "ended" = "waiting";
   /** Persistent row on the ranks; -1 while waiting. */
@@ -62,10 +66,16 @@ export class Sequence {
   numUnknownTokens = 0;
   /** Prompt tokens whose logits have been handed out: a replay computes these again and returns nothing. */
   numReturnedLogits: number;
+  /** As its tenant's account has it: tokens to be computed before it decodes, and not scheduled. */
+  numPendingTokens = 0;
+  /** Tokens that its tenant was charged for: the first ones. */
+  numChargedTokens = 0;
+  /** When its first token was expected, by the forecast of its arrival; null: it is not compared. */
+  expectedMs: number | null = null;
   scheduledMs: number | null = null;
   firstTokenMs: number | null = null;
 
-  constructor(spec: SequenceSpec, kv: KvTables, arrivalMs: number, arrivalOrder: number) {
+  constructor(spec: SequenceSpec, kv: KvTables, account: TenantAccount, arrivalMs: number, arrivalOrder: number) {
     this.seqId = spec.seqId;
     this.requestId = spec.requestId;
     this.promptTokenIds = Int32Array.from(spec.promptTokenIds);
@@ -76,6 +86,7 @@ export class Sequence {
     this.wantsLogits = spec.wantsLogits;
     this.numReturnedLogits = spec.numReturnedLogits ?? 0;
     this.kv = kv;
+    this.account = account;
     this.arrivalMs = arrivalMs;
     this.arrivalOrder = arrivalOrder;
   }
@@ -125,18 +136,14 @@ export class Sequence {
     this.outputTokenIds.push(tokenId);
     const numKnownTokens = this.promptTokenIds.length + this.outputTokenIds.length;
     const isFull = numKnownTokens === this.sampling.maxSeqLen;
-    assert(numKnownTokens <= this.sampling.maxSeqLen, `sequence ${this.seqId} grew past its length`);
-    assert(finish !== FINISH_NONE || !isFull, `sequence ${this.seqId} has its full length and did not end`);
-    assert(finish !== FINISH_LENGTH || isFull, `sequence ${this.seqId} ended by length at ${numKnownTokens} tokens`);
+    assert(numKnownTokens <= this.sampling.maxSeqLen, () => `sequence ${this.seqId} grew past its length`);
+    assert(finish !== FINISH_NONE || !isFull, () => `sequence ${this.seqId} has its full length and did not end`);
+    const endsRightly = finish !== FINISH_LENGTH || isFull;
+    assert(endsRightly, () => `sequence ${this.seqId} ended by length at ${numKnownTokens} tokens`);
     if (finish === FINISH_NONE) return null;
-    assert(finish === FINISH_STOP || finish === FINISH_LENGTH, `unknown finish ${finish}`);
+    assert(finish === FINISH_STOP || finish === FINISH_LENGTH, () => `unknown finish ${finish}`);
     return { finish: finish === FINISH_STOP ? "stop" : "length" };
   }
-}
-
-/** The one order of service: priority, then arrival. Who comes last is preempted first. */
-export function isServedBefore(a: Sequence, b: Sequence): boolean {
-  return a.priority === b.priority ? a.arrivalOrder < b.arrivalOrder : a.priority < b.priority;
 }
 
 /** Order in which deadlines pass. */

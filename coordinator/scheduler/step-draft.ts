@@ -5,13 +5,32 @@ import type { Sequence } from "./sequence.js";
 
 /** The step being planned: who is in it, and what is left of its budgets. */
 export class StepDraft {
+  readonly #maxBatchedTokens: number;
   #numTokensLeft: number;
+  #numTokens = 0;
+  #numDecodes = 0;
   #numLogitRowsLeft: number;
   #sequences: Sequence[] = [];
 
   constructor(maxBatchedTokens: number, maxLogitRows: number) {
+    this.#maxBatchedTokens = maxBatchedTokens;
     this.#numTokensLeft = maxBatchedTokens;
     this.#numLogitRowsLeft = maxLogitRows;
+  }
+
+  /** Tokens in the step so far. */
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  /** Of these. */
+  get numDecodes(): number {
+    return this.#numDecodes;
+  }
+
+  /** Sets the budget to `numTokens` in all, within maxBatchedTokens; what is in already stays. */
+  limitTokens(numTokens: number): void {
+    this.#numTokensLeft = Math.max(0, Math.min(numTokens, this.#maxBatchedTokens) - this.#numTokens);
   }
 
   /** Most tokens of the sequence that this step may still take; blocks are the caller's care. */
@@ -28,9 +47,11 @@ export class StepDraft {
   }
 
   add(sequence: Sequence, numTokens: number): void {
-    assert(sequence.numScheduledTokens === 0, `sequence ${sequence.seqId} is in the step already`);
+    assert(sequence.numScheduledTokens === 0, () => `sequence ${sequence.seqId} is in the step already`);
     sequence.numScheduledTokens = numTokens;
     this.#numTokensLeft -= numTokens;
+    this.#numTokens += numTokens;
+    if (sequence.isDecoding) this.#numDecodes++;
     this.#numLogitRowsLeft -= numLogitRows(sequence);
     assert(this.#numTokensLeft >= 0 && this.#numLogitRowsLeft >= 0, "a step's budget was overdrawn");
     this.#sequences.push(sequence);
@@ -40,6 +61,8 @@ export class StepDraft {
   drop(sequence: Sequence): void {
     if (sequence.numScheduledTokens === 0) return;
     this.#numTokensLeft += sequence.numScheduledTokens;
+    this.#numTokens -= sequence.numScheduledTokens;
+    if (sequence.isDecoding) this.#numDecodes--;
     this.#numLogitRowsLeft += numLogitRows(sequence);
     sequence.numScheduledTokens = 0;
     this.#sequences = this.#sequences.filter((other) => other !== sequence);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { StepPlan } from "../../proto/step.js";
+import type { Policy } from "../../coordinator/scheduler/policy.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
 import type { FinishReason, SequenceSpec } from "../../coordinator/scheduler/sequence.js";
 import type { SequenceOutput } from "../../coordinator/scheduler/sequence-output.js";
@@ -91,17 +92,25 @@ interface ExpectedSequence {
   abortedAs: FinishReason | null;
 }
 
-/** Step ids rise by one per epoch; nobody is let past another at admission; nobody older is preempted for a younger. */
+/**
+ * Step ids rise by one per epoch; nobody is let past another at admission; nobody older is preempted for a younger, and the
+ * first of all never for another. Under the policy `fair` the order holds within a tenant.
+ */
 export class OrderChecker {
-  /** Order of service of each live sequence: priority, then arrival. */
-  readonly #places = new Map<number, [number, number]>();
+  readonly #policy: Policy;
+  readonly #places = new Map<number, Place>();
   #rows = new Map<number, number>();
   #epoch = 1;
   #stepId = 0;
   #numAdded = 0;
 
-  onAdd({ seqId, priority }: SequenceSpec): void {
-    this.#places.set(seqId, [priority, this.#numAdded++]);
+  constructor({ policy = "fair" }: SchedulerConfig) {
+    this.#policy = policy;
+  }
+
+  onAdd({ seqId, priority, tenant = "" }: SequenceSpec): void {
+    const place = { priority: this.#policy === "fifo" ? 0 : priority, arrival: this.#numAdded++ };
+    this.#places.set(seqId, { ...place, tenant: this.#policy === "fair" ? tenant : "" });
   }
 
   onOutputs(outputs: readonly SequenceOutput[]): void {
@@ -119,8 +128,11 @@ export class OrderChecker {
     this.#stepId = plan.stepId;
     const preempted = Array.from(plan.finishedRows, (row) => this.#endRow(row)).filter((seqId) => this.#isLive(seqId));
     for (const seqId of preempted) {
-      const younger = [...this.#rows.values()].filter((other) => this.#isLive(other) && this.#isBefore(seqId, other));
+      const others = [...this.#rows.values()].filter((other) => this.#isLive(other));
+      const younger = others.filter((other) => this.#isSameTenant(seqId, other) && this.#isBefore(seqId, other));
       assert.deepEqual(younger, [], `sequence ${seqId} was preempted before younger ones`);
+      const isFirst = others.length > 0 && others.every((other) => this.#isBefore(seqId, other));
+      assert.ok(!isFirst, `sequence ${seqId} was preempted and is the first of all`);
     }
     this.#checkAdmissions(plan);
   }
@@ -134,7 +146,7 @@ export class OrderChecker {
     const waiting = [...this.#places.keys()].filter((seqId) => !running.has(seqId));
     for (const { seqId } of plan.newRows) {
       assert.deepEqual(
-        waiting.filter((other) => this.#isBefore(other, seqId)),
+        waiting.filter((other) => this.#isSameTenant(seqId, other) && this.#isBefore(other, seqId)),
         [],
         `sequence ${seqId} overtook others`,
       );
@@ -152,9 +164,19 @@ export class OrderChecker {
     return this.#places.has(seqId);
   }
 
-  #isBefore(a: number, b: number): boolean {
-    const [priorityA, arrivalA] = this.#places.get(a)!;
-    const [priorityB, arrivalB] = this.#places.get(b)!;
-    return priorityA === priorityB ? arrivalA < arrivalB : priorityA < priorityB;
+  #isSameTenant(a: number, b: number): boolean {
+    return this.#places.get(a)!.tenant === this.#places.get(b)!.tenant;
   }
+
+  #isBefore(a: number, b: number): boolean {
+    const [one, other] = [this.#places.get(a)!, this.#places.get(b)!];
+    return one.priority === other.priority ? one.arrival < other.arrival : one.priority < other.priority;
+  }
+}
+
+/** Order of service: priority, then arrival. */
+interface Place {
+  tenant: string;
+  priority: number;
+  arrival: number;
 }

@@ -22,6 +22,10 @@ export function randomConfig(random: Random): SchedulerConfig {
     maxWaiting: random.pick([1, 4, 30]),
     runAhead: random.pick([0, 1, 1, 2, 5]),
     admissionMargin: random.pick([0, 0.01, 0.2]),
+    policy: random.pick(["fifo", "priority", "fair", "fair"]),
+    tenantWeights: { heavy: 3, light: 0.5 },
+    targetStepMs: random.pick([null, 0.5, 3]),
+    targetTtftMs: random.pick([null, null, 40]),
   };
 }
 
@@ -32,11 +36,22 @@ export interface FaultRates {
   reset: number;
   /** A result that comes again: at once, or while the next step is in flight. */
   repeat: number;
+  /** A client reads slowly: it leaves, or finds its stop string, up to so many steps after it was sent the reason. */
+  lateAbort: number;
 }
+
+/** Most steps that a slow client is behind. */
+export const LATE_STEPS_MAX = 40;
 
 export function randomRates(random: Random): FaultRates {
   const arrival = random.pick([0.02, 0.1, 0.3]);
-  return { arrival, abort: random.pick([0, 0.01, 0.05]), reset: random.pick([0, 0.002, 0.02]), repeat: 0.02 };
+  return {
+    arrival,
+    abort: random.pick([0, 0.01, 0.05]),
+    reset: random.pick([0, 0.002, 0.02]),
+    repeat: 0.02,
+    lateAbort: 0.02,
+  };
 }
 
 /** A random request; some are too long, or hold token ids that do not exist. */
@@ -50,6 +65,7 @@ export function randomSpec(random: Random, seqId: number, nowMs: number, config:
     requestId: `request ${seqId}`,
     promptTokenIds: Array.from({ length: numPrompt }, () => random.integer(0, vocabSize - 1)),
     sampling: randomSampling(random, numPrompt + numOutputs, config),
+    tenant: random.pick(["heavy", "light", "third", "third"]),
     priority: random.chance(0.8) ? 0 : random.integer(-1, 1),
     deadlineMs: random.chance(0.1) ? nowMs + random.integer(0, 200) : null,
     wantsLogits: random.chance(0.1),

@@ -7,7 +7,7 @@ import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-conf
 import type { SequenceOutput } from "../../coordinator/scheduler/sequence-output.js";
 import { FakeEngine } from "../../worker/fake-engine.js";
 import { OrderChecker, RequestChecker } from "./checkers.js";
-import { randomConfig, randomRates, randomSpec, type FaultRates } from "./faults.js";
+import { LATE_STEPS_MAX, randomConfig, randomRates, randomSpec, type FaultRates } from "./faults.js";
 import { Random } from "./random.js";
 
 /** What happened in a simulation; tests ask that everything did. */
@@ -43,7 +43,7 @@ class World {
   readonly #rates: FaultRates;
   readonly #scheduler: Scheduler;
   readonly #requests: RequestChecker;
-  readonly #order = new OrderChecker();
+  readonly #order: OrderChecker;
   readonly #counts: SimulationCounts = {
     steps: 0,
     ahead: 0,
@@ -57,6 +57,7 @@ class World {
   /** Of the steps in flight, the oldest first. */
   #results: StepResult[] = [];
   #lastResult: StepResult | null = null;
+  #lateAborts: { dueStep: number; seqId: number }[] = [];
   #epoch = 1;
   #nowMs = 0;
   #nextSeqId = 0;
@@ -67,6 +68,7 @@ class World {
     this.#rates = randomRates(random);
     this.#scheduler = new Scheduler(this.#config, silentLogger);
     this.#requests = new RequestChecker(this.#config);
+    this.#order = new OrderChecker(this.#config);
     this.#engine = this.#openEngine();
   }
 
@@ -77,6 +79,7 @@ class World {
     const { runAhead = 0 } = this.#config;
     while (this.#results.length <= runAhead && (this.#results.length === 0 || this.#random.chance(0.8))) {
       if (!this.#plan()) break;
+      this.#nowMs += this.#random.integer(0, 5);
       this.#disturb();
     }
     if (this.#random.chance(this.#rates.reset)) this.#reset();
@@ -150,6 +153,8 @@ class World {
   #disturb(): void {
     while (this.#random.chance(this.#rates.arrival)) this.#add();
     if (this.#random.chance(this.#rates.abort)) this.#abort();
+    if (this.#random.chance(this.#rates.lateAbort)) this.#abortLater();
+    this.#abortLate();
     this.#observe(this.#scheduler.takeEnded());
   }
 
@@ -180,6 +185,25 @@ class World {
     this.#requests.onAbort(seqId, finish);
     assert.ok(this.#scheduler.abort(seqId, finish));
     assert.ok(!this.#scheduler.abort(this.#nextSeqId), "a sequence that never was got aborted");
+  }
+
+  /** A slow client has read what makes it leave, and will say so when others have long gone on. */
+  #abortLater(): void {
+    const live = this.#requests.liveSeqIds;
+    if (live.length === 0) return;
+    const dueStep = this.#counts.steps + this.#random.integer(1, LATE_STEPS_MAX);
+    this.#lateAborts.push({ dueStep, seqId: this.#random.pick(live) });
+  }
+
+  #abortLate(): void {
+    const due = this.#lateAborts.filter(({ dueStep }) => dueStep <= this.#counts.steps);
+    this.#lateAborts = this.#lateAborts.filter(({ dueStep }) => dueStep > this.#counts.steps);
+    for (const { seqId } of due) {
+      this.#observe(this.#scheduler.takeEnded());
+      const isLive = this.#requests.liveSeqIds.includes(seqId);
+      if (isLive) this.#requests.onAbort(seqId, "stop");
+      assert.equal(this.#scheduler.abort(seqId, "stop"), isLive);
+    }
   }
 
   /** The ranks are lost with the steps in flight, whose results come all the same; a new world begins. */
