@@ -60,6 +60,7 @@ export class StepPlans {
         Int32Array.from(rows.flatMap(({ row }, index) => this.#blockRecord(row, group, ends[index]!))),
       ),
       finishedRows,
+      masks: Int32Array.of(),
     };
   }
 

@@ -17,6 +17,8 @@ export interface StepExecutor {
   whenReady(): Promise<number>;
   /** Most steps beyond the one that runs that its ranks can be given; absent: as many as are planned. */
   readonly runAheadMax?: number;
+  /** Whether plans may have masks; absent: they may. */
+  readonly takesMasks?: boolean;
   /** Why it cannot run steps now, where that is known. */
   readonly reason?: string;
 }
@@ -119,7 +121,12 @@ export class EngineLoop implements SequenceRunner {
   submit(spec: SequenceSpec, listener: OutputListener): void {
     if (this.#failure !== null) throw this.#failure;
     if (this.#isDraining) throw new MoesaicError("unavailable", "the cluster is draining and accepts nothing new");
+    if (spec.masker !== undefined && this.#executor.takesMasks === false) {
+      const text = "a rank speaks a protocol without constrained output; install the same moesaic on all hosts";
+      throw new MoesaicError("failed_precondition", text, { requestId: spec.requestId });
+    }
     this.#scheduler.add(spec, this.#clock.nowMs());
+    if (spec.masker !== undefined) spec.masker.onKnown = () => this.#poke();
     const outputTokenIds = [...(spec.outputTokenIds ?? [])];
     const numReturnedLogits = spec.numReturnedLogits ?? 0;
     this.#live.set(spec.seqId, { spec, listener, outputTokenIds, numReturnedLogits });

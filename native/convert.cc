@@ -415,6 +415,7 @@ void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan) {
   to_new_rows(root.field("newRows"), limits, plan.new_rows);
   to_block_deltas(root.field("blockDeltas"), limits, plan.block_deltas);
   root.field("finishedRows").int32s(limits.program.max_sequences, plan.finished_rows);
+  root.field("masks").int32s(limits.num_mask_words, plan.masks);
 }
 
 std::string to_string(Napi::Value value, const char* name) { return Reader(value, name).string(); }

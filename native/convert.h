@@ -37,10 +37,12 @@ struct PlanLimits {
   explicit PlanLimits(const RankProgram& program)
       : program(program.limits),
         vocab_size(program.dims.global_vocab_size),
-        num_kv_groups(static_cast<uint32_t>(program.kv_groups.size())) {}
+        num_kv_groups(static_cast<uint32_t>(program.kv_groups.size())),
+        num_mask_words(static_cast<size_t>(max_mask_words(program))) {}
   ProgramLimits program;
   int32_t vocab_size;
   uint32_t num_kv_groups;
+  size_t num_mask_words;
 };
 // Fills `plan`, whose memory is used again.
 void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan);

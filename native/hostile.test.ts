@@ -531,6 +531,32 @@ const PLANS: HostilePlan[] = [
     message: /row 0 is not in use/,
   },
   {
+    title: "a mask of a row that is not in use",
+    spoil: (p) => set(p, "masks", Int32Array.of(2, 0, 1, 5)),
+    message: /masks\[0\]/,
+  },
+  {
+    title: "a mask that is cut off",
+    spoil: (p) => set(p, "masks", Int32Array.of(0, 0, 9, 5)),
+    message: /masks\[0\].*cut off/,
+  },
+  { title: "a mask without a token", spoil: (p) => set(p, "masks", Int32Array.of(0, 0, 0)), message: /masks\[2\]/ },
+  {
+    title: "a mask of an unknown form",
+    spoil: (p) => set(p, "masks", Int32Array.of(0, 2, 1, 5)),
+    message: /masks\[1\]/,
+  },
+  {
+    title: "a mask of an unknown id",
+    spoil: (p) => set(p, "masks", Int32Array.of(0, 0, 1, 1e6)),
+    message: /masks\[3\]/,
+  },
+  {
+    title: "a mask of too few words",
+    spoil: (p) => set(p, "masks", Int32Array.of(0, 1, 1, -1)),
+    message: /masks\[2\]/,
+  },
+  {
     title: "a row finished and begun anew without blocks",
     sequences: [{ ...BEGINS, row: 0 }],
     spoil: (p) =>

@@ -475,6 +475,7 @@ function stepPlan(): StepPlan {
     newRows: [{ row: 0, seqId: 1, numPromptTokens: NUM_TOKENS, sampling: GREEDY }],
     blockDeltas: [Int32Array.of(0, 0, 1, 1)],
     finishedRows: new Int32Array(0),
+    masks: new Int32Array(0),
   };
 }
 

@@ -103,7 +103,6 @@ struct ArgsMaker {
     args.history_table = storage.rows.tables[0];
     args.max_blocks = max_blocks_per_row(program.limits);
     args.block_size = program.limits.block_size;
-    args.allowed_mask = nullptr;
     args.token_ids = step.sampled_ids;
     args.last_sampled = storage.rows.last_sampled;
     args.logprobs = step.logprobs;

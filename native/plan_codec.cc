@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "storage.h"
 #include "text.h"
 
 namespace moesaic {
@@ -11,8 +12,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the wire is little-endian");
 
-// "MSP1": changes with the layout of the message.
-constexpr uint32_t kVersion = 0x3150534d;
+// "MSP2": changes with the layout of the message.
+constexpr uint32_t kVersion = 0x3250534d;
 
 class Writer {
  public:
@@ -167,12 +168,16 @@ int64_t max_deltas(const RankProgram& program) {
 
 }  // namespace
 
+int64_t max_mask_words(const RankProgram& program) {
+  return int64_t{program.limits.max_sequences} * (kMaskHeader + mask_words(program));
+}
+
 int64_t max_message_bytes(const RankProgram& program) {
   const ProgramLimits& limits = program.limits;
   const int64_t row_bytes = static_cast<int64_t>(kRowBytes) + kMaxStopIds * 4 + kMaxBiases * 8;
   const int64_t groups = static_cast<int64_t>(program.kv_groups.size());
   return 256 + 8 * int64_t{limits.max_batched_tokens} + (20 + row_bytes) * limits.max_sequences +
-         groups * (4 + 4 * max_deltas(program));
+         groups * (4 + 4 * max_deltas(program)) + 4 * max_mask_words(program);
 }
 
 void reserve_plan(const RankProgram& program, StepPlan& plan) {
@@ -207,6 +212,7 @@ void encode_plan(const StepPlan& plan, std::vector<std::byte>& to) {
   writer.value(static_cast<uint32_t>(plan.block_deltas.size()));
   for (const std::vector<int32_t>& deltas : plan.block_deltas) writer.list(deltas);
   writer.list(plan.finished_rows);
+  writer.list(plan.masks);
   write_length(to);
 }
 
@@ -253,6 +259,7 @@ Status decode_plan(std::span<const std::byte> message, const RankProgram& progra
       static_cast<size_t>(reader.length("blockDeltas", static_cast<int64_t>(program.kv_groups.size()), sizeof(uint32_t))));
   for (std::vector<int32_t>& deltas : plan.block_deltas) reader.list("blockDeltas", max_deltas(program), deltas);
   reader.list("finishedRows", program.limits.max_sequences, plan.finished_rows);
+  reader.list("masks", max_mask_words(program), plan.masks);
   reader.expect_end();
   return reader.take_status();
 }

@@ -22,8 +22,11 @@ constexpr size_t kHeaderBytes = 16;
 // The most bytes that a message of this program may have: what the largest plan needs.
 int64_t max_message_bytes(const RankProgram& program);
 
+// The most words that the masks of a plan take: one record for every row.
+int64_t max_mask_words(const RankProgram& program);
+
 // Makes room for the columns of any plan, so that decoding one allocates nothing but for what few plans have: stop ids and
-// biases of new rows, and more block deltas than any plan before had.
+// biases of new rows, and more block deltas or masks than any plan before had.
 void reserve_plan(const RankProgram& program, StepPlan& plan);
 
 // A whole message: header and, for a plan, its body.

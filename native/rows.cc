@@ -21,6 +21,7 @@ Rows::Rows(const RankProgram& program, Storage& storage)
     : program_(program),
       num_rows_(program.limits.max_sequences),
       max_blocks_(max_blocks_per_row(program.limits)),
+      mask_words_(mask_words(program)),
       can_sample_{find_logits(program, Placement::kReplicated) != kNone, find_logits(program, Placement::kSharded) != kNone},
       arrays_(storage.rows) {}
 
@@ -31,6 +32,7 @@ Status Rows::begin_step(const StepPlan& plan) {
   if (Status status = finish_rows(plan); !status.ok()) return status;
   if (Status status = begin_rows(plan); !status.ok()) return status;
   if (Status status = extend_tables(plan); !status.ok()) return status;
+  if (Status status = check_masks(plan); !status.ok()) return status;
   if (Status status = check_sequences(plan); !status.ok()) return status;
   commit(plan);
   return {};
@@ -100,6 +102,40 @@ Status Rows::extend_table(const StepPlan& plan, size_t group, size_t* at) {
   if (count > 0) run = first <= run.end && end >= run.begin ? TableRun{std::min(run.begin, first), std::max(run.end, end)}
                                                             : TableRun{first, end};
   *at = begin + kDeltaHeader + count;
+  return {};
+}
+
+Status Rows::check_masks(const StepPlan& plan) const {
+  for (size_t at = 0; at < plan.masks.size();)
+    if (Status status = check_mask(plan, &at); !status.ok()) return status;
+  return {};
+}
+
+// One record. A mask that allows nothing would leave the sampler without a choice.
+Status Rows::check_mask(const StepPlan& plan, size_t* at) const {
+  const size_t begin = *at;
+  if (plan.masks.size() - begin < kMaskHeader) return invalid("masks[", begin, "]: a record is cut off");
+  const int32_t row = plan.masks[begin];
+  const int32_t form = plan.masks[begin + 1];
+  const int32_t count = plan.masks[begin + 2];
+  if (row < 0 || row >= num_rows_ || !arrays_.staged_states[row].in_use)
+    return invalid("masks[", begin, "]: row ", row, " is not in use");
+  if (form != kMaskIds && form != kMaskBits) return invalid("masks[", begin + 1, "]: unknown form ", form);
+  if (count < 1 || (form == kMaskBits && count != mask_words_))
+    return invalid("masks[", begin + 2, "]: expected ", form == kMaskBits ? mask_words_ : 1, " words, or more ids, got ", count);
+  if (plan.masks.size() - begin - kMaskHeader < static_cast<size_t>(count))
+    return invalid("masks[", begin, "]: a record is cut off");
+  const int32_t* words = plan.masks.data() + begin + kMaskHeader;
+  const int32_t vocab = program_.dims.global_vocab_size;
+  bool allows_any = form == kMaskIds;
+  for (int32_t i = 0; i < count; ++i) {
+    if (form == kMaskIds && (words[i] < 0 || words[i] >= vocab))
+      return invalid("masks[", begin + kMaskHeader + i, "]: token id ", words[i], " is not in [0, ", vocab, ")");
+    const int32_t num_ids = std::min(32, vocab - 32 * i);
+    allows_any |= num_ids > 0 && (static_cast<uint32_t>(words[i]) << (32 - num_ids)) != 0;
+  }
+  if (!allows_any) return invalid("masks[", begin, "]: row ", row, " may sample no token at all");
+  *at = begin + kMaskHeader + count;
   return {};
 }
 
@@ -206,6 +242,7 @@ void Rows::commit(const StepPlan& plan) {
   if (!plan.new_rows.empty()) written_.push_back({begin, reinterpret_cast<const std::byte*>(arrays_.bias_ids) - begin});
   for (size_t group = 0; group < plan.block_deltas.size(); ++group)
     write_tables(plan.block_deltas[group], arrays_.tables[group]);
+  write_masks(plan.masks);
 }
 
 void Rows::write_sampling(const NewRow& new_row) {
@@ -222,6 +259,7 @@ void Rows::write_sampling(const NewRow& new_row) {
   arrays_.num_prompt_tokens[row] = new_row.num_prompt_tokens;
   arrays_.min_seq_len[row] = sampling.min_seq_len;
   arrays_.num_top_logprobs[row] = sampling.num_top_logprobs;
+  arrays_.has_mask[row] = 0;
   arrays_.stop_counts[row] = static_cast<int32_t>(sampling.stop_ids.size());
   std::copy(sampling.stop_ids.begin(), sampling.stop_ids.end(), arrays_.stop_ids + int64_t{row} * kMaxStopIds);
   arrays_.bias_counts[row] = static_cast<int32_t>(sampling.biases.size());
@@ -241,6 +279,23 @@ void Rows::write_tables(const std::vector<int32_t>& deltas, int32_t* table) {
     int32_t* entries = table + int64_t{deltas[at]} * max_blocks_ + deltas[at + 1];
     std::copy_n(deltas.begin() + at + kDeltaHeader, deltas[at + 2], entries);
     written_.push_back({entries, int64_t{deltas[at + 2]} * int64_t{sizeof(int32_t)}});
+  }
+}
+
+void Rows::write_masks(const std::vector<int32_t>& records) {
+  for (size_t at = 0; at < records.size(); at += kMaskHeader + records[at + 2]) {
+    const int32_t row = records[at];
+    const int32_t* words = records.data() + at + kMaskHeader;
+    uint32_t* mask = arrays_.masks + int64_t{row} * mask_words_;
+    if (records[at + 1] == kMaskBits) {
+      std::copy_n(words, mask_words_, mask);
+    } else {
+      std::fill_n(mask, mask_words_, 0u);
+      for (int32_t i = 0; i < records[at + 2]; ++i) mask[words[i] / 32] |= 1u << (words[i] % 32);
+    }
+    arrays_.has_mask[row] = 1;
+    written_.push_back({mask, int64_t{mask_words_} * int64_t{sizeof(uint32_t)}});
+    written_.push_back({&arrays_.has_mask[row], sizeof(int32_t)});
   }
 }
 

@@ -37,18 +37,22 @@ class Rows {
   Status begin_rows(const StepPlan& plan);
   Status extend_tables(const StepPlan& plan);
   Status extend_table(const StepPlan& plan, size_t group, size_t* at);
+  Status check_masks(const StepPlan& plan) const;
+  Status check_mask(const StepPlan& plan, size_t* at) const;
   Status check_sequences(const StepPlan& plan);
   Status check_sequence(const StepPlan& plan, int32_t seq);
   Status check_tokens(const StepPlan& plan, int32_t seq) const;
   Status check_blocks(int32_t row, int32_t first_position, int32_t seq_len, int32_t seq) const;
   void commit(const StepPlan& plan);
   void write_sampling(const NewRow& row);
+  void write_masks(const std::vector<int32_t>& records);
   void write_tables(const std::vector<int32_t>& deltas, int32_t* table);
   TableRun& staged_run(size_t group, int32_t row) const { return arrays_.staged_runs[group * num_rows_ + row]; }
 
   const RankProgram& program_;
   const int32_t num_rows_;
   const int32_t max_blocks_;
+  const int32_t mask_words_;
   const std::array<bool, kNumPlacements> can_sample_;
   RowArrays& arrays_;  // the storage's
   std::vector<Written> written_;

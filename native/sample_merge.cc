@@ -109,7 +109,8 @@ SampleMerge::Row SampleMerge::describe(int32_t index) const {
   const int32_t row = storage_.step_arrays.sample_rows[index];
   const bool is_greedy = rows.temperature[row] == 0;
   const bool is_restricted = !is_greedy && (rows.top_k[row] > 0 || rows.top_p[row] < 1 || rows.min_p[row] > 0);
-  const bool is_masked = rows.stop_counts[row] > 0 && storage_.step_arrays.sample_seq_lens[index] < rows.min_seq_len[row];
+  const bool is_masked = rows.has_mask[row] != 0 ||
+                         (rows.stop_counts[row] > 0 && storage_.step_arrays.sample_seq_lens[index] < rows.min_seq_len[row]);
   const bool is_adjusted = is_masked || rows.bias_counts[row] > 0 || rows.presence_penalty[row] != 0 ||
                            rows.frequency_penalty[row] != 0 || rows.repetition_penalty[row] != 1;
   const int32_t num_top = rows.num_top_logprobs[row];

@@ -23,6 +23,11 @@ constexpr int32_t kMaxCandidates = 256;
 constexpr int32_t kMaxStopIds = 64;
 constexpr int32_t kMaxBiases = 1024;
 
+// Forms of a mask's words: the allowed ids, or 32 bits each.
+constexpr int32_t kMaskIds = 0;
+constexpr int32_t kMaskBits = 1;
+constexpr int32_t kMaskHeader = 3;  // row, form, count
+
 struct LogitBias {
   int32_t token_id = 0;
   float bias = 0;
@@ -65,6 +70,7 @@ struct StepPlan {
   std::vector<NewRow> new_rows;
   std::vector<std::vector<int32_t>> block_deltas;  // per KV group
   std::vector<int32_t> finished_rows;
+  std::vector<int32_t> masks;  // records of row, form, count, words
 
   int32_t num_tokens() const { return static_cast<int32_t>(token_ids.size()); }
   int32_t num_seqs() const { return static_cast<int32_t>(seq_rows.size()); }

@@ -6,6 +6,8 @@ import {
   FINISH_NONE,
   FINISH_STOP,
   LAST_SAMPLED,
+  MASK_BITS,
+  MASK_IDS,
   OUTPUT_LOGITS,
   OUTPUT_SAMPLE,
   type StepResult,
@@ -90,6 +92,24 @@ describe("step", () => {
     assert.deepEqual(full.finishes, Int32Array.of(FINISH_LENGTH));
     const masked = await run([{ ...again, begins: { stopTokenIds: [tokenId], minSeqLen: PROMPT.length + 1 } }], [0]);
     assert.notEqual(masked.tokenIds[0], tokenId);
+    await run([], [0]);
+  });
+
+  it("samples what the row's mask allows, until the row has another or begins anew", async () => {
+    const again = { row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE };
+    const free = (await run([{ ...again, begins: {} }])).tokenIds[0]!;
+    const masked = async (masks: number[], finished: number[]): Promise<number> => {
+      const sequence = finished.length > 0 ? { ...again, begins: {} } : again;
+      const plan = { finishedRows: Int32Array.from(finished), masks: Int32Array.from(masks) };
+      return (await native.step(engine, tinyStep([sequence], plan))).tokenIds[0]!;
+    };
+    assert.equal(await masked([0, MASK_IDS, 1, 41], [0]), 41);
+    assert.equal(await masked([], []), 41);
+    const words = Array.from({ length: Math.ceil(TINY_VOCAB / 32) }, (_, index) => (index === 1 ? 1 << 11 : 0));
+    assert.equal(await masked([0, MASK_BITS, words.length, ...words], []), 43);
+    assert.equal(await masked([], [0]), free);
+    const sampled = await masked([0, MASK_IDS, 2, 7, 90], [0]);
+    assert.ok(sampled === 7 || sampled === 90);
     await run([], [0]);
   });
 

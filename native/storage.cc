@@ -204,11 +204,13 @@ void take_row_arrays(const RankProgram& program, Carver& carver, RowArrays& rows
   rows.num_prompt_tokens = carver.take<int32_t>(count);
   rows.min_seq_len = carver.take<int32_t>(count);
   rows.num_top_logprobs = carver.take<int32_t>(count);
+  rows.has_mask = carver.take<int32_t>(count);
   rows.stop_counts = carver.take<int32_t>(count);
   rows.stop_ids = carver.take<int32_t>(count, kMaxStopIds);
   rows.bias_counts = carver.take<int32_t>(count);
   rows.bias_ids = carver.take<int32_t>(count, kMaxBiases);
   rows.bias_values = carver.take<float>(count, kMaxBiases);
+  rows.masks = carver.take<uint32_t>(count, mask_words(program));
   rows.last_sampled = carver.take<int32_t>(count);
   rows.states = carver.take<RowState>(count);
   rows.staged_states = carver.take<RowState>(count);
@@ -235,7 +237,7 @@ mk_row_sampling sampling_view(const RowArrays& rows) {
   return {sizeof(mk_row_sampling), rows.temperature,  rows.top_k,       rows.top_p,       rows.min_p,
           rows.presence_penalty,   rows.frequency_penalty, rows.repetition_penalty, rows.seed, rows.num_prompt_tokens,
           rows.min_seq_len,        rows.num_top_logprobs,  rows.stop_counts, rows.stop_ids, rows.bias_counts,
-          rows.bias_ids,           rows.bias_values,  kMaxStopIds,      kMaxBiases};
+          rows.bias_ids,           rows.bias_values,  rows.has_mask,    rows.masks,    kMaxStopIds,      kMaxBiases};
 }
 
 // Layers share the pool: the i-th layers of all groups lie at the same place, in blocks that one of the groups owns.

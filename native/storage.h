@@ -43,11 +43,13 @@ struct RowArrays {
   int32_t* num_prompt_tokens;
   int32_t* min_seq_len;
   int32_t* num_top_logprobs;
+  int32_t* has_mask;
   int32_t* stop_counts;
   int32_t* stop_ids;  // (max_sequences, kMaxStopIds)
   int32_t* bias_counts;
   int32_t* bias_ids;     // (max_sequences, kMaxBiases)
   float* bias_values;    // (max_sequences, kMaxBiases)
+  uint32_t* masks;       // (max_sequences, mask_words)
   int32_t* last_sampled;
   RowState* states;
   RowState* staged_states;
@@ -138,6 +140,8 @@ struct Storage {
   int32_t* history = nullptr;  // (num_blocks * block_size) token ids, by slot of the full group
 };
 
+// Words of a mask over the vocabulary, a bit for each id.
+inline int32_t mask_words(const RankProgram& program) { return (program.dims.global_vocab_size + 31) / 32; }
 // Bytes of one KV block: K and V of every layer that a block serves, and the ids of its tokens. -1 when it overflows.
 int64_t kv_block_bytes(const RankProgram& program);
 // K and V of a group's layer.

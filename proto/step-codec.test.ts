@@ -39,6 +39,7 @@ const PLAN: StepPlan = {
   ],
   blockDeltas: [Int32Array.of(2, 0, 1, 5), Int32Array.of()],
   finishedRows: Int32Array.of(1),
+  masks: Int32Array.of(0, 0, 2, 3, 5, 2, 1, 1, -1),
 };
 
 const RESULT: StepResult = {

@@ -21,6 +21,7 @@ export function encodeStepPlan(plan: StepPlan): v1.StepPlanColumns.$Properties {
     block_deltas: plan.blockDeltas.map(toBytes),
     finished_rows: toBytes(plan.finishedRows),
     token_placement: plan.tokenPlacement,
+    masks: toBytes(plan.masks),
   };
 }
 
@@ -40,6 +41,7 @@ export function decodeStepPlan(columns: v1.StepPlanColumns.$Properties): StepPla
     newRows: (columns.new_rows ?? []).map(decodeNewRow),
     blockDeltas: (columns.block_deltas ?? []).map((bytes, group) => toInt32(bytes, `block_deltas[${group}]`)),
     finishedRows: toInt32(columns.finished_rows, "finished_rows"),
+    masks: toInt32(columns.masks, "masks"),
   };
 }
 

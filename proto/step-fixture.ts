@@ -22,6 +22,7 @@ export function planOf(epoch: number, stepId: number, fields: Partial<StepPlan> 
     newRows: [],
     blockDeltas: [],
     finishedRows: EMPTY,
+    masks: EMPTY,
     ...fields,
   };
 }

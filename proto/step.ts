@@ -34,7 +34,23 @@ export interface StepPlan {
   blockDeltas: Int32Array[];
   /** Rows that ended since the last plan; the engine forgets them before the step. */
   finishedRows: Int32Array;
+  /**
+   * Records of [row, form, count, words…]: which tokens these rows may sample, from this step on until the row has another
+   * mask or ends. A new row may sample all; a row that has a mask keeps having one.
+   */
+  masks: Int32Array;
 }
+
+/** Which tokens may be sampled, in the form of a mask record. At least one is. */
+export interface TokenMask {
+  form: typeof MASK_IDS | typeof MASK_BITS;
+  words: Int32Array;
+}
+
+/** The words of a mask are the allowed token ids, rising. */
+export const MASK_IDS = 0;
+/** The words of a mask are ceil(vocab / 32) times 32 bits, the lowest first, 1 for a token that is allowed. */
+export const MASK_BITS = 1;
 
 /** replicated: every rank holds every token's hidden states; sharded: each token has one owner. */
 export type TokenPlacement = "replicated" | "sharded";

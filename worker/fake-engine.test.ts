@@ -42,6 +42,7 @@ function plan(stepId: number, position: number, tokenIds: number[], fields: Part
     newRows: [],
     blockDeltas: [Int32Array.of(), Int32Array.of()],
     finishedRows: Int32Array.of(),
+    masks: Int32Array.of(),
     ...fields,
   };
 }

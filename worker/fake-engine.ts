@@ -3,6 +3,8 @@ import {
   FINISH_NONE,
   FINISH_STOP,
   LAST_SAMPLED,
+  MASK_BITS,
+  MASK_IDS,
   NULL_BLOCK_ID,
   OUTPUT_LOGITS,
   OUTPUT_NONE,
@@ -62,6 +64,7 @@ export class FakeEngine implements Engine {
     for (const row of plan.finishedRows) this.#forget(row);
     for (const newRow of plan.newRows) this.#begin(newRow);
     this.#writeTables(plan.blockDeltas);
+    this.#writeMasks(plan.masks);
     const sequences = this.#readSequences(plan);
     for (const sequence of sequences) this.#computeKv(sequence);
     this.#stepId = plan.stepId;
@@ -113,7 +116,16 @@ export class FakeEngine implements Engine {
     assert(numPromptTokens > 0 && numPromptTokens <= limits.maxSeqLen, `row ${row}: ${numPromptTokens} prompt tokens`);
     assert(sampling.maxSeqLen <= limits.maxSeqLen, `row ${row}: maxSeqLen ${sampling.maxSeqLen}`);
     const tables = kvGroups.map((): number[] => []);
-    this.#rows[row] = { row, numPromptTokens, sampling, tables, numComputed: 0, lastSampled: -1, isEnded: false };
+    this.#rows[row] = {
+      row,
+      numPromptTokens,
+      sampling,
+      tables,
+      numComputed: 0,
+      lastSampled: -1,
+      isEnded: false,
+      mask: null,
+    };
   }
 
   #writeTables(blockDeltas: readonly Int32Array[]): void {
@@ -135,6 +147,15 @@ export class FakeEngine implements Engine {
     for (const blockId of records.subarray(at + 3, at + 3 + count)) {
       this.#claim(blockId, { row: this.#liveRow(row!), group, index: table.length });
       table.push(blockId);
+    }
+  }
+
+  #writeMasks(records: Int32Array): void {
+    for (let at = 0; at < records.length;) {
+      const [row, form, count] = records.subarray(at, at + 3);
+      assert(count !== undefined && at + 3 + count <= records.length, "a mask record was cut short");
+      this.#liveRow(row!).mask = allowedIds(form!, records.subarray(at + 3, at + 3 + count), this.#options.vocabSize);
+      at += 3 + count;
     }
   }
 
@@ -258,7 +279,7 @@ export class FakeEngine implements Engine {
   #sample(row: FakeRow): FakeSample {
     const tokenIds = this.#tokensOf(row, row.numComputed);
     const { vocabSize } = this.#options;
-    const tokenId = fakeToken(row.sampling, tokenIds, vocabSize);
+    const tokenId = fakeToken(row.sampling, tokenIds, vocabSize, row.mask);
     const finish = finishOf(row, tokenId);
     row.lastSampled = tokenId;
     row.isEnded = finish !== FINISH_NONE;
@@ -282,13 +303,15 @@ export class FakeEngine implements Engine {
 
 /**
  * The token after `tokenIds`: a hash of the seed and all of them, moved on past the stop ids while the sequence is
- * shorter than minSeqLen.
+ * shorter than minSeqLen. With a mask the hash picks one of the allowed ids.
  */
 export function fakeToken(
   { seed, minSeqLen, stopTokenIds }: Pick<RowSampling, "seed" | "minSeqLen" | "stopTokenIds">,
   tokenIds: ArrayLike<number>,
   vocabSize: number,
+  allowed: readonly number[] | null = null,
 ): number {
+  if (allowed !== null) return allowed[hash(seed, tokenIds) % allowed.length]!;
   let tokenId = hash(seed, tokenIds) % vocabSize;
   if (tokenIds.length >= minSeqLen) return tokenId;
   for (let tries = 0; tries < vocabSize && stopTokenIds.includes(tokenId); tries++) tokenId = (tokenId + 1) % vocabSize;
@@ -318,6 +341,8 @@ interface FakeRow {
   lastSampled: number;
   /** A sample ended it. */
   isEnded: boolean;
+  /** Token ids that may be sampled; null: all. */
+  mask: number[] | null;
 }
 
 interface BlockOwner {
@@ -339,6 +364,22 @@ interface FakeSample {
   finish: number;
   /** null when the row wants no logprobs. */
   logits: Float32Array | null;
+}
+
+function allowedIds(form: number, words: Int32Array, vocabSize: number): number[] {
+  assert(form === MASK_IDS || form === MASK_BITS, `unknown form of mask ${form}`);
+  const ids = form === MASK_IDS ? [...words] : idsOfBits(words, vocabSize);
+  assert(ids.length > 0, "a mask allows no token");
+  assert(
+    ids.every((id, index) => id > (ids[index - 1] ?? -1) && id < vocabSize),
+    "ids of a mask do not rise within the vocabulary",
+  );
+  return ids;
+}
+
+function idsOfBits(words: Int32Array, vocabSize: number): number[] {
+  assert(words.length === Math.ceil(vocabSize / 32), `a mask of ${words.length} words`);
+  return Array.from({ length: vocabSize }, (_, id) => id).filter((id) => (words[id >>> 5]! >>> (id & 31)) & 1);
 }
 
 function checkColumns(plan: StepPlan, { limits, maxLogitRows }: FakeEngineOptions): void {

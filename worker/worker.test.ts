@@ -223,6 +223,7 @@ describe("runWorker", { timeout: 30_000 }, () => {
     planOf(1, 2, {
       ...oneRow,
       finishedRows: Int32Array.of(1),
+      masks: Int32Array.of(),
       blockDeltas: [Int32Array.of()],
       tokenIds: Int32Array.of(LAST_SAMPLED),
       positions: Int32Array.of(2),

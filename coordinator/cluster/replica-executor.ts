@@ -34,6 +34,10 @@ export class ReplicaExecutor implements StepExecutor {
     return this.#replica.runAheadMax;
   }
 
+  get takesMasks(): boolean {
+    return this.#replica.takesMasks;
+  }
+
   get reason(): string {
     return this.#replica.reason;
   }

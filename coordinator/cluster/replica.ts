@@ -21,6 +21,7 @@ const RETRY_DELAY_MS = 250;
 
 /** Protocol version from which on a rank keeps the results of several steps for a coordinator that missed them. */
 const RUN_AHEAD_PROTOCOL = 2;
+const MASKS_PROTOCOL = 2;
 
 /** Longest wait for a rank whose stream broke, milliseconds: it dials again at once, and keeps what it has for longer. */
 const AWAY_MS_MAX = 5_000;
@@ -86,6 +87,11 @@ export class Replica {
   /** Most plans that the lead takes beyond the step that it runs. */
   get runAheadMax(): number {
     return (this.seats[0]!.hello?.protocol_version ?? 0) < RUN_AHEAD_PROTOCOL ? 0 : RUN_AHEAD_MAX;
+  }
+
+  /** Whether its ranks keep to masks: older ones would sample as if there were none. */
+  get takesMasks(): boolean {
+    return this.seats.every(({ hello }) => (hello?.protocol_version ?? 0) >= MASKS_PROTOCOL);
   }
 
   /** An epoch has begun and not ended. */

@@ -52,6 +52,8 @@ export class Scheduler {
   readonly #isBefore: SequenceOrder;
   readonly #sharing: Sharing;
   readonly #deadlines = new SequenceHeap(isDueBefore, ({ state }) => state !== "ended");
+  /** Those that have not ended and have a masker. */
+  readonly #masked = new Set<Sequence>();
   /** Outputs of sequences that ended outside `apply`. */
   #ended: SequenceOutput[] = [];
   readonly #pace: StepPace;
@@ -105,6 +107,7 @@ export class Scheduler {
     this.#sequences.set(sequence.seqId, sequence);
     this.#waiting.push(sequence);
     if (sequence.deadlineMs !== null) this.#deadlines.push(sequence);
+    if (sequence.masker !== null) this.#masked.add(sequence);
   }
 
   /**
@@ -127,17 +130,19 @@ export class Scheduler {
   /**
    * Picks the tokens of the next step: decodes, then prefills and admissions, each in order of service.
    * @param nowMs monotonic milliseconds
-   * @returns null when there is nothing to compute: no sequence is alive, or all wait for results of steps in flight
+   * @returns null when there is nothing to compute: no sequence is alive, or all wait for results of steps in flight or for
+   *   their masks
    */
   schedule(nowMs: number): StepPlan | null {
     assert(this.mayPlan, `step ${this.#stepId - this.#inFlight.length + 1} has no result yet`);
     this.#endOverdue(nowMs);
+    this.#askMasks();
     const draft = new StepDraft(this.#config.maxBatchedTokens, this.#config.maxLogitRows);
     this.#justPreempted.clear();
     this.#isShort = false;
     this.#fill(draft, nowMs);
     if (!draft.isEmpty) return this.#dispatch(draft, nowMs);
-    const isWaiting = this.#sequences.size === 0 || this.#inFlight.length > 0;
+    const isWaiting = this.#sequences.size === 0 || this.#inFlight.length > 0 || this.#waitsForMask;
     assert(isWaiting, `${this.#sequences.size} sequences are alive and none can run`);
     return null;
   }
@@ -251,6 +256,25 @@ export class Scheduler {
       const text = `wanted an end within ${deadlineMs! - arrivalMs} ms, there were ${sequence.outputTokenIds.length} output tokens by then`;
       this.#endNow(sequence, { finish: "abort", error: new MoesaicError("deadline_exceeded", text, { requestId }) });
     }
+  }
+
+  /**
+   * A masker that has no answer yet keeps its own sequence out of the step, and nobody else's. What follows a token that
+   * is not known cannot be known either: a constrained sequence is in one step at a time, whatever runAhead is.
+   */
+  #askMasks(): void {
+    for (const sequence of this.#masked) {
+      try {
+        sequence.mask = sequence.numUnknownTokens > 0 ? null : sequence.masker!.maskAfter(sequence.outputTokenIds);
+      } catch (caught) {
+        this.#endNow(sequence, { finish: "error", error: MoesaicError.from(caught) });
+      }
+    }
+  }
+
+  /** Who runs and waits for its mask keeps its blocks, and the first of the queue holds back those behind it. */
+  get #waitsForMask(): boolean {
+    return this.#running.some(({ lacksMask }) => lacksMask) || this.#waiting.first()?.lacksMask === true;
   }
 
   /** Tenants far ahead of one that prefills leave the step to it, if it can use it. */
@@ -421,6 +445,7 @@ export class Scheduler {
     sequence.state = "running";
     sequence.row = this.#rows.take();
     sequence.isRowNew = true;
+    sequence.toldMask = null;
     sequence.scheduledMs ??= nowMs;
     let index = this.#running.length;
     while (index > 0 && this.#isBefore(sequence, this.#running[index - 1]!)) index--;
@@ -501,6 +526,7 @@ export class Scheduler {
     sequence.account.setPending(sequence, 0);
     sequence.account.numLive--;
     this.#sequences.delete(sequence.seqId);
+    this.#masked.delete(sequence);
     addEnd(output, sequence, end);
     return output;
   }

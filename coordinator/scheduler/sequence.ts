@@ -1,7 +1,9 @@
-import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, LAST_SAMPLED, type RowSampling } from "../../proto/step.js";
+import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, LAST_SAMPLED } from "../../proto/step.js";
+import type { RowSampling, TokenMask } from "../../proto/step.js";
 import { assert, type MoesaicError } from "../../proto/errors.js";
 import type { KvTables } from "./kv-tables.js";
 import type { TenantAccount } from "./tenant-account.js";
+import type { TokenMasker } from "./token-masker.js";
 
 /** What a caller adds: one choice of a request. */
 export interface SequenceSpec {
@@ -24,6 +26,8 @@ export interface SequenceSpec {
   deadlineMs: number | null;
   /** Returns the logits after every prompt token, and samples nothing. */
   wantsLogits: boolean;
+  /** Constrains what is sampled; absent: any token. */
+  masker?: TokenMasker;
 }
 
 export type FinishReason = "stop" | "length" | "abort" | "error";
@@ -45,6 +49,7 @@ export class Sequence {
   readonly arrivalMs: number;
   readonly deadlineMs: number | null;
   readonly wantsLogits: boolean;
+  readonly masker: TokenMasker | null;
   /** Rank among equal priorities: how many sequences were added before. A clock's reading could be equal for two. */
   readonly arrivalOrder: number;
   readonly kv: KvTables;
@@ -72,6 +77,10 @@ export class Sequence {
   numChargedTokens = 0;
   /** When its first token was expected, by the forecast of its arrival; null: it is not compared. */
   expectedMs: number | null = null;
+  /** Of the token to be sampled next; null: without a masker, or not known yet. */
+  mask: TokenMask | null = null;
+  /** The mask that the ranks have for the row. */
+  toldMask: TokenMask | null = null;
   scheduledMs: number | null = null;
   firstTokenMs: number | null = null;
 
@@ -84,6 +93,7 @@ export class Sequence {
     this.priority = spec.priority;
     this.deadlineMs = spec.deadlineMs;
     this.wantsLogits = spec.wantsLogits;
+    this.masker = spec.masker ?? null;
     this.numReturnedLogits = spec.numReturnedLogits ?? 0;
     this.kv = kv;
     this.account = account;
@@ -100,6 +110,11 @@ export class Sequence {
   get numRemainingTokens(): number {
     const isEnding = this.numUnknownTokens > 0 && this.numTokens === this.sampling.maxSeqLen;
     return this.numTokens - this.numComputedTokens - (isEnding ? 1 : 0);
+  }
+
+  /** It may compute what is known, and not sample. */
+  get lacksMask(): boolean {
+    return this.masker !== null && this.mask === null;
   }
 
   /** Only the token sampled last is to be computed; everything else is prefill. */

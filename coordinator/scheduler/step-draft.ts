@@ -42,8 +42,9 @@ export class StepDraft {
       const numReplayed = sequence.numReturnedLogits - sequence.numComputedTokens;
       return Math.min(chunk, numReplayed > 0 ? numReplayed : this.#numLogitRowsLeft);
     }
-    // Without a row for its sample, a prefill stops one token short of its end.
-    return chunk === remaining && this.#numLogitRowsLeft === 0 ? chunk - 1 : chunk;
+    // Without a row for its sample, or a mask for it, a prefill stops one token short of its end and a decode sits out.
+    const cannotSample = this.#numLogitRowsLeft === 0 || sequence.lacksMask;
+    return chunk === remaining && cannotSample ? Math.max(0, chunk - 1) : chunk;
   }
 
   add(sequence: Sequence, numTokens: number): void {
@@ -93,11 +94,13 @@ export class StepDraft {
     const columns = emptyColumns(this.#sequences);
     const newRows: NewRow[] = [];
     const deltas = Array.from({ length: ids.numGroups }, (): number[] => []);
+    const masks: Int32Array[] = [];
     let at = 0;
     for (const [index, sequence] of this.#sequences.entries()) {
       writeColumns(columns, index, sequence, at);
       at += sequence.numScheduledTokens;
       if (sequence.isRowNew) newRows.push(newRow(sequence));
+      if (outputOf(sequence) === OUTPUT_SAMPLE) tellMask(sequence, masks);
       sequence.isRowNew = false;
       sequence.kv.tell(sequence.row, deltas);
     }
@@ -112,6 +115,7 @@ export class StepDraft {
       newRows,
       blockDeltas,
       finishedRows,
+      masks: joined(masks),
     };
   }
 }
@@ -152,6 +156,24 @@ function writeColumns(columns: Columns, index: number, sequence: Sequence, at: n
   columns.queryStarts[index + 1] = at + numScheduledTokens;
   columns.seqLens[index] = numComputedTokens + numScheduledTokens;
   columns.outputs[index] = outputOf(sequence);
+}
+
+/** Masks stay with the row, so that only one that differs from the last is told. */
+function tellMask(sequence: Sequence, records: Int32Array[]): void {
+  const { row, mask, isRowNew, toldMask } = sequence;
+  if (mask === null || (mask === toldMask && !isRowNew)) return;
+  records.push(Int32Array.of(row, mask.form, mask.words.length), mask.words);
+  sequence.toldMask = mask;
+}
+
+function joined(parts: readonly Int32Array[]): Int32Array {
+  const whole = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 function newRow(sequence: Sequence): NewRow {

@@ -91,7 +91,8 @@ mk_status check(const mk_sample_args& args, mk_error* error) {
                                   s->frequency_penalty, s->repetition_penalty,   s->seed,
                                   s->num_prompt_tokens, s->min_seq_len,          s->num_top_logprobs,
                                   s->stop_counts,       s->stop_ids,             s->bias_counts,
-                                  s->bias_ids,          s->bias_values};
+                                  s->bias_ids,          s->bias_values,          s->has_mask,
+                                  s->allowed_masks};
   for (const void* pointer : pointers) {
     if (pointer == nullptr) return refuse(error, MK_INVALID_ARGUMENT, "sample: a pointer is NULL");
   }

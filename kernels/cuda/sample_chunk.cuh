@@ -137,8 +137,8 @@ __device__ void apply_biases(const Job& job, const Row& r, float (&values)[kPerT
 
 __device__ uint32_t allowed_values(const Job& job, const Row& r, uint32_t in_range) {
   uint32_t allowed = in_range;
-  if (job.args.allowed_mask != nullptr) {
-    const uint32_t* mask = job.args.allowed_mask + r.index * ((static_cast<int64_t>(job.global_vocab) + 31) / 32);
+  if (job.sampling.has_mask[r.row] != 0) {
+    const uint32_t* mask = job.sampling.allowed_masks + r.row * ((static_cast<int64_t>(job.global_vocab) + 31) / 32);
 #pragma unroll
     for (int n = 0; n < kPerThread; ++n) {
       const int32_t id = job.begin + column_at(n);

@@ -27,7 +27,8 @@ bool pointers(Check& check, const mk_sample_args& args) {
          check.pointer("num_prompt_tokens", s->num_prompt_tokens) && check.pointer("min_seq_len", s->min_seq_len) &&
          check.pointer("num_top_logprobs", s->num_top_logprobs) && check.pointer("stop_counts", s->stop_counts) &&
          check.pointer("stop_ids", s->stop_ids) && check.pointer("bias_counts", s->bias_counts) &&
-         check.pointer("bias_ids", s->bias_ids) && check.pointer("bias_values", s->bias_values);
+         check.pointer("bias_ids", s->bias_ids) && check.pointer("bias_values", s->bias_values) &&
+         check.pointer("has_mask", s->has_mask) && check.pointer("allowed_masks", s->allowed_masks);
 }
 
 // Comparisons are written so that a NaN fails them.
@@ -183,10 +184,11 @@ bool is_stop_masked(const Row& r, int32_t id) {
 }
 
 bool is_allowed(const Row& r, int32_t column) {
-  const int64_t words = (static_cast<int64_t>(r.shard.global_vocab) + 31) / 32;
   const int32_t id = r.shard.begin + column;
-  const uint32_t* mask = r.args.allowed_mask;
-  return (mask == nullptr || (mask[r.index * words + id / 32] >> (id % 32) & 1) != 0) && !is_stop_masked(r, id);
+  if (is_stop_masked(r, id)) return false;
+  if (r.sampling.has_mask[r.row] == 0) return true;
+  const int64_t words = (static_cast<int64_t>(r.shard.global_vocab) + 31) / 32;
+  return (r.sampling.allowed_masks[r.row * words + id / 32] >> (id % 32) & 1) != 0;
 }
 
 }  // namespace

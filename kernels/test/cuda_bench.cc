@@ -372,6 +372,7 @@ void bench_sample(const Bench& bench, const Mode& mode, const char* what, int32_
   const Tensor<int32_t> token_ids(rows, 1), last(rows, 1), top_ids(rows, kMaxTop);
   const std::vector<float> temperatures(n, temperature), top_ps(n, top_p), zeros(n), ones(n, 1);
   const std::vector<int32_t> top_ks(n, top_k), none(n), tops(n, num_top), lens(n, 16);
+  const std::vector<uint32_t> no_mask(1);
   std::vector<int32_t> row_of, table, history((n + 1) * 16);
   std::vector<uint64_t> seeds;
   for (int32_t i = 0; i < rows; ++i) {
@@ -382,7 +383,8 @@ void bench_sample(const Bench& bench, const Mode& mode, const char* what, int32_
   const mk_row_sampling sampling{sizeof(sampling), temperatures.data(), top_ks.data(), top_ps.data(), zeros.data(),
                                  zeros.data(),     zeros.data(),        ones.data(),   seeds.data(),  none.data(),
                                  none.data(),      tops.data(),         none.data(),   none.data(),   none.data(),
-                                 none.data(),      zeros.data(),        1,             1};
+                                 none.data(),      zeros.data(),        none.data(),   no_mask.data(), 1,
+                                 1};
   mk_sample_args args{};
   args.struct_size = sizeof(args);
   args.logits = logits.view();

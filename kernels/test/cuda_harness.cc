@@ -234,7 +234,7 @@ const mk_step* Mirror::step(const mk_step* host) {
   return &device;
 }
 
-const mk_row_sampling* Mirror::sampling(const mk_row_sampling* host, int32_t max_rows) {
+const mk_row_sampling* Mirror::sampling(const mk_row_sampling* host, int32_t max_rows, int32_t global_vocab) {
   mk_row_sampling& device = samplings_.emplace_back(*host);
   const auto each = [&](const char* name, auto*& pointer, int64_t count) { pointer = array(name, pointer, count); };
   each("temperature", device.temperature, max_rows);
@@ -253,6 +253,10 @@ const mk_row_sampling* Mirror::sampling(const mk_row_sampling* host, int32_t max
   each("bias_counts", device.bias_counts, max_rows);
   each("bias_ids", device.bias_ids, int64_t{max_rows} * host->max_biases);
   each("bias_values", device.bias_values, int64_t{max_rows} * host->max_biases);
+  // Without a masked row there is one word, which nobody reads.
+  const bool has_masks = std::any_of(host->has_mask, host->has_mask + max_rows, [](int32_t has) { return has != 0; });
+  each("has_mask", device.has_mask, max_rows);
+  each("allowed_masks", device.allowed_masks, has_masks ? max_rows * ((int64_t{global_vocab} + 31) / 32) : 1);
   return &device;
 }
 
@@ -398,10 +402,9 @@ mk_sample_args with_inputs(Mirror* mirror, mk_sample_args args, int32_t global_v
   args.logits = mirror->buffer("logits", args.logits, MK_F32, Role::kIn);
   args.rows = mirror->array("rows", args.rows, sampled);
   args.seq_lens = mirror->array("seq_lens", args.seq_lens, sampled);
-  args.sampling = mirror->sampling(args.sampling, rows);
+  args.sampling = mirror->sampling(args.sampling, rows, global_vocab);
   args.history_tokens = mirror->array("history_tokens", args.history_tokens, int64_t{num_blocks} * args.block_size);
   args.history_table = mirror->array("history_table", args.history_table, int64_t{rows} * args.max_blocks);
-  args.allowed_mask = mirror->array("allowed_mask", args.allowed_mask, sampled * ((int64_t{global_vocab} + 31) / 32));
   return args;
 }
 

@@ -130,7 +130,7 @@ class Mirror {
   int32_t* count(const int32_t* host, int32_t room);
   // A [host] bound for that count.
   const int32_t* bound(const int32_t* host);
-  const mk_row_sampling* sampling(const mk_row_sampling* host, int32_t max_rows);
+  const mk_row_sampling* sampling(const mk_row_sampling* host, int32_t max_rows, int32_t global_vocab);
   void set_matrix(const void* host, const void* device) { matrices_[host] = device; }
 
   // Counts of `all` rows become `used`.

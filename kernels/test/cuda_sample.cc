@@ -51,11 +51,15 @@ struct Batch {
 
   template <class Use>
   void with_args(const Use& use) {
+    const std::vector<int32_t> has_mask(static_cast<size_t>(num_rows), allowed.empty() ? 0 : 1);
+    const uint32_t nothing = 0;
+    const uint32_t* const masks = allowed.empty() ? &nothing : allowed.data();
     const mk_row_sampling sampling{sizeof(sampling),   temperature.data(), top_k.data(),       top_p.data(),
                                    min_p.data(),       presence.data(),    frequency.data(),   repetition.data(),
                                    seeds.data(),       num_prompt.data(),  min_seq_len.data(), num_top.data(),
                                    stop_counts.data(), stop_ids.data(),    bias_counts.data(), bias_ids.data(),
-                                   bias_values.data(), kMaxStops,          kMaxBiases};
+                                   bias_values.data(), has_mask.data(),    masks,              kMaxStops,
+                                   kMaxBiases};
     mk_sample_args args{};
     args.struct_size = sizeof(args);
     args.logits = logits.view();
@@ -67,7 +71,6 @@ struct Batch {
     args.history_table = table.data();
     args.max_blocks = max_blocks;
     args.block_size = kBlockSize;
-    args.allowed_mask = allowed.empty() ? nullptr : allowed.data();
     args.token_ids = token_ids.data();
     args.last_sampled = last_sampled.data();
     args.logprobs = logprobs.data();
@@ -109,10 +112,10 @@ void penalize(Batch& b, size_t row, int32_t i) {
 
 void forbid(Batch& b, size_t row, int32_t i) {
   const size_t words = static_cast<size_t>((b.vocab + 31) / 32);
-  b.allowed.resize(words * static_cast<size_t>(b.num_sampled));
+  b.allowed.resize(words * static_cast<size_t>(b.num_rows));
   // Every fifth row allows nothing.
   for (size_t w = 0; w < words; ++w) {
-    b.allowed[static_cast<size_t>(i) * words + w] = i % 5 == 4 ? 0 : static_cast<uint32_t>(b.random.bits());
+    b.allowed[row * words + w] = i % 5 == 4 ? 0 : static_cast<uint32_t>(b.random.bits());
   }
   b.stop_counts[row] = 3;
   b.min_seq_len[row] = i % 2 == 0 ? 1 << 20 : 0;

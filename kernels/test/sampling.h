@@ -60,6 +60,8 @@ struct Sampling {
 
   // Calls `use` with the arguments; they are gone afterwards.
   void with_args(const std::function<void(const mk_sample_args&)>& use) {
+    const std::vector<int32_t> has_mask(rows.size(), allowed.empty() ? 0 : 1);
+    const uint32_t nothing = 0;
     const mk_row_sampling sampling{sizeof(sampling),
                                    temperature.data(),
                                    top_k.data(),
@@ -77,11 +79,13 @@ struct Sampling {
                                    bias_counts.data(),
                                    bias_ids.data(),
                                    bias_values.data(),
+                                   has_mask.data(),
+                                   allowed.empty() ? &nothing : allowed.data(),
                                    kMaxIds,
                                    kMaxIds};
     use({sizeof(mk_sample_args), logits.view(), &num_sampled, rows.data(), seq_lens.data(), &sampling,
-         history_tokens.data(), history_table.data(), 2, 4, allowed.empty() ? nullptr : allowed.data(),
-         token_ids.data(), last_sampled.data(), logprobs.data(), kMaxTop, top_ids.data(), top_logprobs.data()});
+         history_tokens.data(), history_table.data(), 2, 4, token_ids.data(), last_sampled.data(), logprobs.data(), kMaxTop,
+         top_ids.data(), top_logprobs.data()});
   }
   void run(int32_t num_threads = 2) {
     with_args([&](const mk_sample_args& args) { Runner("reference", num_threads).run(args); });

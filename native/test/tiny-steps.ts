@@ -36,6 +36,7 @@ export function tinyStep(sequences: TinySequence[], more: Partial<StepPlan> = {}
     newRows,
     blockDeltas: [0, 1].map((group) => Int32Array.from(newRows.flatMap(({ row }) => blockRecord(row, group)))),
     finishedRows: Int32Array.of(),
+    masks: Int32Array.of(),
     ...more,
   };
 }

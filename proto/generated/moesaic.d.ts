@@ -2287,6 +2287,9 @@ export namespace moesaic {
             /** ChatInput response_format. */
             response_format?: (moesaic.v1.ResponseFormat.$Properties|null);
 
+            /** ChatInput tool_choice. */
+            tool_choice?: (moesaic.v1.ToolChoice.$Properties|null);
+
             /**
              * Creates a new ChatInput instance using the specified properties.
              * @param [properties] Properties to set
@@ -2368,12 +2371,114 @@ export namespace moesaic {
                 /** ChatInput response_format */
                 response_format?: (moesaic.v1.ResponseFormat.$Properties|null);
 
+                /** ChatInput tool_choice */
+                tool_choice?: (moesaic.v1.ToolChoice.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a ChatInput. */
             type $Shape = moesaic.v1.ChatInput.$Properties;
+        }
+
+        /**
+         * Properties of a ToolChoice.
+         * @deprecated Use moesaic.v1.ToolChoice.$Properties instead.
+         */
+        interface IToolChoice extends moesaic.v1.ToolChoice.$Properties {
+        }
+
+        /** Represents a ToolChoice. */
+        class ToolChoice {
+
+            /**
+             * Constructs a new ToolChoice.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.ToolChoice.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ToolChoice mode. */
+            mode: string;
+
+            /** ToolChoice name. */
+            name: string;
+
+            /**
+             * Creates a new ToolChoice instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns ToolChoice instance
+             */
+            static create(properties: moesaic.v1.ToolChoice.$Shape): moesaic.v1.ToolChoice & moesaic.v1.ToolChoice.$Shape;
+            static create(properties?: moesaic.v1.ToolChoice.$Properties): moesaic.v1.ToolChoice;
+
+            /**
+             * Encodes the specified ToolChoice message. Does not implicitly {@link moesaic.v1.ToolChoice.verify|verify} messages.
+             * @param message ToolChoice message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.ToolChoice.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ToolChoice message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.ToolChoice & moesaic.v1.ToolChoice.$Shape} ToolChoice
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.ToolChoice & moesaic.v1.ToolChoice.$Shape;
+
+            /**
+             * Creates a ToolChoice message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns ToolChoice
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.ToolChoice;
+
+            /**
+             * Creates a plain object from a ToolChoice message. Also converts values to other types if specified.
+             * @param message ToolChoice
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.ToolChoice, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this ToolChoice to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for ToolChoice
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace ToolChoice {
+
+            /** Properties of a ToolChoice. */
+            interface $Properties {
+
+                /** ToolChoice mode */
+                mode?: (string|null);
+
+                /** ToolChoice name */
+                name?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ToolChoice. */
+            type $Shape = moesaic.v1.ToolChoice.$Properties;
         }
 
         /**
@@ -8591,6 +8696,9 @@ export namespace moesaic {
             /** StepPlanColumns last_result_id. */
             last_result_id: number;
 
+            /** StepPlanColumns masks. */
+            masks: Uint8Array;
+
             /**
              * Creates a new StepPlanColumns instance using the specified properties.
              * @param [properties] Properties to set
@@ -8695,6 +8803,9 @@ export namespace moesaic {
 
                 /** StepPlanColumns last_result_id */
                 last_result_id?: (number|null);
+
+                /** StepPlanColumns masks */
+                masks?: (Uint8Array|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

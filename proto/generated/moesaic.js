@@ -6329,6 +6329,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [model_identity] ChatInput model_identity
              * @property {string|null} [knowledge_cutoff] ChatInput knowledge_cutoff
              * @property {moesaic.v1.ResponseFormat.$Properties|null} [response_format] ChatInput response_format
+             * @property {moesaic.v1.ToolChoice.$Properties|null} [tool_choice] ChatInput tool_choice
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -6419,6 +6420,14 @@ export const moesaic = $root.moesaic = (() => {
             ChatInput.prototype.response_format = null;
 
             /**
+             * ChatInput tool_choice.
+             * @member {moesaic.v1.ToolChoice.$Properties|null|undefined} tool_choice
+             * @memberof moesaic.v1.ChatInput
+             * @instance
+             */
+            ChatInput.prototype.tool_choice = null;
+
+            /**
              * Creates a new ChatInput instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.ChatInput
@@ -6466,6 +6475,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 6, wireType 2 =*/50).string(message.knowledge_cutoff);
                 if (message.response_format != null && $Object.hasOwnProperty.call(message, "response_format"))
                     $root.moesaic.v1.ResponseFormat.encode(message.response_format, writer.uint32(/* id 7, wireType 2 =*/58).fork(), _depth + 1).ldelim();
+                if (message.tool_choice != null && $Object.hasOwnProperty.call(message, "tool_choice"))
+                    $root.moesaic.v1.ToolChoice.encode(message.tool_choice, writer.uint32(/* id 8, wireType 2 =*/66).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -6568,6 +6579,12 @@ export const moesaic = $root.moesaic = (() => {
                             message.response_format = $root.moesaic.v1.ResponseFormat.decode(reader, reader.size(), $undefined, _depth + 1, message.response_format);
                             continue;
                         }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            message.tool_choice = $root.moesaic.v1.ToolChoice.decode(reader, reader.size(), $undefined, _depth + 1, message.tool_choice);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -6640,6 +6657,11 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.ChatInput.response_format: object expected");
                     message.response_format = $root.moesaic.v1.ResponseFormat.fromObject(object.response_format, _depth + 1);
                 }
+                if (object.tool_choice != null) {
+                    if (!$util.isObject(object.tool_choice))
+                        throw $TypeError(".moesaic.v1.ChatInput.tool_choice: object expected");
+                    message.tool_choice = $root.moesaic.v1.ToolChoice.fromObject(object.tool_choice, _depth + 1);
+                }
                 return message;
             };
 
@@ -6670,6 +6692,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.model_identity = "";
                     object.knowledge_cutoff = "";
                     object.response_format = null;
+                    object.tool_choice = null;
                 }
                 if (message.messages && message.messages.length) {
                     object.messages = $Array(message.messages.length);
@@ -6691,6 +6714,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.knowledge_cutoff = message.knowledge_cutoff;
                 if (message.response_format != null && $Object.hasOwnProperty.call(message, "response_format"))
                     object.response_format = $root.moesaic.v1.ResponseFormat.toObject(message.response_format, options, _depth + 1);
+                if (message.tool_choice != null && $Object.hasOwnProperty.call(message, "tool_choice"))
+                    object.tool_choice = $root.moesaic.v1.ToolChoice.toObject(message.tool_choice, options, _depth + 1);
                 return object;
             };
 
@@ -6720,6 +6745,258 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return ChatInput;
+        })();
+
+        v1.ToolChoice = (function() {
+
+            /**
+             * Properties of a ToolChoice.
+             * @typedef {Object} moesaic.v1.ToolChoice.$Properties
+             * @property {string|null} [mode] ToolChoice mode
+             * @property {string|null} [name] ToolChoice name
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a ToolChoice.
+             * @memberof moesaic.v1
+             * @interface IToolChoice
+             * @augments moesaic.v1.ToolChoice.$Properties
+             * @deprecated Use moesaic.v1.ToolChoice.$Properties instead.
+             */
+
+            /**
+             * Shape of a ToolChoice.
+             * @typedef {moesaic.v1.ToolChoice.$Properties} moesaic.v1.ToolChoice.$Shape
+             */
+
+            /**
+             * Constructs a new ToolChoice.
+             * @memberof moesaic.v1
+             * @classdesc Represents a ToolChoice.
+             * @constructor
+             * @param {moesaic.v1.ToolChoice.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const ToolChoice = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * ToolChoice mode.
+             * @member {string} mode
+             * @memberof moesaic.v1.ToolChoice
+             * @instance
+             */
+            ToolChoice.prototype.mode = "";
+
+            /**
+             * ToolChoice name.
+             * @member {string} name
+             * @memberof moesaic.v1.ToolChoice
+             * @instance
+             */
+            ToolChoice.prototype.name = "";
+
+            /**
+             * Creates a new ToolChoice instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.ToolChoice
+             * @static
+             * @param {moesaic.v1.ToolChoice.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.ToolChoice} ToolChoice instance
+             * @type {{
+             *   (properties: moesaic.v1.ToolChoice.$Shape): moesaic.v1.ToolChoice & moesaic.v1.ToolChoice.$Shape;
+             *   (properties?: moesaic.v1.ToolChoice.$Properties): moesaic.v1.ToolChoice;
+             * }}
+             */
+            ToolChoice.create = function(properties) {
+                return new ToolChoice(properties);
+            };
+
+            /**
+             * Encodes the specified ToolChoice message. Does not implicitly {@link moesaic.v1.ToolChoice.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.ToolChoice
+             * @static
+             * @param {moesaic.v1.ToolChoice.$Properties} message ToolChoice message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            ToolChoice.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.mode != null && $Object.hasOwnProperty.call(message, "mode") && message.mode !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.mode);
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.name);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a ToolChoice message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.ToolChoice
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.ToolChoice & moesaic.v1.ToolChoice.$Shape} ToolChoice
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            ToolChoice.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.ToolChoice();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.mode = value;
+                            else
+                                delete message.mode;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.name = value;
+                            else
+                                delete message.name;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a ToolChoice message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.ToolChoice
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.ToolChoice} ToolChoice
+             */
+            ToolChoice.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.ToolChoice)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.ToolChoice: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.ToolChoice();
+                if (object.mode != null)
+                    if (typeof object.mode !== "string" || object.mode.length)
+                        message.mode = $String(object.mode);
+                if (object.name != null)
+                    if (typeof object.name !== "string" || object.name.length)
+                        message.name = $String(object.name);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a ToolChoice message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.ToolChoice
+             * @static
+             * @param {moesaic.v1.ToolChoice} message ToolChoice
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            ToolChoice.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.mode = "";
+                    object.name = "";
+                }
+                if (message.mode != null && $Object.hasOwnProperty.call(message, "mode"))
+                    object.mode = message.mode;
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
+                    object.name = message.name;
+                return object;
+            };
+
+            /**
+             * Converts this ToolChoice to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.ToolChoice
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            ToolChoice.prototype.toJSON = function() {
+                return ToolChoice.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for ToolChoice
+             * @function getTypeUrl
+             * @memberof moesaic.v1.ToolChoice
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            ToolChoice.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.ToolChoice";
+            };
+
+            return ToolChoice;
         })();
 
         v1.ResponseFormat = (function() {
@@ -24031,6 +24308,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {Uint8Array|null} [owner_ranks] StepPlanColumns owner_ranks
              * @property {string|null} [token_placement] StepPlanColumns token_placement
              * @property {number|null} [last_result_id] StepPlanColumns last_result_id
+             * @property {Uint8Array|null} [masks] StepPlanColumns masks
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -24185,6 +24463,14 @@ export const moesaic = $root.moesaic = (() => {
             StepPlanColumns.prototype.last_result_id = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             /**
+             * StepPlanColumns masks.
+             * @member {Uint8Array} masks
+             * @memberof moesaic.v1.StepPlanColumns
+             * @instance
+             */
+            StepPlanColumns.prototype.masks = $util.newBuffer([]);
+
+            /**
              * Creates a new StepPlanColumns instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.StepPlanColumns
@@ -24248,6 +24534,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 14, wireType 2 =*/114).string(message.token_placement);
                 if (message.last_result_id != null && $Object.hasOwnProperty.call(message, "last_result_id") && (typeof message.last_result_id === "object" ? message.last_result_id.low || message.last_result_id.high : message.last_result_id !== 0))
                     writer.uint32(/* id 15, wireType 0 =*/120).int64(message.last_result_id);
+                if (message.masks != null && $Object.hasOwnProperty.call(message, "masks") && message.masks.length)
+                    writer.uint32(/* id 16, wireType 2 =*/130).bytes(message.masks);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -24425,6 +24713,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.last_result_id;
                             continue;
                         }
+                    case 16: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.masks = value;
+                            else
+                                delete message.masks;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -24557,6 +24854,12 @@ export const moesaic = $root.moesaic = (() => {
                             message.last_result_id = object.last_result_id;
                         else if (typeof object.last_result_id === "object")
                             message.last_result_id = new $util.LongBits(object.last_result_id.low >>> 0, object.last_result_id.high >>> 0).toNumber();
+                if (object.masks != null)
+                    if (object.masks.length)
+                        if (typeof object.masks === "string")
+                            $util.base64.decode(object.masks, message.masks = $util.newBuffer($util.base64.length(object.masks)), 0);
+                        else if (object.masks.length >= 0)
+                            message.masks = object.masks;
                 return message;
             };
 
@@ -24651,6 +24954,13 @@ export const moesaic = $root.moesaic = (() => {
                         object.last_result_id = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
                     } else
                         object.last_result_id = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if (options.bytes === $String)
+                        object.masks = "";
+                    else {
+                        object.masks = [];
+                        if (options.bytes !== $Array)
+                            object.masks = $util.newBuffer(object.masks);
+                    }
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -24698,6 +25008,8 @@ export const moesaic = $root.moesaic = (() => {
                         object.last_result_id = options.longs === $String ? $String(message.last_result_id) : message.last_result_id;
                     else
                         object.last_result_id = options.longs === $String ? $util.Long.prototype.toString.call(message.last_result_id) : options.longs === $Number ? new $util.LongBits(message.last_result_id.low >>> 0, message.last_result_id.high >>> 0).toNumber() : message.last_result_id;
+                if (message.masks != null && $Object.hasOwnProperty.call(message, "masks"))
+                    object.masks = options.bytes === $String ? $util.base64.encode(message.masks, 0, message.masks.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.masks) : message.masks;
                 return object;
             };
 

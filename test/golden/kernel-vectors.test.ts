@@ -393,6 +393,7 @@ function emptyPlan(stepId: number): StepPlan {
     newRows: [],
     blockDeltas: [],
     finishedRows: none,
+    masks: none,
   };
 }
 

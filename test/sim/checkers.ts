@@ -5,6 +5,7 @@ import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-conf
 import type { FinishReason, SequenceSpec } from "../../coordinator/scheduler/sequence.js";
 import type { SequenceOutput } from "../../coordinator/scheduler/sequence-output.js";
 import { fakeLogits, fakeToken } from "../../worker/fake-engine.js";
+import type { FakeMasker } from "./fake-masker.js";
 
 /** Every request ends exactly once, for a reason that was there, and says what the pure function says until then. */
 export class RequestChecker {
@@ -17,6 +18,11 @@ export class RequestChecker {
 
   get liveSeqIds(): number[] {
     return [...this.#expected.keys()];
+  }
+
+  /** Constrained sequences that have not ended. */
+  get numMasked(): number {
+    return [...this.#expected.values()].filter(({ spec }) => spec.masker !== undefined).length;
   }
 
   onAdd(spec: SequenceSpec): void {
@@ -49,7 +55,9 @@ export class RequestChecker {
 
   #checkToken({ spec, tokenIds, abortedAs }: ExpectedSequence, output: SequenceOutput): void {
     assert.equal(abortedAs, null, `sequence ${spec.seqId} got a token after it was aborted`);
-    assert.equal(output.tokenId, fakeToken(spec.sampling, tokenIds, this.#config.vocabSize));
+    const masker = spec.masker as FakeMasker | undefined;
+    const allowed = masker?.allowedAfter(tokenIds.slice(spec.promptTokenIds.length)) ?? null;
+    assert.equal(output.tokenId, fakeToken(spec.sampling, tokenIds, this.#config.vocabSize, allowed));
     const { numTopLogprobs } = spec.sampling;
     assert.equal(output.logprob !== undefined, numTopLogprobs >= 0);
     assert.equal(output.topLogprobs?.length, numTopLogprobs > 0 ? numTopLogprobs : undefined);

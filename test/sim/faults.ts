@@ -1,6 +1,7 @@
 import { GREEDY_SAMPLING, type RowSampling } from "../../proto/step.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
 import type { SequenceSpec } from "../../coordinator/scheduler/sequence.js";
+import { FakeMasker } from "./fake-masker.js";
 import type { Random } from "./random.js";
 
 /** A small world: pools so tight that sequences are preempted all the time, and sometimes cannot finish at all. */
@@ -60,7 +61,7 @@ export function randomSpec(random: Random, seqId: number, nowMs: number, config:
   const room = Math.max(1, config.maxSeqLen - numPrompt);
   const numOutputs = random.chance(0.5) ? room : random.integer(1, room);
   const vocabSize = random.chance(0.02) ? config.vocabSize + 1 : config.vocabSize;
-  return {
+  const spec: SequenceSpec = {
     seqId,
     requestId: `request ${seqId}`,
     promptTokenIds: Array.from({ length: numPrompt }, () => random.integer(0, vocabSize - 1)),
@@ -70,6 +71,13 @@ export function randomSpec(random: Random, seqId: number, nowMs: number, config:
     deadlineMs: random.chance(0.1) ? nowMs + random.integer(0, 200) : null,
     wantsLogits: random.chance(0.1),
   };
+  return !spec.wantsLogits && random.chance(0.3) ? constrained(spec, random, config) : spec;
+}
+
+/** Masks decide about stop ids, and the fake engine's logits know nothing of them. */
+function constrained(spec: SequenceSpec, random: Random, config: SchedulerConfig): SequenceSpec {
+  const sampling = { ...spec.sampling, minSeqLen: 0, numTopLogprobs: -1 };
+  return { ...spec, sampling, masker: new FakeMasker(config.vocabSize, random.integer(0, 2)) };
 }
 
 function randomSampling(random: Random, maxSeqLen: number, config: SchedulerConfig): RowSampling {

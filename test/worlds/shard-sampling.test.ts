@@ -6,7 +6,14 @@ import type { EngineHandle, EngineOptions } from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import type { RankProgram, WeightTensor } from "../../plans/rank-program.js";
 import { GREEDY } from "../../proto/step-fixture.js";
-import { OUTPUT_SAMPLE, type RowSampling, type StepPlan, type StepResult } from "../../proto/step.js";
+import {
+  MASK_BITS,
+  MASK_IDS,
+  OUTPUT_SAMPLE,
+  type RowSampling,
+  type StepPlan,
+  type StepResult,
+} from "../../proto/step.js";
 
 const HIDDEN = 64;
 /** Four shards of it are larger than the candidates of a rank, and no number of shards divides it. */
@@ -47,9 +54,13 @@ for (const numShards of [2, 3, 4])
         for (let round = 0; round < 6; round++) {
           const samplings = Array.from({ length: ROWS }, () => randomSampling(random));
           const tokens = Array.from({ length: ROWS }, () => [integer(random, VOCAB), integer(random, VOCAB)]);
-          const plan = samplingStep(round + 1, samplings, tokens);
+          const masks = Array.from({ length: ROWS }, (_, row) => (row % 3 === 0 ? randomMask(random) : null));
+          const plan = { ...samplingStep(round + 1, samplings, tokens), masks: maskRecords(masks) };
           const before = stats();
           const [one, many] = await Promise.all([native.step(whole, plan), native.step(lead, plan)]);
+          for (const [row, allowed] of masks.entries()) {
+            if (allowed !== null) assert.ok(allowed.includes(one.tokenIds[row]!), `row ${row} is masked`);
+          }
           gathered += stats() - before > 1 ? 1 : 0;
           samplings.forEach((sampling, row) => compareRow(one, many, row, sampling));
         }
@@ -219,6 +230,25 @@ function vocabMatrix(name: string, begin: number, end: number): WeightTensor {
 }
 
 /** A prompt of two tokens in each row, sampled; the rows of the step before, as many, are given up. */
+/** Few allowed ids, or about half of them. */
+function randomMask(random: () => number): number[] {
+  const share = integer(random, 2) === 0 ? 0.005 : 0.5;
+  const ids = Array.from({ length: VOCAB }, (_, id) => id).filter(() => random() < share);
+  return ids.length > 0 ? ids : [integer(random, VOCAB)];
+}
+
+function maskRecords(masks: (number[] | null)[]): Int32Array {
+  return Int32Array.from(
+    masks.flatMap((allowed, row) => {
+      if (allowed === null) return [];
+      if (allowed.length < 40) return [row, MASK_IDS, allowed.length, ...allowed];
+      const words = new Int32Array(Math.ceil(VOCAB / 32));
+      for (const id of allowed) words[id >>> 5]! |= 1 << (id & 31);
+      return [row, MASK_BITS, words.length, ...words];
+    }),
+  );
+}
+
 function samplingStep(stepId: number, samplings: Partial<RowSampling>[], tokens: number[][]): StepPlan {
   const rows = samplings.map((_, row) => row);
   return {
@@ -240,6 +270,7 @@ function samplingStep(stepId: number, samplings: Partial<RowSampling>[], tokens:
     })),
     blockDeltas: [Int32Array.from(rows.flatMap((row) => [row, 0, 1, row + 1]))],
     finishedRows: stepId === 1 ? Int32Array.of() : Int32Array.from(rows),
+    masks: Int32Array.of(),
   };
 }
 

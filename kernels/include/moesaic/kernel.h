@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct changes meaning or an op changes semantics. Packages of another version are refused. */
-#define MK_ABI_VERSION 3u
+#define MK_ABI_VERSION 4u
 
 #if defined(_WIN32)
 #define MK_EXPORT __declspec(dllexport)
@@ -327,6 +327,8 @@ typedef struct mk_row_sampling {
   const int32_t* bias_counts;      /* [device] */
   const int32_t* bias_ids;         /* [device] (max_rows, max_biases) */
   const float* bias_values;        /* [device] (max_rows, max_biases) */
+  const int32_t* has_mask;         /* [device] 0: every id is allowed */
+  const uint32_t* allowed_masks;   /* [device] (max_rows, ceil(vocab / 32)), of the whole vocabulary; bit set: allowed */
   int32_t max_stop_ids;            /* [const] */
   int32_t max_biases;              /* [const] */
 } mk_row_sampling;
@@ -334,7 +336,7 @@ typedef struct mk_row_sampling {
 /* sample: picks the next token of each sampling sequence. For logits row i, r = rows[i]:
  *   1. raw logprobs: log_softmax of the logits as they are; reported for the chosen token and the best num_top.
  *   2. repetition penalty on tokens of prompt and output (l > 0 ? l / p : l * p), frequency (l -= f * count) and presence
- *      (l -= f) on output tokens; then logit biases; then masks (allowed_mask, stop ids before min_seq_len) set -inf.
+ *      (l -= f) on output tokens; then logit biases; then masks (allowed_masks, stop ids before min_seq_len) set -inf.
  *   3. temperature 0: the largest logit, ties to the lower id. Else l /= temperature; keep the top_k largest (ties at the
  *      border kept by lower id); of those the smallest set, best first, whose probability reaches top_p; of those the ones
  *      with probability >= min_p * the best; then the token with the largest l + gumbel(seed, seq_len, token id), where
@@ -353,7 +355,6 @@ typedef struct mk_sample_args {
   const int32_t* history_table;  /* [device] (max_rows, max_blocks) */
   int32_t max_blocks;            /* [const] */
   int32_t block_size;            /* [const] */
-  const uint32_t* allowed_mask;  /* [device] (num_sampled, ceil(vocab / 32)) bit set: allowed; NULL: all */
   int32_t* token_ids;            /* [device] out (num_sampled) */
   int32_t* last_sampled;         /* [device] out (max_rows): token_ids[i] at rows[i] */
   float* logprobs;               /* [device] out (num_sampled); NaN where num_top_logprobs is -1 */
@@ -392,7 +393,7 @@ typedef struct mk_add_args {
  * sample. Adjusts the shard's logits as step 2 of sample does; with p the adjusted ("processed") logits and T the row's
  * temperature it reports the largest p, the sums, and the best id of the unrestricted rule, which is that of sample without
  * top_k, top_p and min_p. A shard without a finite p reports its lowest allowed id, -1 when it allows none, and the score
- * -infinity. Every id in `sample` (history, biases, stop ids) is global, and so is a row of allowed_mask:
+ * -infinity. Every id in `sample` (history, biases, stop ids) is global, and so is a row of allowed_masks:
  * ceil(global_vocab / 32) words. The logits are only read; token_ids, last_sampled, logprobs, top_ids and top_logprobs are not
  * written and may be NULL. NaN logits count as -infinity.
  *
