@@ -2,9 +2,10 @@ import { createInterface } from "node:readline/promises";
 import type { MoesaicClient } from "../client/client.js";
 import { collectCompletion, type CompletionChoice } from "../client/completion.js";
 import type { TextDelta } from "../client/generate-event.js";
-import type { ChatInput, ChatMessage, SamplingParams } from "../client/generate-request.js";
+import type { ChatInput, ChatMessage, GenerateRequest } from "../client/generate-request.js";
 import { MoesaicError } from "../proto/errors.js";
-import { defineCommand, type ExitCode } from "./command.js";
+import { type ArgumentsOf, defineCommand, type ExitCode } from "./command.js";
+import { CONSTRAINT_OPTIONS, constraintOf } from "./constraint-options.js";
 import { choiceJson } from "./completion-json.js";
 import { throwIfInterrupted, type CommandContext } from "./context.js";
 import { LAYOUT_OPTIONS, targetOf } from "./layout-flags.js";
@@ -31,6 +32,7 @@ export const chatCommand = defineCommand({
     "model-identity": text("who the model is told to be"),
     "knowledge-cutoff": text("as it is shown to the model, YYYY-MM"),
     ...SAMPLING_OPTIONS,
+    ...CONSTRAINT_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [
@@ -47,14 +49,22 @@ export const chatCommand = defineCommand({
       ...(args["model-identity"] === undefined ? {} : { modelIdentity: args["model-identity"] }),
       ...(args["knowledge-cutoff"] === undefined ? {} : { knowledgeCutoff: args["knowledge-cutoff"] }),
     } as ChatInput,
-    sampling: samplingOf(args),
+    settings: { sampling: samplingOf(args), ...constrained(args) },
   }),
-  run: ({ target, message, chat, sampling }, context) =>
+  run: ({ target, message, chat, settings }, context) =>
     withCluster(target, context, (client) => {
-      const conversation = new Conversation(client, chat, sampling, context);
+      const conversation = new Conversation(client, chat, settings, context);
       return message === undefined ? converse(conversation, context) : sayOnce(conversation, message, context);
     }),
 });
+
+/** What all requests of a conversation have. */
+type Settings = Pick<GenerateRequest, "sampling" | "constraint">;
+
+function constrained(args: ArgumentsOf<typeof CONSTRAINT_OPTIONS>): Pick<Settings, "constraint"> {
+  const constraint = constraintOf(args);
+  return constraint === undefined ? {} : { constraint };
+}
 
 async function sayOnce(conversation: Conversation, message: string, context: CommandContext): Promise<ExitCode> {
   await conversation.say(message, context.signal);
@@ -89,14 +99,14 @@ async function converse(conversation: Conversation, { stdin, stderr, signal }: C
 class Conversation {
   readonly #client: MoesaicClient;
   readonly #chat: ChatInput;
-  readonly #sampling: SamplingParams;
+  readonly #settings: Settings;
   readonly #context: CommandContext;
   readonly #messages: ChatMessage[];
 
-  constructor(client: MoesaicClient, chat: ChatInput, sampling: SamplingParams, context: CommandContext) {
+  constructor(client: MoesaicClient, chat: ChatInput, settings: Settings, context: CommandContext) {
     this.#client = client;
     this.#chat = chat;
-    this.#sampling = sampling;
+    this.#settings = settings;
     this.#context = context;
     this.#messages = [...chat.messages];
   }
@@ -104,7 +114,7 @@ class Conversation {
   /** Says something and shows the answer as it comes. @throws MoesaicError */
   async say(content: string, signal: AbortSignal): Promise<void> {
     const question: ChatMessage = { role: "user", content };
-    const request = { ...this.#chat, messages: [...this.#messages, question], sampling: this.#sampling };
+    const request = { ...this.#chat, messages: [...this.#messages, question], ...this.#settings };
     const screen = new AnswerScreen(this.#context);
     const events = streamedText(this.#client.generate(request, { signal }), (delta) => screen.show(delta));
     const answer = (await collectCompletion(events)).choices[0]!;

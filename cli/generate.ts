@@ -2,6 +2,7 @@ import type { MoesaicClient } from "../client/client.js";
 import { collectCompletion, type Completion } from "../client/completion.js";
 import { MoesaicError } from "../proto/errors.js";
 import { defineCommand, type ExitCode } from "./command.js";
+import { CONSTRAINT_OPTIONS, constraintOf } from "./constraint-options.js";
 import { completionJson, errorJson } from "./completion-json.js";
 import { throwIfInterrupted, type CommandContext } from "./context.js";
 import { LAYOUT_OPTIONS, targetOf } from "./layout-flags.js";
@@ -20,17 +21,19 @@ export const generateCommand = defineCommand({
     ...LAYOUT_OPTIONS,
     ...INPUT_OPTIONS,
     ...SAMPLING_OPTIONS,
+    ...CONSTRAINT_OPTIONS,
     "max-concurrent": wholeNumber("max-concurrent", "most requests in flight (default: all)", 1, 2 ** 20),
     ...JSON_OPTION,
   },
   examples: [
     ["generate --model DIR --prompt 'Once upon a time' --max-tokens 40", "on a throw-away cluster"],
+    ["generate --model DIR --prompt 'Is 7 prime? ' --choice yes --choice no", "one of two answers"],
     ["generate --endpoint 127.0.0.1:50051 --input requests.jsonl --json", "a result line per request, in input order"],
   ],
   parse: async (args) => ({
     target: targetOf(args, ["endpoint", "model"]),
     maxConcurrent: args["max-concurrent"] ?? Infinity,
-    requests: await readRequests(args, samplingOf(args)),
+    requests: await readRequests(args, samplingOf(args), constraintOf(args)),
   }),
   run: ({ target, requests, maxConcurrent }, context) =>
     withCluster(target, context, (client) => generateAll(client, requests, maxConcurrent, context)),

@@ -47,6 +47,16 @@ export function text(describe: string) {
   return { describe, type: "string", requiresArg: true } as const;
 }
 
+/** One text, or several by giving the flag several times. */
+export function texts(name: string, describe: string) {
+  const coerce = (list: Given): readonly string[] => {
+    const given = typeof list === "string" ? [list] : list;
+    if (given.every((one) => one !== "")) return given;
+    throw usage(name, "a text that is not empty", list);
+  };
+  return { describe, type: "string", requiresArg: true, coerce: optional(coerce) } as const;
+}
+
 export function flag(describe: string) {
   return { describe, type: "boolean", default: false } as const;
 }

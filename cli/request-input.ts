@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { text as readStream } from "node:stream/consumers";
-import type { SamplingParams } from "../client/generate-request.js";
+import type { OutputConstraint, SamplingParams } from "../client/generate-request.js";
 import { MoesaicError } from "../proto/errors.js";
 import { text, tokenIds } from "./options.js";
 import { parseRequestLines, type RequestLine } from "./request-lines.js";
@@ -18,7 +18,11 @@ export interface InputArguments {
 }
 
 /** @throws MoesaicError invalid_argument unless exactly one input is given, and for bad lines; not_found for the file */
-export async function readRequests(args: InputArguments, sampling: SamplingParams): Promise<RequestLine[]> {
+export async function readRequests(
+  args: InputArguments,
+  sampling: SamplingParams,
+  constraint?: OutputConstraint,
+): Promise<RequestLine[]> {
   const given = Object.entries({ prompt: args.prompt, tokens: args.tokens, input: args.input }).filter(
     ([, value]) => value !== undefined,
   );
@@ -26,9 +30,10 @@ export async function readRequests(args: InputArguments, sampling: SamplingParam
     const there = given.length === 0 ? "none" : given.map(([name]) => `--${name}`).join(" and ");
     throw new MoesaicError("invalid_argument", `expected one of --prompt, --tokens and --input, got ${there}`);
   }
-  if (args.prompt !== undefined) return [{ id: 0, request: { prompt: args.prompt, sampling } }];
-  if (args.tokens !== undefined) return [{ id: 0, request: { tokenIds: args.tokens, sampling } }];
+  const defaults = constraint === undefined ? { sampling } : { sampling, constraint };
+  if (args.prompt !== undefined) return [{ id: 0, request: { prompt: args.prompt, ...defaults } }];
+  if (args.tokens !== undefined) return [{ id: 0, request: { tokenIds: args.tokens, ...defaults } }];
   const file = args.input ?? "-";
   const lines = file === "-" ? await readStream(process.stdin) : await readFile(file, "utf8");
-  return parseRequestLines(lines, file === "-" ? "standard input" : file, sampling);
+  return parseRequestLines(lines, file === "-" ? "standard input" : file, defaults);
 }

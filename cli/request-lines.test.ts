@@ -5,7 +5,7 @@ import { parseRequestLines } from "./request-lines.js";
 describe("parseRequestLines", () => {
   it("takes defaults for what a line does not say, and numbers lines without an id", () => {
     const text = '{"tokens":[1,2],"temperature":0}\n\n{"id":"b","prompt":"hi","max_tokens":5,"stop":"x"}\n';
-    assert.deepEqual(parseRequestLines(text, "f", { temperature: 1, maxTokens: 9 }), [
+    assert.deepEqual(parseRequestLines(text, "f", { sampling: { temperature: 1, maxTokens: 9 } }), [
       { id: 0, request: { tokenIds: [1, 2], sampling: { temperature: 0, maxTokens: 9 } } },
       { id: "b", request: { prompt: "hi", sampling: { temperature: 1, maxTokens: 5, stop: ["x"] } } },
     ]);

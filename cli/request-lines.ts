@@ -3,6 +3,7 @@ import type {
   ChatInput,
   ChatMessage,
   GenerateRequest,
+  OutputConstraint,
   SamplingParams,
   Tool,
   ToolCall,
@@ -16,13 +17,16 @@ export interface RequestLine {
   request: GenerateRequest;
 }
 
+/** What holds for every request that does not say it itself. */
+export type RequestDefaults = Pick<GenerateRequest, "sampling" | "constraint">;
+
 /**
  * Reads JSON lines `{id, tokens | prompt | messages, max_tokens, temperature, …}`; empty lines are left out.
  * @param fileName as it is to stand in errors
  * @param defaults for what a line does not say
  * @throws MoesaicError invalid_argument with every bad line
  */
-export function parseRequestLines(text: string, fileName: string, defaults: SamplingParams): RequestLine[] {
+export function parseRequestLines(text: string, fileName: string, defaults: RequestDefaults): RequestLine[] {
   const problems: string[] = [];
   const requests: RequestLine[] = [];
   for (const [index, line] of text.split("\n").entries()) {
@@ -109,6 +113,10 @@ const lineSchema = z
     logprobs: whole,
     logit_bias: z.record(z.string().regex(/^\d+$/, "expected a token id"), z.number()),
     n: whole,
+    json_schema: z.record(z.string(), z.unknown()),
+    regex: z.string(),
+    choice: z.array(z.string()),
+    tool_choice: z.union([z.enum(["auto", "none", "required"]), z.strictObject({ name: z.string() })]),
   })
   .partial();
 type Line = z.output<typeof lineSchema>;
@@ -124,6 +132,9 @@ function checkLine(text: string): Line | string[] {
   const parsed = lineSchema.safeParse(value);
   if (!parsed.success) return parsed.error.issues.flatMap(describeIssue);
   const inputs = (["tokens", "prompt", "messages"] as const).filter((name) => parsed.data[name] !== undefined);
+  const constraints = (["json_schema", "regex", "choice"] as const).filter((name) => parsed.data[name] !== undefined);
+  if (constraints.length > 1)
+    return [`expected one of json_schema, regex and choice, got ${constraints.join(" and ")}`];
   if (inputs.length === 1) return parsed.data;
   return [`expected one of tokens, prompt and messages, got ${inputs.length === 0 ? "none" : inputs.join(" and ")}`];
 }
@@ -142,13 +153,23 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
 
 // ---- to the client's types -----------------------------------------------------------------------------------------
 
-function toRequest(line: Line, index: number, defaults: SamplingParams): RequestLine {
+function toRequest(line: Line, index: number, defaults: RequestDefaults): RequestLine {
   const request: GenerateRequest = {
     ...inputOf(line),
-    ...present({ model: line.model, priority: line.priority }),
-    sampling: { ...defaults, ...samplingOf(line) },
+    ...present({
+      model: line.model,
+      priority: line.priority,
+      constraint: constraintOf(line) ?? defaults.constraint,
+    }),
+    sampling: { ...defaults.sampling, ...samplingOf(line) },
   };
   return { id: line.id ?? index, request };
+}
+
+function constraintOf({ json_schema, regex, choice }: Line): OutputConstraint | undefined {
+  if (json_schema !== undefined) return { jsonSchema: json_schema };
+  if (regex !== undefined) return { regex };
+  return choice === undefined ? undefined : { choice };
 }
 
 function inputOf(line: Line): { prompt: string } | { tokenIds: number[] } | ChatInput {
@@ -164,6 +185,7 @@ function inputOf(line: Line): { prompt: string } | { tokenIds: number[] } | Chat
       modelIdentity: args.model_identity,
       knowledgeCutoff: args.knowledge_cutoff,
       responseFormat: args.response_format,
+      toolChoice: line.tool_choice,
     }),
   };
 }

@@ -13,7 +13,13 @@ export type GenerateRequest = (PromptInput | TokenIdsInput | ChatInput) & {
   sampling?: SamplingParams;
   /** Lower runs earlier. Default 0. */
   priority?: number;
+  /** What the output must be: all of it, or the answer of a Harmony chat. Absent: anything. */
+  constraint?: OutputConstraint;
 };
+
+/** A JSON schema, a regular expression in JavaScript's syntax that matches all of the output, or one of some texts. */
+export type OutputConstraint =
+  { jsonSchema: Readonly<Record<string, unknown>> } | { regex: string } | { choice: readonly string[] };
 
 export interface PromptInput {
   prompt: string;
@@ -33,7 +39,12 @@ export interface ChatInput {
   currentDate?: string;
   modelIdentity?: string;
   knowledgeCutoff?: string;
-  /** Form of the answer that the model is told of; nothing enforces it. */
+  /**
+   * Default auto. none: the model answers; required: it calls one of the tools, or the one that is named, with arguments
+   * of its schema. Other than auto for models with Harmony only.
+   */
+  toolChoice?: "auto" | "none" | "required" | { name: string };
+  /** Form of the answer that the model is told of; `constraint` enforces one. */
   responseFormat?: { name: string; schema: Record<string, unknown> };
 }
 
@@ -108,6 +119,7 @@ export function toGenerateMessage(request: GenerateRequest): v1.GenerateRequest.
     ...inputOf(request),
     sampling: samplingOf(request.sampling ?? {}),
     priority: int32(request.priority ?? 0, "priority"),
+    constraint: request.constraint === undefined ? null : constraintOf(request.constraint),
   };
 }
 
@@ -135,10 +147,20 @@ function toChatMessage(chat: ChatInput): v1.ChatInput.$Properties {
     current_date: chat.currentDate ?? "",
     model_identity: chat.modelIdentity ?? "",
     knowledge_cutoff: chat.knowledgeCutoff ?? "",
+    tool_choice: chat.toolChoice === undefined ? null : toolChoiceOf(chat.toolChoice),
     response_format: chat.responseFormat
       ? { name: chat.responseFormat.name, schema_json: JSON.stringify(chat.responseFormat.schema) }
       : null,
   };
+}
+
+function constraintOf(constraint: OutputConstraint): v1.OutputConstraint.$Properties {
+  if ("jsonSchema" in constraint) return { json_schema: JSON.stringify(constraint.jsonSchema) };
+  return "regex" in constraint ? { regex: constraint.regex } : { choice: { values: [...constraint.choice] } };
+}
+
+function toolChoiceOf(choice: NonNullable<ChatInput["toolChoice"]>): v1.ToolChoice.$Properties {
+  return typeof choice === "string" ? { mode: choice } : { mode: "required", name: choice.name };
 }
 
 function messageOf(message: ChatMessage): v1.ChatMessage.$Properties {

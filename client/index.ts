@@ -31,6 +31,7 @@ export type {
   ChatInput,
   ChatMessage,
   GenerateRequest,
+  OutputConstraint,
   SamplingParams,
   TokenizeRequest,
   Tool,

@@ -4,6 +4,7 @@ import type { ChatMessage, PromptOptions, ToolDefinition } from "./text/chat-mes
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
 const EFFORTS = ["low", "medium", "high"] as const;
+const TOOL_MODES = ["auto", "none", "required"] as const;
 const MAX_MESSAGES = 4096;
 const MAX_TOOLS = 256;
 
@@ -11,6 +12,13 @@ export interface ParsedChat {
   messages: ChatMessage[];
   tools: ToolDefinition[];
   options: PromptOptions;
+  toolChoice: ToolChoice;
+}
+
+/** `name`: with required, the one tool that is to be called. */
+export interface ToolChoice {
+  mode: (typeof TOOL_MODES)[number];
+  name?: string;
 }
 
 /**
@@ -25,7 +33,29 @@ export function parseChatInput(chat: v1.ChatInput.$Properties, maxTextLength: nu
   if (messages.length > MAX_MESSAGES) throw invalid("messages", `at most ${MAX_MESSAGES}, got ${messages.length}`);
   if (tools.length > MAX_TOOLS) throw invalid("tools", `at most ${MAX_TOOLS}, got ${tools.length}`);
   checkTextLength(chat, maxTextLength);
-  return { messages: messages.map(parseMessage), tools: tools.map(parseTool), options: parseOptions(chat) };
+  return {
+    messages: messages.map(parseMessage),
+    tools: tools.map(parseTool),
+    options: parseOptions(chat),
+    toolChoice: parseToolChoice(chat.tool_choice, tools),
+  };
+}
+
+function parseToolChoice(
+  choice: v1.ToolChoice.$Properties | null | undefined,
+  tools: v1.Tool.$Properties[],
+): ToolChoice {
+  const wanted = choice?.mode || "auto";
+  const mode = TOOL_MODES.find((known) => known === wanted);
+  if (mode === undefined) {
+    throw invalid("tool_choice.mode", `expected one of ${TOOL_MODES.join(", ")}, got "${wanted}"`);
+  }
+  if (mode === "required" && tools.length === 0)
+    throw invalid("tool_choice", "a call is required, and there are no tools");
+  if (!choice?.name) return { mode };
+  if (mode !== "required") throw invalid("tool_choice.name", `expected none with ${mode}, got "${choice.name}"`);
+  if (tools.some(({ name }) => name === choice.name)) return { mode, name: choice.name };
+  throw invalid("tool_choice.name", `expected the name of one of the tools, got "${choice.name}"`);
 }
 
 function parseMessage(message: v1.ChatMessage.$Properties, index: number): ChatMessage {

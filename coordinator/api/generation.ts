@@ -4,6 +4,7 @@ import type { v1 } from "../../proto/messages.js";
 import type { SequenceRunner } from "../engine-loop.js";
 import type { SequenceOutput } from "../scheduler/sequence-output.js";
 import type { FinishReason } from "../scheduler/sequence.js";
+import type { CompiledGrammar } from "../grammar/compiled-grammar.js";
 import type { ChoiceText } from "./choice-text.js";
 import { EventQueue } from "./event-queue.js";
 import type { RequestContext } from "./request-context.js";
@@ -18,6 +19,8 @@ export interface PreparedRequest {
   promptTokenIds: number[];
   sampling: RequestSampling;
   priority: number;
+  /** What the output must be; null: anything. */
+  grammar: CompiledGrammar | null;
   textOf(choice: number): ChoiceText;
 }
 
@@ -71,7 +74,7 @@ export class Generation {
   }
 
   #submit(choice: Choice, context: RequestContext): void {
-    const { requestId, promptTokenIds, sampling, priority } = this.#request;
+    const { requestId, promptTokenIds, sampling, priority, grammar } = this.#request;
     const spec = {
       seqId: choice.seqId,
       requestId,
@@ -81,6 +84,7 @@ export class Generation {
       priority,
       deadlineMs: Number.isFinite(context.deadlineMs) ? context.deadlineMs : null,
       wantsLogits: false,
+      ...(grammar === null ? {} : { masker: grammar.masker() }),
     };
     this.#loop.submit(spec, (output) => this.#take(choice, output));
   }

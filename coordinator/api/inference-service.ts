@@ -3,7 +3,13 @@ import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
 import type { SequenceRunner } from "../engine-loop.js";
-import { parseChatInput } from "./chat-input.js";
+import type { CompiledGrammar } from "../grammar/compiled-grammar.js";
+import { GrammarThread } from "../grammar/grammar-link.js";
+import { GrammarService } from "../grammar/grammar-service.js";
+import { vocabularyTable } from "../grammar/vocabulary-table.js";
+import type { VocabularyTable } from "../grammar/vocabulary.js";
+import { parseChatInput, type ParsedChat } from "./chat-input.js";
+import { controlIdsOf, grammarSpecOf } from "./constraint.js";
 import { HarmonyText, noText, PlainText, type ChoiceText } from "./choice-text.js";
 import { Generation, type PreparedRequest, type RequestObserver } from "./generation.js";
 import { streamLogits } from "./logits.js";
@@ -35,6 +41,7 @@ export class InferenceService {
   readonly #observer: RequestObserver;
   readonly #ids: IdSource;
   readonly #clock: Clock;
+  readonly #grammars: GrammarService;
   #lastSeqId = 0;
 
   constructor(model: ServedModel, loop: SequenceRunner, observer: RequestObserver, ids: IdSource, clock: Clock) {
@@ -43,6 +50,7 @@ export class InferenceService {
     this.#observer = observer;
     this.#ids = ids;
     this.#clock = clock;
+    this.#grammars = new GrammarService(() => new GrammarThread(this.#vocabularyTable(), clock));
   }
 
   readonly handlers: ContextHandlers<v1.Inference> = {
@@ -53,42 +61,65 @@ export class InferenceService {
     listModels: async () => this.#listModels(),
   };
 
-  #generate(request: v1.GenerateRequest, context: RequestContext): AsyncIterable<v1.GenerateEvent.$Properties> {
-    const prepared = this.#prepare(request);
+  async *#generate(request: v1.GenerateRequest, context: RequestContext): AsyncIterable<v1.GenerateEvent.$Properties> {
+    const prepared = await this.#prepare(request);
     const generation = new Generation(prepared, this.#loop, this.#observer, this.#clock, this.#model.maxModelLen);
     const seqIds = Array.from({ length: prepared.sampling.numChoices }, () => this.#nextSeqId());
-    return generation.run(seqIds, context);
+    try {
+      yield* generation.run(seqIds, context);
+    } finally {
+      prepared.grammar?.release();
+    }
   }
 
-  #prepare(request: v1.GenerateRequest): PreparedRequest {
+  async #prepare(request: v1.GenerateRequest): Promise<PreparedRequest> {
     this.#checkModel(request.model);
     refuseLater(request);
     const requestId = checkRequestId(request.request_id) || this.#ids.requestId();
     const limits = { vocabSize: this.#model.description.vocabSize, modelStopTokenIds: this.#model.stopTokenIds };
     const sampling = parseSamplingParams(request.sampling ?? {}, limits, this.#ids.seed());
     if (sampling.stopStrings.length > 0) requireTokenizer(this.#model);
-    const promptTokenIds = this.#promptTokenIds(request);
+    const chat = request.chat ? this.#parseChat(request.chat) : null;
+    const promptTokenIds = this.#promptTokenIds(request, chat);
     this.#checkLength(promptTokenIds, sampling);
+    const grammar = await this.#grammarOf(request, chat);
     return {
       requestId,
       model: this.#model.name,
       promptTokenIds,
       sampling,
       priority: request.priority,
+      grammar,
       textOf: (choice) => this.#textOf(request, sampling, `${requestId}-${choice}`),
     };
   }
 
-  #promptTokenIds(request: v1.GenerateRequest): number[] {
+  /** Last of all checks: from here on somebody must release it. */
+  async #grammarOf(request: v1.GenerateRequest, chat: ParsedChat | null): Promise<CompiledGrammar | null> {
+    const { harmony, stopTokenIds } = this.#model;
+    const { constraint } = request;
+    const spec = grammarSpecOf({ constraint, chat, sampling: request.sampling ?? {}, harmony, stopTokenIds });
+    return spec === null ? null : this.#grammars.compile(spec);
+  }
+
+  #vocabularyTable(): VocabularyTable {
+    const { harmony, stopTokenIds, description } = this.#model;
+    return vocabularyTable(requireTokenizer(this.#model), description.vocabSize, controlIdsOf(harmony, stopTokenIds));
+  }
+
+  #promptTokenIds(request: v1.GenerateRequest, chat: ParsedChat | null): number[] {
     if (request.token_ids) return request.token_ids.ids ?? [];
-    if (request.chat) return this.#renderChat(request.chat);
+    if (chat !== null) return this.#renderChat(chat);
     if (request.prompt != null && request.prompt !== "") return this.#encode(request.prompt);
     throw new MoesaicError("invalid_argument", "a request needs a prompt, token_ids or chat");
   }
 
-  #renderChat(chat: v1.ChatInput.$Properties): number[] {
+  #parseChat(chat: v1.ChatInput.$Properties): ParsedChat {
     requireTokenizer(this.#model);
-    const { messages, tools, options } = parseChatInput(chat, MAX_TEXT_LENGTH);
+    return parseChatInput(chat, MAX_TEXT_LENGTH);
+  }
+
+  #renderChat({ messages, tools, options }: ParsedChat): number[] {
     return this.#model.renderer!.render(messages, tools, options);
   }
 
@@ -124,7 +155,7 @@ export class InferenceService {
 
   #tokenize(request: v1.TokenizeRequest): v1.TokenizeResponse.$Properties {
     this.#checkModel(request.model);
-    const tokenIds = request.chat ? this.#renderChat(request.chat) : this.#encode(request.text ?? "");
+    const tokenIds = request.chat ? this.#renderChat(this.#parseChat(request.chat)) : this.#encode(request.text ?? "");
     return { token_ids: tokenIds };
   }
 
@@ -174,8 +205,6 @@ function checkRequestId(requestId: string): string {
 
 /** What the protocol has room for and this version does not do. Silence would be worse than no. */
 function refuseLater(request: v1.GenerateRequest): void {
-  if (request.constraint)
-    throw new MoesaicError("unimplemented", "constraint: constrained output is not available yet");
   if (request.resume_after_offset != null) {
     throw new MoesaicError(
       "unimplemented",
