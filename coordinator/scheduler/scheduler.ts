@@ -7,6 +7,7 @@ import { BlockPool } from "./block-pool.js";
 import { kvBlocksMax, KvTables, type KvShape } from "./kv-tables.js";
 import type { PlannedPart, PlannedStep } from "./planned-step.js";
 import { orderOf, type SequenceOrder } from "./policy.js";
+import { MaskedSequences } from "./masked-sequences.js";
 import { ResultReader, type Sample } from "./result-reader.js";
 import { RowPool } from "./row-pool.js";
 import { checkSchedulerConfig, type SchedulerConfig } from "./scheduler-config.js";
@@ -52,8 +53,7 @@ export class Scheduler {
   readonly #isBefore: SequenceOrder;
   readonly #sharing: Sharing;
   readonly #deadlines = new SequenceHeap(isDueBefore, ({ state }) => state !== "ended");
-  /** Those that have not ended and have a masker. */
-  readonly #masked = new Set<Sequence>();
+  readonly #masked = new MaskedSequences();
   /** Outputs of sequences that ended outside `apply`. */
   #ended: SequenceOutput[] = [];
   readonly #pace: StepPace;
@@ -107,7 +107,7 @@ export class Scheduler {
     this.#sequences.set(sequence.seqId, sequence);
     this.#waiting.push(sequence);
     if (sequence.deadlineMs !== null) this.#deadlines.push(sequence);
-    if (sequence.masker !== null) this.#masked.add(sequence);
+    this.#masked.add(sequence);
   }
 
   /**
@@ -136,7 +136,7 @@ export class Scheduler {
   schedule(nowMs: number): StepPlan | null {
     assert(this.mayPlan, `step ${this.#stepId - this.#inFlight.length + 1} has no result yet`);
     this.#endOverdue(nowMs);
-    this.#askMasks();
+    this.#masked.ask((sequence, error) => this.#endNow(sequence, { finish: "error", error }));
     const draft = new StepDraft(this.#config.maxBatchedTokens, this.#config.maxLogitRows);
     this.#justPreempted.clear();
     this.#isShort = false;
@@ -255,20 +255,6 @@ export class Scheduler {
       const { requestId, arrivalMs, deadlineMs } = sequence;
       const text = `wanted an end within ${deadlineMs! - arrivalMs} ms, there were ${sequence.outputTokenIds.length} output tokens by then`;
       this.#endNow(sequence, { finish: "abort", error: new MoesaicError("deadline_exceeded", text, { requestId }) });
-    }
-  }
-
-  /**
-   * A masker that has no answer yet keeps its own sequence out of the step, and nobody else's. What follows a token that
-   * is not known cannot be known either: a constrained sequence is in one step at a time, whatever runAhead is.
-   */
-  #askMasks(): void {
-    for (const sequence of this.#masked) {
-      try {
-        sequence.mask = sequence.numUnknownTokens > 0 ? null : sequence.masker!.maskAfter(sequence.outputTokenIds);
-      } catch (caught) {
-        this.#endNow(sequence, { finish: "error", error: MoesaicError.from(caught) });
-      }
     }
   }
 
