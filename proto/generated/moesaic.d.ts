@@ -5381,6 +5381,9 @@ export namespace moesaic {
 
             /** Calls Cancel. */
             cancel: moesaic.v1.Jobs.Cancel;
+
+            /** Calls Delete. */
+            delete: moesaic.v1.Jobs.Delete;
         }
 
         namespace Jobs {
@@ -5479,6 +5482,25 @@ export namespace moesaic {
               readonly requestStream: undefined;
               readonly responseStream: undefined;
             };
+
+            /**
+             * Callback as used by {@link moesaic.v1.Jobs#delete_}.
+             * @param error Error, if any
+             * @param [response] DeleteJobResponse
+             */
+            type DeleteCallback = (error: (Error|null), response?: moesaic.v1.DeleteJobResponse) => void;
+
+            /** Calls Delete. */
+            type Delete = {
+              (request: moesaic.v1.IDeleteJobRequest, callback: moesaic.v1.Jobs.DeleteCallback): void;
+              (request: moesaic.v1.IDeleteJobRequest): Promise<moesaic.v1.DeleteJobResponse>;
+              readonly name: "Delete";
+              readonly path: "/moesaic.v1.Jobs/Delete";
+              readonly requestType: "DeleteJobRequest";
+              readonly responseType: "DeleteJobResponse";
+              readonly requestStream: undefined;
+              readonly responseStream: undefined;
+            };
         }
 
         /**
@@ -5505,6 +5527,12 @@ export namespace moesaic {
 
             /** SubmitJobRequest requests. */
             requests: moesaic.v1.GenerateRequest.$Properties[];
+
+            /** SubmitJobRequest first_index. */
+            first_index: number;
+
+            /** SubmitJobRequest has_more. */
+            has_more: boolean;
 
             /**
              * Creates a new SubmitJobRequest instance using the specified properties.
@@ -5572,6 +5600,12 @@ export namespace moesaic {
                 /** SubmitJobRequest requests */
                 requests?: (moesaic.v1.GenerateRequest.$Properties[]|null);
 
+                /** SubmitJobRequest first_index */
+                first_index?: (number|null);
+
+                /** SubmitJobRequest has_more */
+                has_more?: (boolean|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
@@ -5580,6 +5614,8 @@ export namespace moesaic {
             type $Shape = {
               job_id?: string|null;
               requests?: moesaic.v1.GenerateRequest.$Shape[]|null;
+              first_index?: number|null;
+              has_more?: boolean|null;
               $unknowns?: Uint8Array[];
             };
         }
@@ -6068,6 +6104,186 @@ export namespace moesaic {
         }
 
         /**
+         * Properties of a DeleteJobRequest.
+         * @deprecated Use moesaic.v1.DeleteJobRequest.$Properties instead.
+         */
+        interface IDeleteJobRequest extends moesaic.v1.DeleteJobRequest.$Properties {
+        }
+
+        /** Represents a DeleteJobRequest. */
+        class DeleteJobRequest {
+
+            /**
+             * Constructs a new DeleteJobRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.DeleteJobRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** DeleteJobRequest job_id. */
+            job_id: string;
+
+            /**
+             * Creates a new DeleteJobRequest instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns DeleteJobRequest instance
+             */
+            static create(properties: moesaic.v1.DeleteJobRequest.$Shape): moesaic.v1.DeleteJobRequest & moesaic.v1.DeleteJobRequest.$Shape;
+            static create(properties?: moesaic.v1.DeleteJobRequest.$Properties): moesaic.v1.DeleteJobRequest;
+
+            /**
+             * Encodes the specified DeleteJobRequest message. Does not implicitly {@link moesaic.v1.DeleteJobRequest.verify|verify} messages.
+             * @param message DeleteJobRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.DeleteJobRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a DeleteJobRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.DeleteJobRequest & moesaic.v1.DeleteJobRequest.$Shape} DeleteJobRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.DeleteJobRequest & moesaic.v1.DeleteJobRequest.$Shape;
+
+            /**
+             * Creates a DeleteJobRequest message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns DeleteJobRequest
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.DeleteJobRequest;
+
+            /**
+             * Creates a plain object from a DeleteJobRequest message. Also converts values to other types if specified.
+             * @param message DeleteJobRequest
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.DeleteJobRequest, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this DeleteJobRequest to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for DeleteJobRequest
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace DeleteJobRequest {
+
+            /** Properties of a DeleteJobRequest. */
+            interface $Properties {
+
+                /** DeleteJobRequest job_id */
+                job_id?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a DeleteJobRequest. */
+            type $Shape = moesaic.v1.DeleteJobRequest.$Properties;
+        }
+
+        /**
+         * Properties of a DeleteJobResponse.
+         * @deprecated Use moesaic.v1.DeleteJobResponse.$Properties instead.
+         */
+        interface IDeleteJobResponse extends moesaic.v1.DeleteJobResponse.$Properties {
+        }
+
+        /** Represents a DeleteJobResponse. */
+        class DeleteJobResponse {
+
+            /**
+             * Constructs a new DeleteJobResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.DeleteJobResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Creates a new DeleteJobResponse instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns DeleteJobResponse instance
+             */
+            static create(properties: moesaic.v1.DeleteJobResponse.$Shape): moesaic.v1.DeleteJobResponse & moesaic.v1.DeleteJobResponse.$Shape;
+            static create(properties?: moesaic.v1.DeleteJobResponse.$Properties): moesaic.v1.DeleteJobResponse;
+
+            /**
+             * Encodes the specified DeleteJobResponse message. Does not implicitly {@link moesaic.v1.DeleteJobResponse.verify|verify} messages.
+             * @param message DeleteJobResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.DeleteJobResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a DeleteJobResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.DeleteJobResponse & moesaic.v1.DeleteJobResponse.$Shape} DeleteJobResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.DeleteJobResponse & moesaic.v1.DeleteJobResponse.$Shape;
+
+            /**
+             * Creates a DeleteJobResponse message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns DeleteJobResponse
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.DeleteJobResponse;
+
+            /**
+             * Creates a plain object from a DeleteJobResponse message. Also converts values to other types if specified.
+             * @param message DeleteJobResponse
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.DeleteJobResponse, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this DeleteJobResponse to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for DeleteJobResponse
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace DeleteJobResponse {
+
+            /** Properties of a DeleteJobResponse. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a DeleteJobResponse. */
+            type $Shape = moesaic.v1.DeleteJobResponse.$Properties;
+        }
+
+        /**
          * Properties of a Job.
          * @deprecated Use moesaic.v1.Job.$Properties instead.
          */
@@ -6097,6 +6313,27 @@ export namespace moesaic {
 
             /** Job num_finished. */
             num_finished: number;
+
+            /** Job num_failed. */
+            num_failed: number;
+
+            /** Job num_prompt_tokens. */
+            num_prompt_tokens: number;
+
+            /** Job num_output_tokens. */
+            num_output_tokens: number;
+
+            /** Job created_unix_ms. */
+            created_unix_ms: number;
+
+            /** Job accepted_unix_ms. */
+            accepted_unix_ms: number;
+
+            /** Job ended_unix_ms. */
+            ended_unix_ms: number;
+
+            /** Job reason. */
+            reason: string;
 
             /**
              * Creates a new Job instance using the specified properties.
@@ -6170,6 +6407,27 @@ export namespace moesaic {
                 /** Job num_finished */
                 num_finished?: (number|null);
 
+                /** Job num_failed */
+                num_failed?: (number|null);
+
+                /** Job num_prompt_tokens */
+                num_prompt_tokens?: (number|null);
+
+                /** Job num_output_tokens */
+                num_output_tokens?: (number|null);
+
+                /** Job created_unix_ms */
+                created_unix_ms?: (number|null);
+
+                /** Job accepted_unix_ms */
+                accepted_unix_ms?: (number|null);
+
+                /** Job ended_unix_ms */
+                ended_unix_ms?: (number|null);
+
+                /** Job reason */
+                reason?: (string|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
@@ -6202,6 +6460,12 @@ export namespace moesaic {
 
             /** JobEvent event. */
             event?: (moesaic.v1.GenerateEvent.$Properties|null);
+
+            /** JobEvent is_last. */
+            is_last: boolean;
+
+            /** JobEvent job. */
+            job?: (moesaic.v1.Job.$Properties|null);
 
             /**
              * Creates a new JobEvent instance using the specified properties.
@@ -6269,6 +6533,12 @@ export namespace moesaic {
                 /** JobEvent event */
                 event?: (moesaic.v1.GenerateEvent.$Properties|null);
 
+                /** JobEvent is_last */
+                is_last?: (boolean|null);
+
+                /** JobEvent job */
+                job?: (moesaic.v1.Job.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
@@ -6277,6 +6547,628 @@ export namespace moesaic {
             type $Shape = {
               index?: number|null;
               event?: moesaic.v1.GenerateEvent.$Shape|null;
+              is_last?: boolean|null;
+              job?: moesaic.v1.Job.$Shape|null;
+              $unknowns?: Uint8Array[];
+            };
+        }
+
+        /**
+         * Properties of a JobRecord.
+         * @deprecated Use moesaic.v1.JobRecord.$Properties instead.
+         */
+        interface IJobRecord extends moesaic.v1.JobRecord.$Properties {
+        }
+
+        /** Represents a JobRecord. */
+        class JobRecord {
+
+            /**
+             * Constructs a new JobRecord.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.JobRecord.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** JobRecord unix_ms. */
+            unix_ms: number;
+
+            /** JobRecord requests. */
+            requests?: (moesaic.v1.RequestsRecord.$Properties|null);
+
+            /** JobRecord result. */
+            result?: (moesaic.v1.ResultRecord.$Properties|null);
+
+            /** JobRecord cancelled. */
+            cancelled?: (moesaic.v1.CancelledRecord.$Properties|null);
+
+            /** JobRecord kind. */
+            kind?: ("requests"|"result"|"cancelled");
+
+            /**
+             * Creates a new JobRecord instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns JobRecord instance
+             */
+            static create(properties: moesaic.v1.JobRecord.$Shape): moesaic.v1.JobRecord & moesaic.v1.JobRecord.$Shape;
+            static create(properties?: moesaic.v1.JobRecord.$Properties): moesaic.v1.JobRecord;
+
+            /**
+             * Encodes the specified JobRecord message. Does not implicitly {@link moesaic.v1.JobRecord.verify|verify} messages.
+             * @param message JobRecord message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.JobRecord.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a JobRecord message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.JobRecord & moesaic.v1.JobRecord.$Shape} JobRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.JobRecord & moesaic.v1.JobRecord.$Shape;
+
+            /**
+             * Creates a JobRecord message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns JobRecord
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.JobRecord;
+
+            /**
+             * Creates a plain object from a JobRecord message. Also converts values to other types if specified.
+             * @param message JobRecord
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.JobRecord, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this JobRecord to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for JobRecord
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace JobRecord {
+
+            /** Properties of a JobRecord. */
+            interface $Properties {
+
+                /** JobRecord unix_ms */
+                unix_ms?: (number|null);
+
+                /** JobRecord requests */
+                requests?: (moesaic.v1.RequestsRecord.$Properties|null);
+
+                /** JobRecord result */
+                result?: (moesaic.v1.ResultRecord.$Properties|null);
+
+                /** JobRecord cancelled */
+                cancelled?: (moesaic.v1.CancelledRecord.$Properties|null);
+
+                /** JobRecord kind */
+                kind?: ("requests"|"result"|"cancelled");
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Narrowed shape of a JobRecord. */
+            type $Shape = {
+              unix_ms?: number|null;
+              requests?: moesaic.v1.RequestsRecord.$Shape|null;
+              result?: moesaic.v1.ResultRecord.$Shape|null;
+              cancelled?: moesaic.v1.CancelledRecord.$Shape|null;
+              $unknowns?: Uint8Array[];
+            } & (
+              ({ kind?: undefined; requests?: null; result?: null; cancelled?: null }|{ kind?: "requests"; requests: moesaic.v1.RequestsRecord.$Shape; result?: null; cancelled?: null }|{ kind?: "result"; requests?: null; result: moesaic.v1.ResultRecord.$Shape; cancelled?: null }|{ kind?: "cancelled"; requests?: null; result?: null; cancelled: moesaic.v1.CancelledRecord.$Shape })
+            );
+        }
+
+        /**
+         * Properties of a RequestsRecord.
+         * @deprecated Use moesaic.v1.RequestsRecord.$Properties instead.
+         */
+        interface IRequestsRecord extends moesaic.v1.RequestsRecord.$Properties {
+        }
+
+        /** Represents a RequestsRecord. */
+        class RequestsRecord {
+
+            /**
+             * Constructs a new RequestsRecord.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.RequestsRecord.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** RequestsRecord first_index. */
+            first_index: number;
+
+            /** RequestsRecord num_requests. */
+            num_requests: number;
+
+            /** RequestsRecord has_more. */
+            has_more: boolean;
+
+            /**
+             * Creates a new RequestsRecord instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns RequestsRecord instance
+             */
+            static create(properties: moesaic.v1.RequestsRecord.$Shape): moesaic.v1.RequestsRecord & moesaic.v1.RequestsRecord.$Shape;
+            static create(properties?: moesaic.v1.RequestsRecord.$Properties): moesaic.v1.RequestsRecord;
+
+            /**
+             * Encodes the specified RequestsRecord message. Does not implicitly {@link moesaic.v1.RequestsRecord.verify|verify} messages.
+             * @param message RequestsRecord message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.RequestsRecord.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a RequestsRecord message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.RequestsRecord & moesaic.v1.RequestsRecord.$Shape} RequestsRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.RequestsRecord & moesaic.v1.RequestsRecord.$Shape;
+
+            /**
+             * Creates a RequestsRecord message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns RequestsRecord
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.RequestsRecord;
+
+            /**
+             * Creates a plain object from a RequestsRecord message. Also converts values to other types if specified.
+             * @param message RequestsRecord
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.RequestsRecord, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this RequestsRecord to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for RequestsRecord
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace RequestsRecord {
+
+            /** Properties of a RequestsRecord. */
+            interface $Properties {
+
+                /** RequestsRecord first_index */
+                first_index?: (number|null);
+
+                /** RequestsRecord num_requests */
+                num_requests?: (number|null);
+
+                /** RequestsRecord has_more */
+                has_more?: (boolean|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a RequestsRecord. */
+            type $Shape = moesaic.v1.RequestsRecord.$Properties;
+        }
+
+        /**
+         * Properties of a ResultRecord.
+         * @deprecated Use moesaic.v1.ResultRecord.$Properties instead.
+         */
+        interface IResultRecord extends moesaic.v1.ResultRecord.$Properties {
+        }
+
+        /** Represents a ResultRecord. */
+        class ResultRecord {
+
+            /**
+             * Constructs a new ResultRecord.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.ResultRecord.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ResultRecord index. */
+            index: number;
+
+            /** ResultRecord is_failed. */
+            is_failed: boolean;
+
+            /** ResultRecord num_prompt_tokens. */
+            num_prompt_tokens: number;
+
+            /** ResultRecord num_output_tokens. */
+            num_output_tokens: number;
+
+            /**
+             * Creates a new ResultRecord instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns ResultRecord instance
+             */
+            static create(properties: moesaic.v1.ResultRecord.$Shape): moesaic.v1.ResultRecord & moesaic.v1.ResultRecord.$Shape;
+            static create(properties?: moesaic.v1.ResultRecord.$Properties): moesaic.v1.ResultRecord;
+
+            /**
+             * Encodes the specified ResultRecord message. Does not implicitly {@link moesaic.v1.ResultRecord.verify|verify} messages.
+             * @param message ResultRecord message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.ResultRecord.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ResultRecord message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.ResultRecord & moesaic.v1.ResultRecord.$Shape} ResultRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.ResultRecord & moesaic.v1.ResultRecord.$Shape;
+
+            /**
+             * Creates a ResultRecord message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns ResultRecord
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.ResultRecord;
+
+            /**
+             * Creates a plain object from a ResultRecord message. Also converts values to other types if specified.
+             * @param message ResultRecord
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.ResultRecord, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this ResultRecord to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for ResultRecord
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace ResultRecord {
+
+            /** Properties of a ResultRecord. */
+            interface $Properties {
+
+                /** ResultRecord index */
+                index?: (number|null);
+
+                /** ResultRecord is_failed */
+                is_failed?: (boolean|null);
+
+                /** ResultRecord num_prompt_tokens */
+                num_prompt_tokens?: (number|null);
+
+                /** ResultRecord num_output_tokens */
+                num_output_tokens?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ResultRecord. */
+            type $Shape = moesaic.v1.ResultRecord.$Properties;
+        }
+
+        /**
+         * Properties of a CancelledRecord.
+         * @deprecated Use moesaic.v1.CancelledRecord.$Properties instead.
+         */
+        interface ICancelledRecord extends moesaic.v1.CancelledRecord.$Properties {
+        }
+
+        /** Represents a CancelledRecord. */
+        class CancelledRecord {
+
+            /**
+             * Constructs a new CancelledRecord.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.CancelledRecord.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Creates a new CancelledRecord instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns CancelledRecord instance
+             */
+            static create(properties: moesaic.v1.CancelledRecord.$Shape): moesaic.v1.CancelledRecord & moesaic.v1.CancelledRecord.$Shape;
+            static create(properties?: moesaic.v1.CancelledRecord.$Properties): moesaic.v1.CancelledRecord;
+
+            /**
+             * Encodes the specified CancelledRecord message. Does not implicitly {@link moesaic.v1.CancelledRecord.verify|verify} messages.
+             * @param message CancelledRecord message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.CancelledRecord.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a CancelledRecord message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.CancelledRecord & moesaic.v1.CancelledRecord.$Shape} CancelledRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.CancelledRecord & moesaic.v1.CancelledRecord.$Shape;
+
+            /**
+             * Creates a CancelledRecord message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns CancelledRecord
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.CancelledRecord;
+
+            /**
+             * Creates a plain object from a CancelledRecord message. Also converts values to other types if specified.
+             * @param message CancelledRecord
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.CancelledRecord, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this CancelledRecord to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for CancelledRecord
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace CancelledRecord {
+
+            /** Properties of a CancelledRecord. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a CancelledRecord. */
+            type $Shape = moesaic.v1.CancelledRecord.$Properties;
+        }
+
+        /**
+         * Properties of a JobRequests.
+         * @deprecated Use moesaic.v1.JobRequests.$Properties instead.
+         */
+        interface IJobRequests extends moesaic.v1.JobRequests.$Properties {
+        }
+
+        /** Represents a JobRequests. */
+        class JobRequests {
+
+            /**
+             * Constructs a new JobRequests.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.JobRequests.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** JobRequests requests. */
+            requests: moesaic.v1.GenerateRequest.$Properties[];
+
+            /**
+             * Creates a new JobRequests instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns JobRequests instance
+             */
+            static create(properties: moesaic.v1.JobRequests.$Shape): moesaic.v1.JobRequests & moesaic.v1.JobRequests.$Shape;
+            static create(properties?: moesaic.v1.JobRequests.$Properties): moesaic.v1.JobRequests;
+
+            /**
+             * Encodes the specified JobRequests message. Does not implicitly {@link moesaic.v1.JobRequests.verify|verify} messages.
+             * @param message JobRequests message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.JobRequests.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a JobRequests message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.JobRequests & moesaic.v1.JobRequests.$Shape} JobRequests
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.JobRequests & moesaic.v1.JobRequests.$Shape;
+
+            /**
+             * Creates a JobRequests message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns JobRequests
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.JobRequests;
+
+            /**
+             * Creates a plain object from a JobRequests message. Also converts values to other types if specified.
+             * @param message JobRequests
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.JobRequests, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this JobRequests to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for JobRequests
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace JobRequests {
+
+            /** Properties of a JobRequests. */
+            interface $Properties {
+
+                /** JobRequests requests */
+                requests?: (moesaic.v1.GenerateRequest.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a JobRequests. */
+            type $Shape = {
+              requests?: moesaic.v1.GenerateRequest.$Shape[]|null;
+              $unknowns?: Uint8Array[];
+            };
+        }
+
+        /**
+         * Properties of a JobResult.
+         * @deprecated Use moesaic.v1.JobResult.$Properties instead.
+         */
+        interface IJobResult extends moesaic.v1.JobResult.$Properties {
+        }
+
+        /** Represents a JobResult. */
+        class JobResult {
+
+            /**
+             * Constructs a new JobResult.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.JobResult.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** JobResult events. */
+            events: moesaic.v1.GenerateEvent.$Properties[];
+
+            /**
+             * Creates a new JobResult instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns JobResult instance
+             */
+            static create(properties: moesaic.v1.JobResult.$Shape): moesaic.v1.JobResult & moesaic.v1.JobResult.$Shape;
+            static create(properties?: moesaic.v1.JobResult.$Properties): moesaic.v1.JobResult;
+
+            /**
+             * Encodes the specified JobResult message. Does not implicitly {@link moesaic.v1.JobResult.verify|verify} messages.
+             * @param message JobResult message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.JobResult.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a JobResult message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.JobResult & moesaic.v1.JobResult.$Shape} JobResult
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.JobResult & moesaic.v1.JobResult.$Shape;
+
+            /**
+             * Creates a JobResult message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns JobResult
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.JobResult;
+
+            /**
+             * Creates a plain object from a JobResult message. Also converts values to other types if specified.
+             * @param message JobResult
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.JobResult, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this JobResult to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for JobResult
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace JobResult {
+
+            /** Properties of a JobResult. */
+            interface $Properties {
+
+                /** JobResult events */
+                events?: (moesaic.v1.GenerateEvent.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a JobResult. */
+            type $Shape = {
+              events?: moesaic.v1.GenerateEvent.$Shape[]|null;
               $unknowns?: Uint8Array[];
             };
         }

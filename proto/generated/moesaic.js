@@ -15156,6 +15156,47 @@ export const moesaic = $root.moesaic = (() => {
                 responseStream: { value: $undefined }
             });
 
+            /**
+             * Callback as used by {@link moesaic.v1.Jobs#delete_}.
+             * @memberof moesaic.v1.Jobs
+             * @typedef DeleteCallback
+             * @type {function}
+             * @param {Error|null} error Error, if any
+             * @param {moesaic.v1.DeleteJobResponse} [response] DeleteJobResponse
+             */
+
+            /**
+             * Calls Delete.
+             * @memberof moesaic.v1.Jobs
+             * @typedef Delete
+             * @type {{
+             *   (request: moesaic.v1.IDeleteJobRequest, callback: moesaic.v1.Jobs.DeleteCallback): void;
+             *   (request: moesaic.v1.IDeleteJobRequest): Promise<moesaic.v1.DeleteJobResponse>;
+             *   readonly name: "Delete";
+             *   readonly path: "/moesaic.v1.Jobs/Delete";
+             *   readonly requestType: "DeleteJobRequest";
+             *   readonly responseType: "DeleteJobResponse";
+             *   readonly requestStream: undefined;
+             *   readonly responseStream: undefined;
+             * }}
+             */
+
+            /**
+             * Calls Delete.
+             * @name moesaic.v1.Jobs#delete
+             * @type {moesaic.v1.Jobs.Delete}
+             */
+            $Object.defineProperties(Jobs.prototype["delete"] = function(request, callback) {
+                return $protobuf.rpc.Service.prototype.rpcCall.call(this, Jobs.prototype["delete"], $root.moesaic.v1.DeleteJobRequest, $root.moesaic.v1.DeleteJobResponse, request, callback);
+            }, {
+                name: { value: "Delete" },
+                path: { value: "/moesaic.v1.Jobs/Delete" },
+                requestType: { value: "DeleteJobRequest" },
+                responseType: { value: "DeleteJobResponse" },
+                requestStream: { value: $undefined },
+                responseStream: { value: $undefined }
+            });
+
             return Jobs;
         })();
 
@@ -15166,6 +15207,8 @@ export const moesaic = $root.moesaic = (() => {
              * @typedef {Object} moesaic.v1.SubmitJobRequest.$Properties
              * @property {string|null} [job_id] SubmitJobRequest job_id
              * @property {Array.<moesaic.v1.GenerateRequest.$Properties>|null} [requests] SubmitJobRequest requests
+             * @property {number|null} [first_index] SubmitJobRequest first_index
+             * @property {boolean|null} [has_more] SubmitJobRequest has_more
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -15182,6 +15225,8 @@ export const moesaic = $root.moesaic = (() => {
              * @typedef {{
              *   job_id?: string|null;
              *   requests?: Array.<moesaic.v1.GenerateRequest.$Shape>|null;
+             *   first_index?: number|null;
+             *   has_more?: boolean|null;
              *   $unknowns?: Array.<Uint8Array>;
              * }} moesaic.v1.SubmitJobRequest.$Shape
              */
@@ -15217,6 +15262,22 @@ export const moesaic = $root.moesaic = (() => {
              * @instance
              */
             SubmitJobRequest.prototype.requests = $util.emptyArray;
+
+            /**
+             * SubmitJobRequest first_index.
+             * @member {number} first_index
+             * @memberof moesaic.v1.SubmitJobRequest
+             * @instance
+             */
+            SubmitJobRequest.prototype.first_index = 0;
+
+            /**
+             * SubmitJobRequest has_more.
+             * @member {boolean} has_more
+             * @memberof moesaic.v1.SubmitJobRequest
+             * @instance
+             */
+            SubmitJobRequest.prototype.has_more = false;
 
             /**
              * Creates a new SubmitJobRequest instance using the specified properties.
@@ -15255,6 +15316,10 @@ export const moesaic = $root.moesaic = (() => {
                 if (message.requests != null && message.requests.length)
                     for (let i = 0; i < message.requests.length; ++i)
                         $root.moesaic.v1.GenerateRequest.encode(message.requests[i], writer.uint32(/* id 2, wireType 2 =*/18).fork(), _depth + 1).ldelim();
+                if (message.first_index != null && $Object.hasOwnProperty.call(message, "first_index") && message.first_index !== 0)
+                    writer.uint32(/* id 3, wireType 0 =*/24).int32(message.first_index);
+                if (message.has_more != null && $Object.hasOwnProperty.call(message, "has_more") && message.has_more !== false)
+                    writer.uint32(/* id 4, wireType 0 =*/32).bool(message.has_more);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -15316,6 +15381,24 @@ export const moesaic = $root.moesaic = (() => {
                             message.requests.push($root.moesaic.v1.GenerateRequest.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.first_index = value;
+                            else
+                                delete message.first_index;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.has_more = value;
+                            else
+                                delete message.has_more;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -15364,6 +15447,12 @@ export const moesaic = $root.moesaic = (() => {
                         message.requests[i] = $root.moesaic.v1.GenerateRequest.fromObject(object.requests[i], _depth + 1);
                     }
                 }
+                if (object.first_index != null)
+                    if ($Number(object.first_index) !== 0)
+                        message.first_index = object.first_index | 0;
+                if (object.has_more != null)
+                    if (object.has_more)
+                        message.has_more = $Boolean(object.has_more);
                 return message;
             };
 
@@ -15386,8 +15475,11 @@ export const moesaic = $root.moesaic = (() => {
                 let object = {};
                 if (options.arrays || options.defaults)
                     object.requests = [];
-                if (options.defaults)
+                if (options.defaults) {
                     object.job_id = "";
+                    object.first_index = 0;
+                    object.has_more = false;
+                }
                 if (message.job_id != null && $Object.hasOwnProperty.call(message, "job_id"))
                     object.job_id = message.job_id;
                 if (message.requests && message.requests.length) {
@@ -15395,6 +15487,10 @@ export const moesaic = $root.moesaic = (() => {
                     for (let j = 0; j < message.requests.length; ++j)
                         object.requests[j] = $root.moesaic.v1.GenerateRequest.toObject(message.requests[j], options, _depth + 1);
                 }
+                if (message.first_index != null && $Object.hasOwnProperty.call(message, "first_index"))
+                    object.first_index = message.first_index;
+                if (message.has_more != null && $Object.hasOwnProperty.call(message, "has_more"))
+                    object.has_more = message.has_more;
                 return object;
             };
 
@@ -16643,6 +16739,418 @@ export const moesaic = $root.moesaic = (() => {
             return CancelJobRequest;
         })();
 
+        v1.DeleteJobRequest = (function() {
+
+            /**
+             * Properties of a DeleteJobRequest.
+             * @typedef {Object} moesaic.v1.DeleteJobRequest.$Properties
+             * @property {string|null} [job_id] DeleteJobRequest job_id
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a DeleteJobRequest.
+             * @memberof moesaic.v1
+             * @interface IDeleteJobRequest
+             * @augments moesaic.v1.DeleteJobRequest.$Properties
+             * @deprecated Use moesaic.v1.DeleteJobRequest.$Properties instead.
+             */
+
+            /**
+             * Shape of a DeleteJobRequest.
+             * @typedef {moesaic.v1.DeleteJobRequest.$Properties} moesaic.v1.DeleteJobRequest.$Shape
+             */
+
+            /**
+             * Constructs a new DeleteJobRequest.
+             * @memberof moesaic.v1
+             * @classdesc Represents a DeleteJobRequest.
+             * @constructor
+             * @param {moesaic.v1.DeleteJobRequest.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const DeleteJobRequest = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * DeleteJobRequest job_id.
+             * @member {string} job_id
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @instance
+             */
+            DeleteJobRequest.prototype.job_id = "";
+
+            /**
+             * Creates a new DeleteJobRequest instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @static
+             * @param {moesaic.v1.DeleteJobRequest.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.DeleteJobRequest} DeleteJobRequest instance
+             * @type {{
+             *   (properties: moesaic.v1.DeleteJobRequest.$Shape): moesaic.v1.DeleteJobRequest & moesaic.v1.DeleteJobRequest.$Shape;
+             *   (properties?: moesaic.v1.DeleteJobRequest.$Properties): moesaic.v1.DeleteJobRequest;
+             * }}
+             */
+            DeleteJobRequest.create = function(properties) {
+                return new DeleteJobRequest(properties);
+            };
+
+            /**
+             * Encodes the specified DeleteJobRequest message. Does not implicitly {@link moesaic.v1.DeleteJobRequest.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @static
+             * @param {moesaic.v1.DeleteJobRequest.$Properties} message DeleteJobRequest message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            DeleteJobRequest.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.job_id != null && $Object.hasOwnProperty.call(message, "job_id") && message.job_id !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.job_id);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a DeleteJobRequest message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.DeleteJobRequest & moesaic.v1.DeleteJobRequest.$Shape} DeleteJobRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            DeleteJobRequest.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.DeleteJobRequest();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.job_id = value;
+                            else
+                                delete message.job_id;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a DeleteJobRequest message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.DeleteJobRequest} DeleteJobRequest
+             */
+            DeleteJobRequest.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.DeleteJobRequest)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.DeleteJobRequest: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.DeleteJobRequest();
+                if (object.job_id != null)
+                    if (typeof object.job_id !== "string" || object.job_id.length)
+                        message.job_id = $String(object.job_id);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a DeleteJobRequest message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @static
+             * @param {moesaic.v1.DeleteJobRequest} message DeleteJobRequest
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            DeleteJobRequest.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults)
+                    object.job_id = "";
+                if (message.job_id != null && $Object.hasOwnProperty.call(message, "job_id"))
+                    object.job_id = message.job_id;
+                return object;
+            };
+
+            /**
+             * Converts this DeleteJobRequest to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            DeleteJobRequest.prototype.toJSON = function() {
+                return DeleteJobRequest.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for DeleteJobRequest
+             * @function getTypeUrl
+             * @memberof moesaic.v1.DeleteJobRequest
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            DeleteJobRequest.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.DeleteJobRequest";
+            };
+
+            return DeleteJobRequest;
+        })();
+
+        v1.DeleteJobResponse = (function() {
+
+            /**
+             * Properties of a DeleteJobResponse.
+             * @typedef {Object} moesaic.v1.DeleteJobResponse.$Properties
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a DeleteJobResponse.
+             * @memberof moesaic.v1
+             * @interface IDeleteJobResponse
+             * @augments moesaic.v1.DeleteJobResponse.$Properties
+             * @deprecated Use moesaic.v1.DeleteJobResponse.$Properties instead.
+             */
+
+            /**
+             * Shape of a DeleteJobResponse.
+             * @typedef {moesaic.v1.DeleteJobResponse.$Properties} moesaic.v1.DeleteJobResponse.$Shape
+             */
+
+            /**
+             * Constructs a new DeleteJobResponse.
+             * @memberof moesaic.v1
+             * @classdesc Represents a DeleteJobResponse.
+             * @constructor
+             * @param {moesaic.v1.DeleteJobResponse.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const DeleteJobResponse = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * Creates a new DeleteJobResponse instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.DeleteJobResponse
+             * @static
+             * @param {moesaic.v1.DeleteJobResponse.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.DeleteJobResponse} DeleteJobResponse instance
+             * @type {{
+             *   (properties: moesaic.v1.DeleteJobResponse.$Shape): moesaic.v1.DeleteJobResponse & moesaic.v1.DeleteJobResponse.$Shape;
+             *   (properties?: moesaic.v1.DeleteJobResponse.$Properties): moesaic.v1.DeleteJobResponse;
+             * }}
+             */
+            DeleteJobResponse.create = function(properties) {
+                return new DeleteJobResponse(properties);
+            };
+
+            /**
+             * Encodes the specified DeleteJobResponse message. Does not implicitly {@link moesaic.v1.DeleteJobResponse.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.DeleteJobResponse
+             * @static
+             * @param {moesaic.v1.DeleteJobResponse.$Properties} message DeleteJobResponse message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            DeleteJobResponse.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a DeleteJobResponse message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.DeleteJobResponse
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.DeleteJobResponse & moesaic.v1.DeleteJobResponse.$Shape} DeleteJobResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            DeleteJobResponse.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.DeleteJobResponse();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    reader.skipType(tag & 7, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a DeleteJobResponse message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.DeleteJobResponse
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.DeleteJobResponse} DeleteJobResponse
+             */
+            DeleteJobResponse.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.DeleteJobResponse)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.DeleteJobResponse: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                return new $root.moesaic.v1.DeleteJobResponse();
+            };
+
+            /**
+             * Creates a plain object from a DeleteJobResponse message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.DeleteJobResponse
+             * @static
+             * @param {moesaic.v1.DeleteJobResponse} message DeleteJobResponse
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            DeleteJobResponse.toObject = function () {
+                return {};
+            };
+
+            /**
+             * Converts this DeleteJobResponse to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.DeleteJobResponse
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            DeleteJobResponse.prototype.toJSON = function() {
+                return DeleteJobResponse.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for DeleteJobResponse
+             * @function getTypeUrl
+             * @memberof moesaic.v1.DeleteJobResponse
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            DeleteJobResponse.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.DeleteJobResponse";
+            };
+
+            return DeleteJobResponse;
+        })();
+
         v1.Job = (function() {
 
             /**
@@ -16652,6 +17160,13 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [state] Job state
              * @property {number|null} [num_requests] Job num_requests
              * @property {number|null} [num_finished] Job num_finished
+             * @property {number|null} [num_failed] Job num_failed
+             * @property {number|null} [num_prompt_tokens] Job num_prompt_tokens
+             * @property {number|null} [num_output_tokens] Job num_output_tokens
+             * @property {number|null} [created_unix_ms] Job created_unix_ms
+             * @property {number|null} [accepted_unix_ms] Job accepted_unix_ms
+             * @property {number|null} [ended_unix_ms] Job ended_unix_ms
+             * @property {string|null} [reason] Job reason
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -16716,6 +17231,62 @@ export const moesaic = $root.moesaic = (() => {
             Job.prototype.num_finished = 0;
 
             /**
+             * Job num_failed.
+             * @member {number} num_failed
+             * @memberof moesaic.v1.Job
+             * @instance
+             */
+            Job.prototype.num_failed = 0;
+
+            /**
+             * Job num_prompt_tokens.
+             * @member {number} num_prompt_tokens
+             * @memberof moesaic.v1.Job
+             * @instance
+             */
+            Job.prototype.num_prompt_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Job num_output_tokens.
+             * @member {number} num_output_tokens
+             * @memberof moesaic.v1.Job
+             * @instance
+             */
+            Job.prototype.num_output_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Job created_unix_ms.
+             * @member {number} created_unix_ms
+             * @memberof moesaic.v1.Job
+             * @instance
+             */
+            Job.prototype.created_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Job accepted_unix_ms.
+             * @member {number} accepted_unix_ms
+             * @memberof moesaic.v1.Job
+             * @instance
+             */
+            Job.prototype.accepted_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Job ended_unix_ms.
+             * @member {number} ended_unix_ms
+             * @memberof moesaic.v1.Job
+             * @instance
+             */
+            Job.prototype.ended_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Job reason.
+             * @member {string} reason
+             * @memberof moesaic.v1.Job
+             * @instance
+             */
+            Job.prototype.reason = "";
+
+            /**
              * Creates a new Job instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.Job
@@ -16755,6 +17326,20 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 3, wireType 0 =*/24).int32(message.num_requests);
                 if (message.num_finished != null && $Object.hasOwnProperty.call(message, "num_finished") && message.num_finished !== 0)
                     writer.uint32(/* id 4, wireType 0 =*/32).int32(message.num_finished);
+                if (message.num_failed != null && $Object.hasOwnProperty.call(message, "num_failed") && message.num_failed !== 0)
+                    writer.uint32(/* id 5, wireType 0 =*/40).int32(message.num_failed);
+                if (message.num_prompt_tokens != null && $Object.hasOwnProperty.call(message, "num_prompt_tokens") && (typeof message.num_prompt_tokens === "object" ? message.num_prompt_tokens.low || message.num_prompt_tokens.high : message.num_prompt_tokens !== 0))
+                    writer.uint32(/* id 6, wireType 0 =*/48).uint64(message.num_prompt_tokens);
+                if (message.num_output_tokens != null && $Object.hasOwnProperty.call(message, "num_output_tokens") && (typeof message.num_output_tokens === "object" ? message.num_output_tokens.low || message.num_output_tokens.high : message.num_output_tokens !== 0))
+                    writer.uint32(/* id 7, wireType 0 =*/56).uint64(message.num_output_tokens);
+                if (message.created_unix_ms != null && $Object.hasOwnProperty.call(message, "created_unix_ms") && (typeof message.created_unix_ms === "object" ? message.created_unix_ms.low || message.created_unix_ms.high : message.created_unix_ms !== 0))
+                    writer.uint32(/* id 8, wireType 0 =*/64).uint64(message.created_unix_ms);
+                if (message.accepted_unix_ms != null && $Object.hasOwnProperty.call(message, "accepted_unix_ms") && (typeof message.accepted_unix_ms === "object" ? message.accepted_unix_ms.low || message.accepted_unix_ms.high : message.accepted_unix_ms !== 0))
+                    writer.uint32(/* id 9, wireType 0 =*/72).uint64(message.accepted_unix_ms);
+                if (message.ended_unix_ms != null && $Object.hasOwnProperty.call(message, "ended_unix_ms") && (typeof message.ended_unix_ms === "object" ? message.ended_unix_ms.low || message.ended_unix_ms.high : message.ended_unix_ms !== 0))
+                    writer.uint32(/* id 10, wireType 0 =*/80).uint64(message.ended_unix_ms);
+                if (message.reason != null && $Object.hasOwnProperty.call(message, "reason") && message.reason !== "")
+                    writer.uint32(/* id 11, wireType 2 =*/90).string(message.reason);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -16835,6 +17420,69 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.num_finished;
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.num_failed = value;
+                            else
+                                delete message.num_failed;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.num_prompt_tokens = value;
+                            else
+                                delete message.num_prompt_tokens;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.num_output_tokens = value;
+                            else
+                                delete message.num_output_tokens;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.created_unix_ms = value;
+                            else
+                                delete message.created_unix_ms;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.accepted_unix_ms = value;
+                            else
+                                delete message.accepted_unix_ms;
+                            continue;
+                        }
+                    case 10: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.ended_unix_ms = value;
+                            else
+                                delete message.ended_unix_ms;
+                            continue;
+                        }
+                    case 11: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.reason = value;
+                            else
+                                delete message.reason;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -16882,6 +17530,62 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.num_finished != null)
                     if ($Number(object.num_finished) !== 0)
                         message.num_finished = object.num_finished | 0;
+                if (object.num_failed != null)
+                    if ($Number(object.num_failed) !== 0)
+                        message.num_failed = object.num_failed | 0;
+                if (object.num_prompt_tokens != null)
+                    if (typeof object.num_prompt_tokens === "object" ? object.num_prompt_tokens.low || object.num_prompt_tokens.high : $Number(object.num_prompt_tokens) !== 0)
+                        if ($util.Long)
+                            message.num_prompt_tokens = $util.Long.fromValue(object.num_prompt_tokens, true);
+                        else if (typeof object.num_prompt_tokens === "string")
+                            message.num_prompt_tokens = $parseInt(object.num_prompt_tokens, 10);
+                        else if (typeof object.num_prompt_tokens === "number")
+                            message.num_prompt_tokens = object.num_prompt_tokens;
+                        else if (typeof object.num_prompt_tokens === "object")
+                            message.num_prompt_tokens = new $util.LongBits(object.num_prompt_tokens.low >>> 0, object.num_prompt_tokens.high >>> 0).toNumber(true);
+                if (object.num_output_tokens != null)
+                    if (typeof object.num_output_tokens === "object" ? object.num_output_tokens.low || object.num_output_tokens.high : $Number(object.num_output_tokens) !== 0)
+                        if ($util.Long)
+                            message.num_output_tokens = $util.Long.fromValue(object.num_output_tokens, true);
+                        else if (typeof object.num_output_tokens === "string")
+                            message.num_output_tokens = $parseInt(object.num_output_tokens, 10);
+                        else if (typeof object.num_output_tokens === "number")
+                            message.num_output_tokens = object.num_output_tokens;
+                        else if (typeof object.num_output_tokens === "object")
+                            message.num_output_tokens = new $util.LongBits(object.num_output_tokens.low >>> 0, object.num_output_tokens.high >>> 0).toNumber(true);
+                if (object.created_unix_ms != null)
+                    if (typeof object.created_unix_ms === "object" ? object.created_unix_ms.low || object.created_unix_ms.high : $Number(object.created_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.created_unix_ms = $util.Long.fromValue(object.created_unix_ms, true);
+                        else if (typeof object.created_unix_ms === "string")
+                            message.created_unix_ms = $parseInt(object.created_unix_ms, 10);
+                        else if (typeof object.created_unix_ms === "number")
+                            message.created_unix_ms = object.created_unix_ms;
+                        else if (typeof object.created_unix_ms === "object")
+                            message.created_unix_ms = new $util.LongBits(object.created_unix_ms.low >>> 0, object.created_unix_ms.high >>> 0).toNumber(true);
+                if (object.accepted_unix_ms != null)
+                    if (typeof object.accepted_unix_ms === "object" ? object.accepted_unix_ms.low || object.accepted_unix_ms.high : $Number(object.accepted_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.accepted_unix_ms = $util.Long.fromValue(object.accepted_unix_ms, true);
+                        else if (typeof object.accepted_unix_ms === "string")
+                            message.accepted_unix_ms = $parseInt(object.accepted_unix_ms, 10);
+                        else if (typeof object.accepted_unix_ms === "number")
+                            message.accepted_unix_ms = object.accepted_unix_ms;
+                        else if (typeof object.accepted_unix_ms === "object")
+                            message.accepted_unix_ms = new $util.LongBits(object.accepted_unix_ms.low >>> 0, object.accepted_unix_ms.high >>> 0).toNumber(true);
+                if (object.ended_unix_ms != null)
+                    if (typeof object.ended_unix_ms === "object" ? object.ended_unix_ms.low || object.ended_unix_ms.high : $Number(object.ended_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.ended_unix_ms = $util.Long.fromValue(object.ended_unix_ms, true);
+                        else if (typeof object.ended_unix_ms === "string")
+                            message.ended_unix_ms = $parseInt(object.ended_unix_ms, 10);
+                        else if (typeof object.ended_unix_ms === "number")
+                            message.ended_unix_ms = object.ended_unix_ms;
+                        else if (typeof object.ended_unix_ms === "object")
+                            message.ended_unix_ms = new $util.LongBits(object.ended_unix_ms.low >>> 0, object.ended_unix_ms.high >>> 0).toNumber(true);
+                if (object.reason != null)
+                    if (typeof object.reason !== "string" || object.reason.length)
+                        message.reason = $String(object.reason);
                 return message;
             };
 
@@ -16907,6 +17611,33 @@ export const moesaic = $root.moesaic = (() => {
                     object.state = "";
                     object.num_requests = 0;
                     object.num_finished = 0;
+                    object.num_failed = 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.num_prompt_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.num_prompt_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.num_output_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.num_output_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.created_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.created_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.accepted_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.accepted_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.ended_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.ended_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.reason = "";
                 }
                 if (message.job_id != null && $Object.hasOwnProperty.call(message, "job_id"))
                     object.job_id = message.job_id;
@@ -16916,6 +17647,45 @@ export const moesaic = $root.moesaic = (() => {
                     object.num_requests = message.num_requests;
                 if (message.num_finished != null && $Object.hasOwnProperty.call(message, "num_finished"))
                     object.num_finished = message.num_finished;
+                if (message.num_failed != null && $Object.hasOwnProperty.call(message, "num_failed"))
+                    object.num_failed = message.num_failed;
+                if (message.num_prompt_tokens != null && $Object.hasOwnProperty.call(message, "num_prompt_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.num_prompt_tokens = typeof message.num_prompt_tokens === "number" ? $BigInt(message.num_prompt_tokens) : $util.Long.fromBits(message.num_prompt_tokens.low >>> 0, message.num_prompt_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.num_prompt_tokens === "number")
+                        object.num_prompt_tokens = options.longs === $String ? $String(message.num_prompt_tokens) : message.num_prompt_tokens;
+                    else
+                        object.num_prompt_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.num_prompt_tokens) : options.longs === $Number ? new $util.LongBits(message.num_prompt_tokens.low >>> 0, message.num_prompt_tokens.high >>> 0).toNumber(true) : message.num_prompt_tokens;
+                if (message.num_output_tokens != null && $Object.hasOwnProperty.call(message, "num_output_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.num_output_tokens = typeof message.num_output_tokens === "number" ? $BigInt(message.num_output_tokens) : $util.Long.fromBits(message.num_output_tokens.low >>> 0, message.num_output_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.num_output_tokens === "number")
+                        object.num_output_tokens = options.longs === $String ? $String(message.num_output_tokens) : message.num_output_tokens;
+                    else
+                        object.num_output_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.num_output_tokens) : options.longs === $Number ? new $util.LongBits(message.num_output_tokens.low >>> 0, message.num_output_tokens.high >>> 0).toNumber(true) : message.num_output_tokens;
+                if (message.created_unix_ms != null && $Object.hasOwnProperty.call(message, "created_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.created_unix_ms = typeof message.created_unix_ms === "number" ? $BigInt(message.created_unix_ms) : $util.Long.fromBits(message.created_unix_ms.low >>> 0, message.created_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.created_unix_ms === "number")
+                        object.created_unix_ms = options.longs === $String ? $String(message.created_unix_ms) : message.created_unix_ms;
+                    else
+                        object.created_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.created_unix_ms) : options.longs === $Number ? new $util.LongBits(message.created_unix_ms.low >>> 0, message.created_unix_ms.high >>> 0).toNumber(true) : message.created_unix_ms;
+                if (message.accepted_unix_ms != null && $Object.hasOwnProperty.call(message, "accepted_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.accepted_unix_ms = typeof message.accepted_unix_ms === "number" ? $BigInt(message.accepted_unix_ms) : $util.Long.fromBits(message.accepted_unix_ms.low >>> 0, message.accepted_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.accepted_unix_ms === "number")
+                        object.accepted_unix_ms = options.longs === $String ? $String(message.accepted_unix_ms) : message.accepted_unix_ms;
+                    else
+                        object.accepted_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.accepted_unix_ms) : options.longs === $Number ? new $util.LongBits(message.accepted_unix_ms.low >>> 0, message.accepted_unix_ms.high >>> 0).toNumber(true) : message.accepted_unix_ms;
+                if (message.ended_unix_ms != null && $Object.hasOwnProperty.call(message, "ended_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.ended_unix_ms = typeof message.ended_unix_ms === "number" ? $BigInt(message.ended_unix_ms) : $util.Long.fromBits(message.ended_unix_ms.low >>> 0, message.ended_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.ended_unix_ms === "number")
+                        object.ended_unix_ms = options.longs === $String ? $String(message.ended_unix_ms) : message.ended_unix_ms;
+                    else
+                        object.ended_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.ended_unix_ms) : options.longs === $Number ? new $util.LongBits(message.ended_unix_ms.low >>> 0, message.ended_unix_ms.high >>> 0).toNumber(true) : message.ended_unix_ms;
+                if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
+                    object.reason = message.reason;
                 return object;
             };
 
@@ -16954,6 +17724,8 @@ export const moesaic = $root.moesaic = (() => {
              * @typedef {Object} moesaic.v1.JobEvent.$Properties
              * @property {number|null} [index] JobEvent index
              * @property {moesaic.v1.GenerateEvent.$Properties|null} [event] JobEvent event
+             * @property {boolean|null} [is_last] JobEvent is_last
+             * @property {moesaic.v1.Job.$Properties|null} [job] JobEvent job
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -16970,6 +17742,8 @@ export const moesaic = $root.moesaic = (() => {
              * @typedef {{
              *   index?: number|null;
              *   event?: moesaic.v1.GenerateEvent.$Shape|null;
+             *   is_last?: boolean|null;
+             *   job?: moesaic.v1.Job.$Shape|null;
              *   $unknowns?: Array.<Uint8Array>;
              * }} moesaic.v1.JobEvent.$Shape
              */
@@ -17004,6 +17778,22 @@ export const moesaic = $root.moesaic = (() => {
              * @instance
              */
             JobEvent.prototype.event = null;
+
+            /**
+             * JobEvent is_last.
+             * @member {boolean} is_last
+             * @memberof moesaic.v1.JobEvent
+             * @instance
+             */
+            JobEvent.prototype.is_last = false;
+
+            /**
+             * JobEvent job.
+             * @member {moesaic.v1.Job.$Properties|null|undefined} job
+             * @memberof moesaic.v1.JobEvent
+             * @instance
+             */
+            JobEvent.prototype.job = null;
 
             /**
              * Creates a new JobEvent instance using the specified properties.
@@ -17041,6 +17831,10 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 1, wireType 0 =*/8).int32(message.index);
                 if (message.event != null && $Object.hasOwnProperty.call(message, "event"))
                     $root.moesaic.v1.GenerateEvent.encode(message.event, writer.uint32(/* id 2, wireType 2 =*/18).fork(), _depth + 1).ldelim();
+                if (message.is_last != null && $Object.hasOwnProperty.call(message, "is_last") && message.is_last !== false)
+                    writer.uint32(/* id 3, wireType 0 =*/24).bool(message.is_last);
+                if (message.job != null && $Object.hasOwnProperty.call(message, "job"))
+                    $root.moesaic.v1.Job.encode(message.job, writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -17100,6 +17894,21 @@ export const moesaic = $root.moesaic = (() => {
                             message.event = $root.moesaic.v1.GenerateEvent.decode(reader, reader.size(), $undefined, _depth + 1, message.event);
                             continue;
                         }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.is_last = value;
+                            else
+                                delete message.is_last;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            message.job = $root.moesaic.v1.Job.decode(reader, reader.size(), $undefined, _depth + 1, message.job);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -17143,6 +17952,14 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.JobEvent.event: object expected");
                     message.event = $root.moesaic.v1.GenerateEvent.fromObject(object.event, _depth + 1);
                 }
+                if (object.is_last != null)
+                    if (object.is_last)
+                        message.is_last = $Boolean(object.is_last);
+                if (object.job != null) {
+                    if (!$util.isObject(object.job))
+                        throw $TypeError(".moesaic.v1.JobEvent.job: object expected");
+                    message.job = $root.moesaic.v1.Job.fromObject(object.job, _depth + 1);
+                }
                 return message;
             };
 
@@ -17166,11 +17983,17 @@ export const moesaic = $root.moesaic = (() => {
                 if (options.defaults) {
                     object.index = 0;
                     object.event = null;
+                    object.is_last = false;
+                    object.job = null;
                 }
                 if (message.index != null && $Object.hasOwnProperty.call(message, "index"))
                     object.index = message.index;
                 if (message.event != null && $Object.hasOwnProperty.call(message, "event"))
                     object.event = $root.moesaic.v1.GenerateEvent.toObject(message.event, options, _depth + 1);
+                if (message.is_last != null && $Object.hasOwnProperty.call(message, "is_last"))
+                    object.is_last = message.is_last;
+                if (message.job != null && $Object.hasOwnProperty.call(message, "job"))
+                    object.job = $root.moesaic.v1.Job.toObject(message.job, options, _depth + 1);
                 return object;
             };
 
@@ -17200,6 +18023,1633 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return JobEvent;
+        })();
+
+        v1.JobRecord = (function() {
+
+            /**
+             * Properties of a JobRecord.
+             * @typedef {Object} moesaic.v1.JobRecord.$Properties
+             * @property {number|null} [unix_ms] JobRecord unix_ms
+             * @property {moesaic.v1.RequestsRecord.$Properties|null} [requests] JobRecord requests
+             * @property {moesaic.v1.ResultRecord.$Properties|null} [result] JobRecord result
+             * @property {moesaic.v1.CancelledRecord.$Properties|null} [cancelled] JobRecord cancelled
+             * @property {"requests"|"result"|"cancelled"} [kind] JobRecord kind
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a JobRecord.
+             * @memberof moesaic.v1
+             * @interface IJobRecord
+             * @augments moesaic.v1.JobRecord.$Properties
+             * @deprecated Use moesaic.v1.JobRecord.$Properties instead.
+             */
+
+            /**
+             * Narrowed shape of a JobRecord.
+             * @typedef {{
+             *   unix_ms?: number|null;
+             *   requests?: moesaic.v1.RequestsRecord.$Shape|null;
+             *   result?: moesaic.v1.ResultRecord.$Shape|null;
+             *   cancelled?: moesaic.v1.CancelledRecord.$Shape|null;
+             *   $unknowns?: Array.<Uint8Array>;
+             * } & (
+             *   ({ kind?: undefined; requests?: null; result?: null; cancelled?: null }|{ kind?: "requests"; requests: moesaic.v1.RequestsRecord.$Shape; result?: null; cancelled?: null }|{ kind?: "result"; requests?: null; result: moesaic.v1.ResultRecord.$Shape; cancelled?: null }|{ kind?: "cancelled"; requests?: null; result?: null; cancelled: moesaic.v1.CancelledRecord.$Shape })
+             * )} moesaic.v1.JobRecord.$Shape
+             */
+
+            /**
+             * Constructs a new JobRecord.
+             * @memberof moesaic.v1
+             * @classdesc Represents a JobRecord.
+             * @constructor
+             * @param {moesaic.v1.JobRecord.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const JobRecord = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * JobRecord unix_ms.
+             * @member {number} unix_ms
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             */
+            JobRecord.prototype.unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * JobRecord requests.
+             * @member {moesaic.v1.RequestsRecord.$Properties|null|undefined} requests
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             */
+            JobRecord.prototype.requests = null;
+
+            /**
+             * JobRecord result.
+             * @member {moesaic.v1.ResultRecord.$Properties|null|undefined} result
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             */
+            JobRecord.prototype.result = null;
+
+            /**
+             * JobRecord cancelled.
+             * @member {moesaic.v1.CancelledRecord.$Properties|null|undefined} cancelled
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             */
+            JobRecord.prototype.cancelled = null;
+
+            // OneOf field names bound to virtual getters and setters
+            let $oneOfFields;
+
+            /**
+             * JobRecord kind.
+             * @member {"requests"|"result"|"cancelled"|undefined} kind
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             */
+            $Object.defineProperty(JobRecord.prototype, "kind", {
+                get: $util.oneOfGetter($oneOfFields = ["requests", "result", "cancelled"]),
+                set: $util.oneOfSetter($oneOfFields)
+            });
+
+            /**
+             * Creates a new JobRecord instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.JobRecord
+             * @static
+             * @param {moesaic.v1.JobRecord.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.JobRecord} JobRecord instance
+             * @type {{
+             *   (properties: moesaic.v1.JobRecord.$Shape): moesaic.v1.JobRecord & moesaic.v1.JobRecord.$Shape;
+             *   (properties?: moesaic.v1.JobRecord.$Properties): moesaic.v1.JobRecord;
+             * }}
+             */
+            JobRecord.create = function(properties) {
+                return new JobRecord(properties);
+            };
+
+            /**
+             * Encodes the specified JobRecord message. Does not implicitly {@link moesaic.v1.JobRecord.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.JobRecord
+             * @static
+             * @param {moesaic.v1.JobRecord.$Properties} message JobRecord message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            JobRecord.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.unix_ms != null && $Object.hasOwnProperty.call(message, "unix_ms") && (typeof message.unix_ms === "object" ? message.unix_ms.low || message.unix_ms.high : message.unix_ms !== 0))
+                    writer.uint32(/* id 1, wireType 0 =*/8).uint64(message.unix_ms);
+                if (message.requests != null && $Object.hasOwnProperty.call(message, "requests"))
+                    $root.moesaic.v1.RequestsRecord.encode(message.requests, writer.uint32(/* id 2, wireType 2 =*/18).fork(), _depth + 1).ldelim();
+                if (message.result != null && $Object.hasOwnProperty.call(message, "result"))
+                    $root.moesaic.v1.ResultRecord.encode(message.result, writer.uint32(/* id 3, wireType 2 =*/26).fork(), _depth + 1).ldelim();
+                if (message.cancelled != null && $Object.hasOwnProperty.call(message, "cancelled"))
+                    $root.moesaic.v1.CancelledRecord.encode(message.cancelled, writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a JobRecord message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.JobRecord
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.JobRecord & moesaic.v1.JobRecord.$Shape} JobRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            JobRecord.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.JobRecord();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.unix_ms = value;
+                            else
+                                delete message.unix_ms;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            message.requests = $root.moesaic.v1.RequestsRecord.decode(reader, reader.size(), $undefined, _depth + 1, message.requests);
+                            message.kind = "requests";
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            message.result = $root.moesaic.v1.ResultRecord.decode(reader, reader.size(), $undefined, _depth + 1, message.result);
+                            message.kind = "result";
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            message.cancelled = $root.moesaic.v1.CancelledRecord.decode(reader, reader.size(), $undefined, _depth + 1, message.cancelled);
+                            message.kind = "cancelled";
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a JobRecord message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.JobRecord
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.JobRecord} JobRecord
+             */
+            JobRecord.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.JobRecord)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.JobRecord: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.JobRecord();
+                if (object.unix_ms != null)
+                    if (typeof object.unix_ms === "object" ? object.unix_ms.low || object.unix_ms.high : $Number(object.unix_ms) !== 0)
+                        if ($util.Long)
+                            message.unix_ms = $util.Long.fromValue(object.unix_ms, true);
+                        else if (typeof object.unix_ms === "string")
+                            message.unix_ms = $parseInt(object.unix_ms, 10);
+                        else if (typeof object.unix_ms === "number")
+                            message.unix_ms = object.unix_ms;
+                        else if (typeof object.unix_ms === "object")
+                            message.unix_ms = new $util.LongBits(object.unix_ms.low >>> 0, object.unix_ms.high >>> 0).toNumber(true);
+                if (object.requests != null) {
+                    if (!$util.isObject(object.requests))
+                        throw $TypeError(".moesaic.v1.JobRecord.requests: object expected");
+                    message.requests = $root.moesaic.v1.RequestsRecord.fromObject(object.requests, _depth + 1);
+                }
+                if (object.result != null) {
+                    if (!$util.isObject(object.result))
+                        throw $TypeError(".moesaic.v1.JobRecord.result: object expected");
+                    message.result = $root.moesaic.v1.ResultRecord.fromObject(object.result, _depth + 1);
+                }
+                if (object.cancelled != null) {
+                    if (!$util.isObject(object.cancelled))
+                        throw $TypeError(".moesaic.v1.JobRecord.cancelled: object expected");
+                    message.cancelled = $root.moesaic.v1.CancelledRecord.fromObject(object.cancelled, _depth + 1);
+                }
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a JobRecord message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.JobRecord
+             * @static
+             * @param {moesaic.v1.JobRecord} message JobRecord
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            JobRecord.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults)
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                if (message.unix_ms != null && $Object.hasOwnProperty.call(message, "unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.unix_ms = typeof message.unix_ms === "number" ? $BigInt(message.unix_ms) : $util.Long.fromBits(message.unix_ms.low >>> 0, message.unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.unix_ms === "number")
+                        object.unix_ms = options.longs === $String ? $String(message.unix_ms) : message.unix_ms;
+                    else
+                        object.unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.unix_ms) : options.longs === $Number ? new $util.LongBits(message.unix_ms.low >>> 0, message.unix_ms.high >>> 0).toNumber(true) : message.unix_ms;
+                if (message.requests != null && $Object.hasOwnProperty.call(message, "requests")) {
+                    object.requests = $root.moesaic.v1.RequestsRecord.toObject(message.requests, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "requests";
+                }
+                if (message.result != null && $Object.hasOwnProperty.call(message, "result")) {
+                    object.result = $root.moesaic.v1.ResultRecord.toObject(message.result, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "result";
+                }
+                if (message.cancelled != null && $Object.hasOwnProperty.call(message, "cancelled")) {
+                    object.cancelled = $root.moesaic.v1.CancelledRecord.toObject(message.cancelled, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "cancelled";
+                }
+                return object;
+            };
+
+            /**
+             * Converts this JobRecord to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            JobRecord.prototype.toJSON = function() {
+                return JobRecord.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for JobRecord
+             * @function getTypeUrl
+             * @memberof moesaic.v1.JobRecord
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            JobRecord.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.JobRecord";
+            };
+
+            return JobRecord;
+        })();
+
+        v1.RequestsRecord = (function() {
+
+            /**
+             * Properties of a RequestsRecord.
+             * @typedef {Object} moesaic.v1.RequestsRecord.$Properties
+             * @property {number|null} [first_index] RequestsRecord first_index
+             * @property {number|null} [num_requests] RequestsRecord num_requests
+             * @property {boolean|null} [has_more] RequestsRecord has_more
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a RequestsRecord.
+             * @memberof moesaic.v1
+             * @interface IRequestsRecord
+             * @augments moesaic.v1.RequestsRecord.$Properties
+             * @deprecated Use moesaic.v1.RequestsRecord.$Properties instead.
+             */
+
+            /**
+             * Shape of a RequestsRecord.
+             * @typedef {moesaic.v1.RequestsRecord.$Properties} moesaic.v1.RequestsRecord.$Shape
+             */
+
+            /**
+             * Constructs a new RequestsRecord.
+             * @memberof moesaic.v1
+             * @classdesc Represents a RequestsRecord.
+             * @constructor
+             * @param {moesaic.v1.RequestsRecord.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const RequestsRecord = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * RequestsRecord first_index.
+             * @member {number} first_index
+             * @memberof moesaic.v1.RequestsRecord
+             * @instance
+             */
+            RequestsRecord.prototype.first_index = 0;
+
+            /**
+             * RequestsRecord num_requests.
+             * @member {number} num_requests
+             * @memberof moesaic.v1.RequestsRecord
+             * @instance
+             */
+            RequestsRecord.prototype.num_requests = 0;
+
+            /**
+             * RequestsRecord has_more.
+             * @member {boolean} has_more
+             * @memberof moesaic.v1.RequestsRecord
+             * @instance
+             */
+            RequestsRecord.prototype.has_more = false;
+
+            /**
+             * Creates a new RequestsRecord instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.RequestsRecord
+             * @static
+             * @param {moesaic.v1.RequestsRecord.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.RequestsRecord} RequestsRecord instance
+             * @type {{
+             *   (properties: moesaic.v1.RequestsRecord.$Shape): moesaic.v1.RequestsRecord & moesaic.v1.RequestsRecord.$Shape;
+             *   (properties?: moesaic.v1.RequestsRecord.$Properties): moesaic.v1.RequestsRecord;
+             * }}
+             */
+            RequestsRecord.create = function(properties) {
+                return new RequestsRecord(properties);
+            };
+
+            /**
+             * Encodes the specified RequestsRecord message. Does not implicitly {@link moesaic.v1.RequestsRecord.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.RequestsRecord
+             * @static
+             * @param {moesaic.v1.RequestsRecord.$Properties} message RequestsRecord message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            RequestsRecord.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.first_index != null && $Object.hasOwnProperty.call(message, "first_index") && message.first_index !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).int32(message.first_index);
+                if (message.num_requests != null && $Object.hasOwnProperty.call(message, "num_requests") && message.num_requests !== 0)
+                    writer.uint32(/* id 2, wireType 0 =*/16).int32(message.num_requests);
+                if (message.has_more != null && $Object.hasOwnProperty.call(message, "has_more") && message.has_more !== false)
+                    writer.uint32(/* id 3, wireType 0 =*/24).bool(message.has_more);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a RequestsRecord message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.RequestsRecord
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.RequestsRecord & moesaic.v1.RequestsRecord.$Shape} RequestsRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            RequestsRecord.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.RequestsRecord();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.first_index = value;
+                            else
+                                delete message.first_index;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.num_requests = value;
+                            else
+                                delete message.num_requests;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.has_more = value;
+                            else
+                                delete message.has_more;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a RequestsRecord message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.RequestsRecord
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.RequestsRecord} RequestsRecord
+             */
+            RequestsRecord.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.RequestsRecord)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.RequestsRecord: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.RequestsRecord();
+                if (object.first_index != null)
+                    if ($Number(object.first_index) !== 0)
+                        message.first_index = object.first_index | 0;
+                if (object.num_requests != null)
+                    if ($Number(object.num_requests) !== 0)
+                        message.num_requests = object.num_requests | 0;
+                if (object.has_more != null)
+                    if (object.has_more)
+                        message.has_more = $Boolean(object.has_more);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a RequestsRecord message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.RequestsRecord
+             * @static
+             * @param {moesaic.v1.RequestsRecord} message RequestsRecord
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            RequestsRecord.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.first_index = 0;
+                    object.num_requests = 0;
+                    object.has_more = false;
+                }
+                if (message.first_index != null && $Object.hasOwnProperty.call(message, "first_index"))
+                    object.first_index = message.first_index;
+                if (message.num_requests != null && $Object.hasOwnProperty.call(message, "num_requests"))
+                    object.num_requests = message.num_requests;
+                if (message.has_more != null && $Object.hasOwnProperty.call(message, "has_more"))
+                    object.has_more = message.has_more;
+                return object;
+            };
+
+            /**
+             * Converts this RequestsRecord to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.RequestsRecord
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            RequestsRecord.prototype.toJSON = function() {
+                return RequestsRecord.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for RequestsRecord
+             * @function getTypeUrl
+             * @memberof moesaic.v1.RequestsRecord
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            RequestsRecord.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.RequestsRecord";
+            };
+
+            return RequestsRecord;
+        })();
+
+        v1.ResultRecord = (function() {
+
+            /**
+             * Properties of a ResultRecord.
+             * @typedef {Object} moesaic.v1.ResultRecord.$Properties
+             * @property {number|null} [index] ResultRecord index
+             * @property {boolean|null} [is_failed] ResultRecord is_failed
+             * @property {number|null} [num_prompt_tokens] ResultRecord num_prompt_tokens
+             * @property {number|null} [num_output_tokens] ResultRecord num_output_tokens
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a ResultRecord.
+             * @memberof moesaic.v1
+             * @interface IResultRecord
+             * @augments moesaic.v1.ResultRecord.$Properties
+             * @deprecated Use moesaic.v1.ResultRecord.$Properties instead.
+             */
+
+            /**
+             * Shape of a ResultRecord.
+             * @typedef {moesaic.v1.ResultRecord.$Properties} moesaic.v1.ResultRecord.$Shape
+             */
+
+            /**
+             * Constructs a new ResultRecord.
+             * @memberof moesaic.v1
+             * @classdesc Represents a ResultRecord.
+             * @constructor
+             * @param {moesaic.v1.ResultRecord.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const ResultRecord = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * ResultRecord index.
+             * @member {number} index
+             * @memberof moesaic.v1.ResultRecord
+             * @instance
+             */
+            ResultRecord.prototype.index = 0;
+
+            /**
+             * ResultRecord is_failed.
+             * @member {boolean} is_failed
+             * @memberof moesaic.v1.ResultRecord
+             * @instance
+             */
+            ResultRecord.prototype.is_failed = false;
+
+            /**
+             * ResultRecord num_prompt_tokens.
+             * @member {number} num_prompt_tokens
+             * @memberof moesaic.v1.ResultRecord
+             * @instance
+             */
+            ResultRecord.prototype.num_prompt_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * ResultRecord num_output_tokens.
+             * @member {number} num_output_tokens
+             * @memberof moesaic.v1.ResultRecord
+             * @instance
+             */
+            ResultRecord.prototype.num_output_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Creates a new ResultRecord instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.ResultRecord
+             * @static
+             * @param {moesaic.v1.ResultRecord.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.ResultRecord} ResultRecord instance
+             * @type {{
+             *   (properties: moesaic.v1.ResultRecord.$Shape): moesaic.v1.ResultRecord & moesaic.v1.ResultRecord.$Shape;
+             *   (properties?: moesaic.v1.ResultRecord.$Properties): moesaic.v1.ResultRecord;
+             * }}
+             */
+            ResultRecord.create = function(properties) {
+                return new ResultRecord(properties);
+            };
+
+            /**
+             * Encodes the specified ResultRecord message. Does not implicitly {@link moesaic.v1.ResultRecord.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.ResultRecord
+             * @static
+             * @param {moesaic.v1.ResultRecord.$Properties} message ResultRecord message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            ResultRecord.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.index != null && $Object.hasOwnProperty.call(message, "index") && message.index !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).int32(message.index);
+                if (message.is_failed != null && $Object.hasOwnProperty.call(message, "is_failed") && message.is_failed !== false)
+                    writer.uint32(/* id 2, wireType 0 =*/16).bool(message.is_failed);
+                if (message.num_prompt_tokens != null && $Object.hasOwnProperty.call(message, "num_prompt_tokens") && (typeof message.num_prompt_tokens === "object" ? message.num_prompt_tokens.low || message.num_prompt_tokens.high : message.num_prompt_tokens !== 0))
+                    writer.uint32(/* id 3, wireType 0 =*/24).uint64(message.num_prompt_tokens);
+                if (message.num_output_tokens != null && $Object.hasOwnProperty.call(message, "num_output_tokens") && (typeof message.num_output_tokens === "object" ? message.num_output_tokens.low || message.num_output_tokens.high : message.num_output_tokens !== 0))
+                    writer.uint32(/* id 4, wireType 0 =*/32).uint64(message.num_output_tokens);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a ResultRecord message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.ResultRecord
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.ResultRecord & moesaic.v1.ResultRecord.$Shape} ResultRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            ResultRecord.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.ResultRecord();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.index = value;
+                            else
+                                delete message.index;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.is_failed = value;
+                            else
+                                delete message.is_failed;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.num_prompt_tokens = value;
+                            else
+                                delete message.num_prompt_tokens;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.num_output_tokens = value;
+                            else
+                                delete message.num_output_tokens;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a ResultRecord message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.ResultRecord
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.ResultRecord} ResultRecord
+             */
+            ResultRecord.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.ResultRecord)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.ResultRecord: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.ResultRecord();
+                if (object.index != null)
+                    if ($Number(object.index) !== 0)
+                        message.index = object.index | 0;
+                if (object.is_failed != null)
+                    if (object.is_failed)
+                        message.is_failed = $Boolean(object.is_failed);
+                if (object.num_prompt_tokens != null)
+                    if (typeof object.num_prompt_tokens === "object" ? object.num_prompt_tokens.low || object.num_prompt_tokens.high : $Number(object.num_prompt_tokens) !== 0)
+                        if ($util.Long)
+                            message.num_prompt_tokens = $util.Long.fromValue(object.num_prompt_tokens, true);
+                        else if (typeof object.num_prompt_tokens === "string")
+                            message.num_prompt_tokens = $parseInt(object.num_prompt_tokens, 10);
+                        else if (typeof object.num_prompt_tokens === "number")
+                            message.num_prompt_tokens = object.num_prompt_tokens;
+                        else if (typeof object.num_prompt_tokens === "object")
+                            message.num_prompt_tokens = new $util.LongBits(object.num_prompt_tokens.low >>> 0, object.num_prompt_tokens.high >>> 0).toNumber(true);
+                if (object.num_output_tokens != null)
+                    if (typeof object.num_output_tokens === "object" ? object.num_output_tokens.low || object.num_output_tokens.high : $Number(object.num_output_tokens) !== 0)
+                        if ($util.Long)
+                            message.num_output_tokens = $util.Long.fromValue(object.num_output_tokens, true);
+                        else if (typeof object.num_output_tokens === "string")
+                            message.num_output_tokens = $parseInt(object.num_output_tokens, 10);
+                        else if (typeof object.num_output_tokens === "number")
+                            message.num_output_tokens = object.num_output_tokens;
+                        else if (typeof object.num_output_tokens === "object")
+                            message.num_output_tokens = new $util.LongBits(object.num_output_tokens.low >>> 0, object.num_output_tokens.high >>> 0).toNumber(true);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a ResultRecord message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.ResultRecord
+             * @static
+             * @param {moesaic.v1.ResultRecord} message ResultRecord
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            ResultRecord.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.index = 0;
+                    object.is_failed = false;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.num_prompt_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.num_prompt_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.num_output_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.num_output_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                }
+                if (message.index != null && $Object.hasOwnProperty.call(message, "index"))
+                    object.index = message.index;
+                if (message.is_failed != null && $Object.hasOwnProperty.call(message, "is_failed"))
+                    object.is_failed = message.is_failed;
+                if (message.num_prompt_tokens != null && $Object.hasOwnProperty.call(message, "num_prompt_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.num_prompt_tokens = typeof message.num_prompt_tokens === "number" ? $BigInt(message.num_prompt_tokens) : $util.Long.fromBits(message.num_prompt_tokens.low >>> 0, message.num_prompt_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.num_prompt_tokens === "number")
+                        object.num_prompt_tokens = options.longs === $String ? $String(message.num_prompt_tokens) : message.num_prompt_tokens;
+                    else
+                        object.num_prompt_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.num_prompt_tokens) : options.longs === $Number ? new $util.LongBits(message.num_prompt_tokens.low >>> 0, message.num_prompt_tokens.high >>> 0).toNumber(true) : message.num_prompt_tokens;
+                if (message.num_output_tokens != null && $Object.hasOwnProperty.call(message, "num_output_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.num_output_tokens = typeof message.num_output_tokens === "number" ? $BigInt(message.num_output_tokens) : $util.Long.fromBits(message.num_output_tokens.low >>> 0, message.num_output_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.num_output_tokens === "number")
+                        object.num_output_tokens = options.longs === $String ? $String(message.num_output_tokens) : message.num_output_tokens;
+                    else
+                        object.num_output_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.num_output_tokens) : options.longs === $Number ? new $util.LongBits(message.num_output_tokens.low >>> 0, message.num_output_tokens.high >>> 0).toNumber(true) : message.num_output_tokens;
+                return object;
+            };
+
+            /**
+             * Converts this ResultRecord to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.ResultRecord
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            ResultRecord.prototype.toJSON = function() {
+                return ResultRecord.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for ResultRecord
+             * @function getTypeUrl
+             * @memberof moesaic.v1.ResultRecord
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            ResultRecord.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.ResultRecord";
+            };
+
+            return ResultRecord;
+        })();
+
+        v1.CancelledRecord = (function() {
+
+            /**
+             * Properties of a CancelledRecord.
+             * @typedef {Object} moesaic.v1.CancelledRecord.$Properties
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a CancelledRecord.
+             * @memberof moesaic.v1
+             * @interface ICancelledRecord
+             * @augments moesaic.v1.CancelledRecord.$Properties
+             * @deprecated Use moesaic.v1.CancelledRecord.$Properties instead.
+             */
+
+            /**
+             * Shape of a CancelledRecord.
+             * @typedef {moesaic.v1.CancelledRecord.$Properties} moesaic.v1.CancelledRecord.$Shape
+             */
+
+            /**
+             * Constructs a new CancelledRecord.
+             * @memberof moesaic.v1
+             * @classdesc Represents a CancelledRecord.
+             * @constructor
+             * @param {moesaic.v1.CancelledRecord.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const CancelledRecord = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * Creates a new CancelledRecord instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.CancelledRecord
+             * @static
+             * @param {moesaic.v1.CancelledRecord.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.CancelledRecord} CancelledRecord instance
+             * @type {{
+             *   (properties: moesaic.v1.CancelledRecord.$Shape): moesaic.v1.CancelledRecord & moesaic.v1.CancelledRecord.$Shape;
+             *   (properties?: moesaic.v1.CancelledRecord.$Properties): moesaic.v1.CancelledRecord;
+             * }}
+             */
+            CancelledRecord.create = function(properties) {
+                return new CancelledRecord(properties);
+            };
+
+            /**
+             * Encodes the specified CancelledRecord message. Does not implicitly {@link moesaic.v1.CancelledRecord.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.CancelledRecord
+             * @static
+             * @param {moesaic.v1.CancelledRecord.$Properties} message CancelledRecord message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            CancelledRecord.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a CancelledRecord message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.CancelledRecord
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.CancelledRecord & moesaic.v1.CancelledRecord.$Shape} CancelledRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            CancelledRecord.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.CancelledRecord();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    reader.skipType(tag & 7, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a CancelledRecord message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.CancelledRecord
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.CancelledRecord} CancelledRecord
+             */
+            CancelledRecord.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.CancelledRecord)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.CancelledRecord: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                return new $root.moesaic.v1.CancelledRecord();
+            };
+
+            /**
+             * Creates a plain object from a CancelledRecord message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.CancelledRecord
+             * @static
+             * @param {moesaic.v1.CancelledRecord} message CancelledRecord
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            CancelledRecord.toObject = function () {
+                return {};
+            };
+
+            /**
+             * Converts this CancelledRecord to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.CancelledRecord
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            CancelledRecord.prototype.toJSON = function() {
+                return CancelledRecord.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for CancelledRecord
+             * @function getTypeUrl
+             * @memberof moesaic.v1.CancelledRecord
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            CancelledRecord.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.CancelledRecord";
+            };
+
+            return CancelledRecord;
+        })();
+
+        v1.JobRequests = (function() {
+
+            /**
+             * Properties of a JobRequests.
+             * @typedef {Object} moesaic.v1.JobRequests.$Properties
+             * @property {Array.<moesaic.v1.GenerateRequest.$Properties>|null} [requests] JobRequests requests
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a JobRequests.
+             * @memberof moesaic.v1
+             * @interface IJobRequests
+             * @augments moesaic.v1.JobRequests.$Properties
+             * @deprecated Use moesaic.v1.JobRequests.$Properties instead.
+             */
+
+            /**
+             * Shape of a JobRequests.
+             * @typedef {{
+             *   requests?: Array.<moesaic.v1.GenerateRequest.$Shape>|null;
+             *   $unknowns?: Array.<Uint8Array>;
+             * }} moesaic.v1.JobRequests.$Shape
+             */
+
+            /**
+             * Constructs a new JobRequests.
+             * @memberof moesaic.v1
+             * @classdesc Represents a JobRequests.
+             * @constructor
+             * @param {moesaic.v1.JobRequests.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const JobRequests = function (properties) {
+                this.requests = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * JobRequests requests.
+             * @member {Array.<moesaic.v1.GenerateRequest.$Properties>} requests
+             * @memberof moesaic.v1.JobRequests
+             * @instance
+             */
+            JobRequests.prototype.requests = $util.emptyArray;
+
+            /**
+             * Creates a new JobRequests instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.JobRequests
+             * @static
+             * @param {moesaic.v1.JobRequests.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.JobRequests} JobRequests instance
+             * @type {{
+             *   (properties: moesaic.v1.JobRequests.$Shape): moesaic.v1.JobRequests & moesaic.v1.JobRequests.$Shape;
+             *   (properties?: moesaic.v1.JobRequests.$Properties): moesaic.v1.JobRequests;
+             * }}
+             */
+            JobRequests.create = function(properties) {
+                return new JobRequests(properties);
+            };
+
+            /**
+             * Encodes the specified JobRequests message. Does not implicitly {@link moesaic.v1.JobRequests.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.JobRequests
+             * @static
+             * @param {moesaic.v1.JobRequests.$Properties} message JobRequests message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            JobRequests.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.requests != null && message.requests.length)
+                    for (let i = 0; i < message.requests.length; ++i)
+                        $root.moesaic.v1.GenerateRequest.encode(message.requests[i], writer.uint32(/* id 1, wireType 2 =*/10).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a JobRequests message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.JobRequests
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.JobRequests & moesaic.v1.JobRequests.$Shape} JobRequests
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            JobRequests.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.JobRequests();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.requests && message.requests.length))
+                                message.requests = [];
+                            message.requests.push($root.moesaic.v1.GenerateRequest.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a JobRequests message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.JobRequests
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.JobRequests} JobRequests
+             */
+            JobRequests.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.JobRequests)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.JobRequests: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.JobRequests();
+                if (object.requests) {
+                    if (!$Array.isArray(object.requests))
+                        throw $TypeError(".moesaic.v1.JobRequests.requests: array expected");
+                    message.requests = $Array(object.requests.length);
+                    for (let i = 0; i < object.requests.length; ++i) {
+                        if (!$util.isObject(object.requests[i]))
+                            throw $TypeError(".moesaic.v1.JobRequests.requests: object expected");
+                        message.requests[i] = $root.moesaic.v1.GenerateRequest.fromObject(object.requests[i], _depth + 1);
+                    }
+                }
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a JobRequests message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.JobRequests
+             * @static
+             * @param {moesaic.v1.JobRequests} message JobRequests
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            JobRequests.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.arrays || options.defaults)
+                    object.requests = [];
+                if (message.requests && message.requests.length) {
+                    object.requests = $Array(message.requests.length);
+                    for (let j = 0; j < message.requests.length; ++j)
+                        object.requests[j] = $root.moesaic.v1.GenerateRequest.toObject(message.requests[j], options, _depth + 1);
+                }
+                return object;
+            };
+
+            /**
+             * Converts this JobRequests to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.JobRequests
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            JobRequests.prototype.toJSON = function() {
+                return JobRequests.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for JobRequests
+             * @function getTypeUrl
+             * @memberof moesaic.v1.JobRequests
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            JobRequests.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.JobRequests";
+            };
+
+            return JobRequests;
+        })();
+
+        v1.JobResult = (function() {
+
+            /**
+             * Properties of a JobResult.
+             * @typedef {Object} moesaic.v1.JobResult.$Properties
+             * @property {Array.<moesaic.v1.GenerateEvent.$Properties>|null} [events] JobResult events
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a JobResult.
+             * @memberof moesaic.v1
+             * @interface IJobResult
+             * @augments moesaic.v1.JobResult.$Properties
+             * @deprecated Use moesaic.v1.JobResult.$Properties instead.
+             */
+
+            /**
+             * Shape of a JobResult.
+             * @typedef {{
+             *   events?: Array.<moesaic.v1.GenerateEvent.$Shape>|null;
+             *   $unknowns?: Array.<Uint8Array>;
+             * }} moesaic.v1.JobResult.$Shape
+             */
+
+            /**
+             * Constructs a new JobResult.
+             * @memberof moesaic.v1
+             * @classdesc Represents a JobResult.
+             * @constructor
+             * @param {moesaic.v1.JobResult.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const JobResult = function (properties) {
+                this.events = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * JobResult events.
+             * @member {Array.<moesaic.v1.GenerateEvent.$Properties>} events
+             * @memberof moesaic.v1.JobResult
+             * @instance
+             */
+            JobResult.prototype.events = $util.emptyArray;
+
+            /**
+             * Creates a new JobResult instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.JobResult
+             * @static
+             * @param {moesaic.v1.JobResult.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.JobResult} JobResult instance
+             * @type {{
+             *   (properties: moesaic.v1.JobResult.$Shape): moesaic.v1.JobResult & moesaic.v1.JobResult.$Shape;
+             *   (properties?: moesaic.v1.JobResult.$Properties): moesaic.v1.JobResult;
+             * }}
+             */
+            JobResult.create = function(properties) {
+                return new JobResult(properties);
+            };
+
+            /**
+             * Encodes the specified JobResult message. Does not implicitly {@link moesaic.v1.JobResult.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.JobResult
+             * @static
+             * @param {moesaic.v1.JobResult.$Properties} message JobResult message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            JobResult.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.events != null && message.events.length)
+                    for (let i = 0; i < message.events.length; ++i)
+                        $root.moesaic.v1.GenerateEvent.encode(message.events[i], writer.uint32(/* id 1, wireType 2 =*/10).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a JobResult message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.JobResult
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.JobResult & moesaic.v1.JobResult.$Shape} JobResult
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            JobResult.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.JobResult();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.events && message.events.length))
+                                message.events = [];
+                            message.events.push($root.moesaic.v1.GenerateEvent.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a JobResult message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.JobResult
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.JobResult} JobResult
+             */
+            JobResult.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.JobResult)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.JobResult: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.JobResult();
+                if (object.events) {
+                    if (!$Array.isArray(object.events))
+                        throw $TypeError(".moesaic.v1.JobResult.events: array expected");
+                    message.events = $Array(object.events.length);
+                    for (let i = 0; i < object.events.length; ++i) {
+                        if (!$util.isObject(object.events[i]))
+                            throw $TypeError(".moesaic.v1.JobResult.events: object expected");
+                        message.events[i] = $root.moesaic.v1.GenerateEvent.fromObject(object.events[i], _depth + 1);
+                    }
+                }
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a JobResult message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.JobResult
+             * @static
+             * @param {moesaic.v1.JobResult} message JobResult
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            JobResult.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.arrays || options.defaults)
+                    object.events = [];
+                if (message.events && message.events.length) {
+                    object.events = $Array(message.events.length);
+                    for (let j = 0; j < message.events.length; ++j)
+                        object.events[j] = $root.moesaic.v1.GenerateEvent.toObject(message.events[j], options, _depth + 1);
+                }
+                return object;
+            };
+
+            /**
+             * Converts this JobResult to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.JobResult
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            JobResult.prototype.toJSON = function() {
+                return JobResult.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for JobResult
+             * @function getTypeUrl
+             * @memberof moesaic.v1.JobResult
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            JobResult.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.JobResult";
+            };
+
+            return JobResult;
         })();
 
         v1.Rank = (function() {
