@@ -91,7 +91,7 @@ async function show(
 }
 
 /** A model without a tokenizer has ids for text. */
-function plainResult(id: string | number, { choices }: Completion): string {
+export function plainResult(id: string | number, { choices }: Completion): string {
   const texts = choices.map(({ text, tokenIds }) => (text === "" ? tokenIds.join(",") : text));
   return `[${id}] ${texts.join("\n")}`;
 }

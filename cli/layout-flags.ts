@@ -144,6 +144,8 @@ function documentOf(args: Partial<LayoutArguments>): Record<string, unknown> {
         maxSequences: number(args["max-sequences"]),
         runAhead: number(args["run-ahead"]),
       }),
+      // There is no next start that would find them.
+      jobs: { directory: null },
       ...present({ maxModelLen: number(args["max-model-len"]) }),
     },
   };

@@ -13,6 +13,7 @@ import { doctorCommand } from "./doctor.js";
 import { drainCommand } from "./drain.js";
 import { generateCommand } from "./generate.js";
 import { kernelsCommand } from "./kernels.js";
+import { jobsCommand } from "./jobs.js";
 import { logitsCommand } from "./logits.js";
 import { Output } from "./output.js";
 import { planCommand } from "./plan.js";
@@ -28,6 +29,7 @@ const COMMANDS: readonly Command[] = [
   drainCommand,
   generateCommand,
   chatCommand,
+  jobsCommand,
   logitsCommand,
   planCommand,
   kernelsCommand,

@@ -31,13 +31,19 @@ export function parseRequestLines(text: string, fileName: string, defaults: Requ
   const requests: RequestLine[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
-    const checked = checkLine(line);
-    if (Array.isArray(checked)) problems.push(...checked.map((problem) => `${fileName}:${index + 1}: ${problem}`));
-    else requests.push(toRequest(checked, requests.length, defaults));
+    const parsed = parseRequestLine(line, requests.length, defaults);
+    if (Array.isArray(parsed)) problems.push(...parsed.map((problem) => `${fileName}:${index + 1}: ${problem}`));
+    else requests.push(parsed);
   }
   if (requests.length === 0 && problems.length === 0) problems.push(`${fileName}:1: expected at least one line`);
   throwProblems(problems, fileName);
   return requests;
+}
+
+/** @param index the id of a line that says none   @returns what is wrong with it when it is no request */
+export function parseRequestLine(line: string, index: number, defaults: SamplingParams): RequestLine | string[] {
+  const checked = checkLine(line);
+  return Array.isArray(checked) ? checked : toRequest(checked, index, defaults);
 }
 
 // ---- schema --------------------------------------------------------------------------------------------------------

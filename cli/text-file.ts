@@ -15,8 +15,14 @@ export async function readTextFile(file: string, what: string): Promise<string> 
   try {
     return await readFile(file, "utf8");
   } catch (caught) {
-    throw new MoesaicError(codeOf(caught), reasonOf(caught, what), { place: file, cause: caught });
+    throw fileError(file, caught, what);
   }
+}
+
+/** What went wrong with a file that was to be read; what is no fault of the file stays as it is. */
+export function fileError(file: string, caught: unknown, what: string): MoesaicError {
+  if (caught instanceof MoesaicError) return caught;
+  return new MoesaicError(codeOf(caught), reasonOf(caught, what), { place: file, cause: caught });
 }
 
 function codeOf(caught: unknown): "not_found" | "failed_precondition" {

@@ -1,4 +1,5 @@
 import * as grpc from "@grpc/grpc-js";
+import { randomUUID } from "node:crypto";
 import { MoesaicError } from "../proto/errors.js";
 import { fromGrpcStatus } from "../proto/grpc-status.js";
 import { v1 } from "../proto/messages.js";
@@ -14,6 +15,7 @@ import {
   type GenerateRequest,
   type TokenizeRequest,
 } from "./generate-request.js";
+import { resultsOf, submissionsOf, toJob, type Job, type JobResult } from "./job.js";
 import { RetryPolicy } from "./retry.js";
 
 export interface ClientOptions {
@@ -40,6 +42,25 @@ export interface DrainOptions extends CallOptions {
   rank?: number;
 }
 
+export interface SubmitOptions extends CallOptions {
+  /**
+   * At most 128 letters, digits, _ and -; made up when absent. Under the same id the same requests are the same job: who
+   * submits them again goes on with it.
+   */
+  jobId?: string;
+  /** Hears how many requests are kept, after every part. */
+  onSubmitted?: (numSubmitted: number) => void;
+}
+
+export interface WatchOptions extends CallOptions {
+  /** Of the first result wanted. Default 0. */
+  firstIndex?: number;
+  /** Hears how far the job is: at once, and then about twice a second while requests finish. */
+  onProgress?: (job: Job) => void;
+}
+
+export type BatchOptions = SubmitOptions & Omit<WatchOptions, "firstIndex">;
+
 /** Logits of successive positions. */
 export interface LogitsRows {
   firstPosition: number;
@@ -60,6 +81,9 @@ export interface ServedModel {
 /** Prompts, logits and statuses may be large; a client trusts its server not to send without end. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
+/** Over a minute in all: a coordinator that was killed is started again within it. */
+const JOB_RETRIES = 40;
+
 /**
  * A cluster's gRPC API. Calls that the server could not take (`unavailable`) are tried again a few times, never after the
  * first event of a stream. Every error is a MoesaicError.
@@ -69,6 +93,7 @@ export class MoesaicClient {
   readonly #defaultTimeoutMs: number | undefined;
   readonly #channel: grpc.Client;
   readonly #inference: Client<v1.Inference>;
+  readonly #jobs: Client<v1.Jobs>;
   readonly #cluster: Client<v1.Cluster>;
 
   /** Connects with the first call. @throws MoesaicError invalid_argument for a tenant's name that is none */
@@ -77,6 +102,7 @@ export class MoesaicClient {
     this.#defaultTimeoutMs = defaultTimeoutMs;
     this.#channel = openChannel(endpoint, tenant === undefined ? [] : [inTheNameOf(checkTenant(tenant))]);
     this.#inference = createClient(v1.Inference, this.#channel);
+    this.#jobs = createClient(v1.Jobs, this.#channel);
     this.#cluster = createClient(v1.Cluster, this.#channel);
   }
 
@@ -159,13 +185,111 @@ export class MoesaicClient {
     return response.num_finished;
   }
 
+  /**
+   * Runs many requests, as many at once as fill the cluster's batch, and yields their results in order; returns the job at
+   * its end. They are a durable job, which outlives coordinators and connections. Without a `jobId` it is this call's own:
+   * it is deleted when its last result was taken, or when the loop is left. With one it stays, and the same call again,
+   * by this client or another, goes on with it.
+   * @throws MoesaicError as submitJob and watchJob; what a single request fails with is its result
+   */
+  async *generateBatch(
+    requests: Iterable<GenerateRequest> | AsyncIterable<GenerateRequest>,
+    options: BatchOptions = {},
+  ): AsyncGenerator<JobResult, Job, undefined> {
+    const jobId = options.jobId ?? randomUUID();
+    try {
+      await this.submitJob(requests, { ...options, jobId });
+      return yield* this.watchJob(jobId, options);
+    } finally {
+      if (options.jobId === undefined) await this.deleteJob(jobId).catch(() => {});
+    }
+  }
+
+  /**
+   * Hands requests over to be run, in parts; when it resolves all are kept, whatever happens to this client. They may be
+   * more than memory holds: they are read as they are sent.
+   * @throws MoesaicError invalid_argument with the request as place; failed_precondition when the id has other requests
+   */
+  async submitJob(
+    requests: Iterable<GenerateRequest> | AsyncIterable<GenerateRequest>,
+    { jobId = randomUUID(), onSubmitted = () => {}, ...options }: SubmitOptions = {},
+  ): Promise<Job> {
+    let job: Job | null = null;
+    for await (const part of submissionsOf(jobId, requests)) {
+      // Safe to send again. Once somebody has answered, a coordinator that is started again is worth waiting for.
+      const retry = new RetryPolicy(job === null ? undefined : JOB_RETRIES);
+      job = toJob(await this.#call((callOptions) => this.#jobs.submit(part, callOptions), options, retry));
+      onSubmitted(part.first_index + part.requests.length);
+    }
+    return job!;
+  }
+
+  /** @throws MoesaicError not_found */
+  async getJob(jobId: string, options: CallOptions = {}): Promise<Job> {
+    return toJob(await this.#call((callOptions) => this.#jobs.get({ job_id: jobId }, callOptions), options));
+  }
+
+  /** All jobs, oldest first. */
+  async *listJobs(options: CallOptions = {}): AsyncGenerator<Job> {
+    for (let pageToken = ""; ;) {
+      const list = (callOptions: grpc.CallOptions) => this.#jobs.list({ page_token: pageToken }, callOptions);
+      const { jobs, next_page_token: next } = await this.#call(list, options);
+      for (const job of jobs) yield toJob(job as v1.Job);
+      if (next === "") return;
+      pageToken = next;
+    }
+  }
+
+  /**
+   * Results in the order of the requests, those that exist and then the others as they come; returns the job at its end.
+   * Goes on by itself after a lost connection or a restart of the coordinator, for about a minute.
+   * @throws MoesaicError not_found, also when it is deleted meanwhile
+   */
+  async *watchJob(
+    jobId: string,
+    { firstIndex = 0, onProgress = () => {}, ...options }: WatchOptions = {},
+  ): AsyncGenerator<JobResult, Job, undefined> {
+    let last: Job | null = null;
+    let retry = new RetryPolicy();
+    const hear = (job: Job): void => {
+      retry = new RetryPolicy(JOB_RETRIES);
+      onProgress((last = job));
+    };
+    for (let next = firstIndex; ;) {
+      const open = (callOptions: grpc.CallOptions) =>
+        this.#jobs.watch({ job_id: jobId, first_index: next }, callOptions);
+      try {
+        for await (const result of resultsOf(this.#openStream(open, options), hear)) {
+          next = result.index + 1;
+          yield result;
+        }
+        return last ?? (await this.getJob(jobId, options));
+      } catch (caught) {
+        await retry.pause(MoesaicError.from(caught), options.signal);
+      }
+    }
+  }
+
+  /** Ends what has no result yet, and keeps those that are there. @throws MoesaicError not_found */
+  async cancelJob(jobId: string, options: CallOptions = {}): Promise<Job> {
+    return toJob(await this.#call((callOptions) => this.#jobs.cancel({ job_id: jobId }, callOptions), options));
+  }
+
+  /** Cancels the job and forgets it with its results. @throws MoesaicError not_found */
+  async deleteJob(jobId: string, options: CallOptions = {}): Promise<void> {
+    await this.#call((callOptions) => this.#jobs.delete({ job_id: jobId }, callOptions), options);
+  }
+
   /** Ends the connection; running calls fail with cancelled. */
   close(): void {
     this.#channel.close();
   }
 
-  async #call<T>(start: (options: grpc.CallOptions) => Promise<T>, options: CallOptions): Promise<T> {
-    const retry = new RetryPolicy();
+  async #call<T>(
+    start: (options: grpc.CallOptions) => Promise<T>,
+    options: CallOptions,
+    retry = new RetryPolicy(),
+  ): Promise<T> {
     for (;;) {
       try {
         return await this.#attempt(start, options);

@@ -1,11 +1,14 @@
 /** Moesaic's client: `new MoesaicClient({ endpoint: "127.0.0.1:50051" })`. */
 export {
   MoesaicClient,
+  type BatchOptions,
   type CallOptions,
   type ClientOptions,
   type DrainOptions,
   type LogitsRows,
   type ServedModel,
+  type SubmitOptions,
+  type WatchOptions,
 } from "./client.js";
 export type {
   BusStatus,
@@ -37,4 +40,5 @@ export type {
   Tool,
   ToolCall,
 } from "./generate-request.js";
+export { tokensPerSecond, type Job, type JobResult } from "./job.js";
 export { ERROR_CODES, MoesaicError, type ErrorCode } from "../proto/errors.js";

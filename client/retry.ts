@@ -10,11 +10,16 @@ const MAX_DELAY_MS = 2_000;
  * retry: the server did not take the request.
  */
 export class RetryPolicy {
+  readonly #maxRetries: number;
   #numRetries = 0;
+
+  constructor(maxRetries = MAX_RETRIES) {
+    this.#maxRetries = maxRetries;
+  }
 
   /** Waits and returns, or throws the error when trying again would not help. */
   async pause(error: MoesaicError, signal: AbortSignal | undefined): Promise<void> {
-    if (error.code !== "unavailable" || this.#numRetries >= MAX_RETRIES) throw error;
+    if (error.code !== "unavailable" || this.#numRetries >= this.#maxRetries) throw error;
     const delayMs = Math.min(error.retryAfterMs ?? FIRST_DELAY_MS * 2 ** this.#numRetries, MAX_DELAY_MS);
     this.#numRetries += 1;
     try {

@@ -1,6 +1,5 @@
 import { HealthImplementation } from "grpc-health-check";
 import { randomBytes, randomUUID } from "node:crypto";
-import { hostname } from "node:os";
 import {
   checkSupported,
   deviceOf,
@@ -9,7 +8,6 @@ import {
   precisionOf,
   runAheadOf,
   type ClusterSpec,
-  type WorkerSpec,
 } from "../plans/cluster-spec.js";
 import { costOf, placementsOf, predictStep, USUAL_SEQ_LEN } from "../plans/cost.js";
 import { lower } from "../plans/lower.js";
@@ -31,23 +29,32 @@ import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
 import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
 import { InferenceService, randomIds } from "./api/inference-service.js";
+import { jobsHandlers } from "./api/jobs-service.js";
 import { openServedModel } from "./api/model.js";
 import { loopbackOrJoinToken } from "./api/request-context.js";
 import { ApiServer, type ContextHandlers } from "./api/server.js";
 import { BusPresence } from "./cluster/bus-presence.js";
-import { isLocalHost, rankProfileOf, threadsOfEach, threadsOfLocalRanks } from "./cluster/local-ranks.js";
+import {
+  isLocalHost,
+  rankProfileOf,
+  requirementsOf,
+  threadsOfEach,
+  threadsOfLocalRanks,
+} from "./cluster/local-ranks.js";
 import { Replica } from "./cluster/replica.js";
 import type { ReplicaEvent } from "./cluster/replica-state.js";
 import { rankBytesOf, type ReplicaConfig, type SizedRank } from "./cluster/replica-config.js";
 import { RankService } from "./cluster/rank-service.js";
 import { Router } from "./cluster/router.js";
-import type { Seat, SeatRequirement } from "./cluster/seat.js";
+import { launchIdOf, type SeatRequirement } from "./cluster/seat.js";
 import { Seating } from "./cluster/seating.js";
 import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
+import type { RunRequest } from "./jobs/job-runner.js";
+import { Jobs } from "./jobs/jobs.js";
 import { Metrics } from "./metrics.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
 import { isOfAllInterfaces, reachableAddress } from "./reachable-address.js";
-import { ServedReplica } from "./served-replica.js";
+import { checkDrainable, ServedReplica } from "./served-replica.js";
 
 /** Largest gRPC message: a step's logits at 20b's vocabulary fit many times. */
 export const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
@@ -59,8 +66,6 @@ const WORKER_GRACE_MS = 5_000;
 const RANK_GRACE_MS = 10_000;
 /** How long a drained replica goes on with what runs before another takes it over, milliseconds. */
 const REPLICA_GRACE_MS = 30_000;
-/** Host of a spec that means whoever comes. */
-const ANY_HOST = "any";
 
 export interface CoordinatorOptions {
   spec: ClusterSpec;
@@ -107,6 +112,7 @@ export class Coordinator {
   readonly #launcher: WorkerLauncher;
   readonly #metrics = new Metrics(() => this.#servedStats());
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
+  readonly #jobs: Jobs;
   readonly #api: ApiServer;
   readonly #http: HttpServer;
   readonly #startedMs: number;
@@ -176,6 +182,9 @@ export class Coordinator {
     this.#seating.onChange = () => this.#notify();
     bus.onChange = () => this.#notify();
     bus.onDeposed = (error) => this.#stepDown(error);
+    const generate: RunRequest = (request, signal) =>
+      this.#require().generate(request, { signal, deadlineMs: Infinity });
+    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, clock, log });
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#http = new HttpServer({ metrics: this.#metrics, notReadyReason: () => this.#notReadyReason() });
@@ -260,6 +269,7 @@ export class Coordinator {
     this.#seating.drain();
     await Promise.all(this.#replicas.map(({ replica }) => replica.drain(WORKER_GRACE_MS)));
     await this.#launcher.stop(WORKER_GRACE_MS);
+    await this.#jobs.close();
     await Promise.all([this.#api.close(SERVER_GRACE_MS), this.#http.close(), this.#bus.close()]);
     this.#options.log.info("cluster drained");
   }
@@ -270,6 +280,7 @@ export class Coordinator {
       this.#launcher.leaveNoneBehind();
     }
     this.#isDraining = true;
+    void this.#jobs.stop();
     this.#health.setStatus("", "NOT_SERVING");
     this.#notify();
   }
@@ -316,6 +327,7 @@ export class Coordinator {
     this.#isStandby = false;
     this.#bus.announce(reachableAddress(this.grpcAddress), this.#options.build);
     this.#launcher.launch(this.#localWorkers());
+    void this.#jobs.open();
     this.#notify();
   }
 
@@ -324,6 +336,10 @@ export class Coordinator {
     const ranks = new RankService((connection) => this.#attach(connection), clock, log);
     this.#api.addService(v1.Inference, this.#inferenceHandlers());
     this.#api.addService(v1.Cluster, clusterHandlers(this));
+    this.#api.addService(
+      v1.Jobs,
+      jobsHandlers(() => this.#jobs.store),
+    );
     this.#api.addService(v1.Rank, { attach: (stream) => ranks.handle(stream) });
     this.#health.addToServer(this.#api.raw);
   }
@@ -333,6 +349,7 @@ export class Coordinator {
     this.#options.log.error({ text: error.message }, "coordinator was deposed");
     this.#deposedBy = error;
     this.#launcher.stopRestarting();
+    void this.#jobs.close();
     for (const { replica } of this.#replicas) replica.letGo(error.message);
     this.#seating.drain({ look_again: true });
     this.#onFailed(error);
@@ -573,28 +590,4 @@ export class Coordinator {
   #notify(): void {
     for (const listener of this.#statusListeners) listener();
   }
-}
-
-function requirementsOf({ host, device, ranks }: WorkerSpec): SeatRequirement[] {
-  return Array.from({ length: ranks }, () => ({
-    host: isLocalHost(host) ? hostname() : host === ANY_HOST ? null : host,
-    device: device === "auto" ? null : device,
-    launchId: isLocalHost(host) ? randomUUID() : null,
-  }));
-}
-
-/** @throws MoesaicError failed_precondition when the replica is not open, or nobody could take its requests */
-function checkDrainable(served: ServedReplica, others: readonly ServedReplica[]): void {
-  const { replicaId, isOpen, reason } = served;
-  const refusal = (text: string) => new MoesaicError("failed_precondition", `replica ${replicaId} ${text}`);
-  if (!isOpen) throw refusal(`has no ranks to drain: ${reason}`);
-  if (others.length === 0) throw refusal("is the only one; drain the whole cluster instead (moesaic drain)");
-  if (others.some(({ availability }) => availability !== "away")) return;
-  const reasons = others.map((other) => `replica ${other.replicaId}: ${other.reason}`).join("; ");
-  throw refusal(`is the only one that serves; wait for another, or drain the whole cluster (${reasons})`);
-}
-
-/** The worker that is there for the seat, where it was launched: who sits in it, else who is meant to. */
-function launchIdOf({ connection, requirement }: Seat): string {
-  return (connection === null ? requirement.launchId : connection.hello.launch_id) ?? "";
 }

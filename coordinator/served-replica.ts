@@ -237,3 +237,14 @@ export class ServedReplica implements Lane {
     return { fixedMs: Math.max(0, predict(1) - perTokenMs), perTokenMs };
   }
 }
+
+/** @throws MoesaicError failed_precondition when the replica is not open, or nobody could take its requests */
+export function checkDrainable(served: ServedReplica, others: readonly ServedReplica[]): void {
+  const { replicaId, isOpen, reason } = served;
+  const refusal = (text: string) => new MoesaicError("failed_precondition", `replica ${replicaId} ${text}`);
+  if (!isOpen) throw refusal(`has no ranks to drain: ${reason}`);
+  if (others.length === 0) throw refusal("is the only one; drain the whole cluster instead (moesaic drain)");
+  if (others.some(({ availability }) => availability !== "away")) return;
+  const reasons = others.map((other) => `replica ${other.replicaId}: ${other.reason}`).join("; ");
+  throw refusal(`is the only one that serves; wait for another, or drain the whole cluster (${reasons})`);
+}

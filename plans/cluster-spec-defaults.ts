@@ -80,6 +80,22 @@ export const CLUSTER_SPEC_DEFAULTS = [
     default: null,
     why: "what a client waits for is its own to say: whose deadline passes before the first token is refused anyway",
   },
+  {
+    path: "spec.jobs.directory",
+    default: ".moesaic/jobs",
+    why: "beside the cluster file, where the next start finds them; with a NATS bus they are in JetStream instead",
+  },
+  {
+    path: "spec.jobs.maxBytes",
+    default: 4 * 2 ** 30,
+    why: "a million short requests with results; a full disk would stop more than jobs",
+  },
+  { path: "spec.jobs.retentionMs", default: 604_800_000, why: "a week: results of a Friday are there on Monday" },
+  {
+    path: "spec.jobs.maxInFlight",
+    default: "auto",
+    why: "seven eighths of maxSequences fill the batch, and leave rows that who waits for an answer gets at once",
+  },
   { path: "spec.engine.kernels", default: "auto", why: "the fastest package that can run the op here" },
   {
     path: "spec.engine.dequantize",

@@ -43,6 +43,7 @@ export interface ClusterSpec {
     api: { grpc: string; http: string };
     engine: EngineSpec;
     scheduler: SchedulerSpec;
+    jobs: JobsSpec;
     security: SecuritySpec;
   };
   /** `FILE:line:column` of a path such as `["spec", "engine", "precision"]`, for errors found later. */
@@ -118,6 +119,17 @@ export interface TenantSpec {
   name: string;
   /** Twice the weight, twice the tokens. */
   weight: number;
+}
+
+export interface JobsSpec {
+  /** Folder of the journal; a bus of its own keeps them in JetStream instead. null: no jobs are taken. */
+  directory: string | null;
+  /** Most bytes of all jobs, results included. */
+  maxBytes: number;
+  /** How long a job is kept after its end. */
+  retentionMs: number;
+  /** Most sequences of jobs at a time. */
+  maxInFlight: number | "auto";
 }
 
 export interface SecuritySpec {
@@ -407,6 +419,13 @@ const schedulerSchema = z.strictObject({
   ).default(defaultOf("spec.scheduler.admissionMargin")),
 });
 
+const jobsSchema = z.strictObject({
+  directory: textOrNull("a folder").default(defaultOf("spec.jobs.directory")),
+  maxBytes: wholeNumber(2 ** 20, 2 ** 50).default(defaultOf("spec.jobs.maxBytes")),
+  retentionMs: wholeNumber(1_000, 31_536_000_000).default(defaultOf("spec.jobs.retentionMs")),
+  maxInFlight: autoOrWholeNumber(1, 65_536).default(defaultOf("spec.jobs.maxInFlight")),
+});
+
 const tlsSchema = z.strictObject({
   caFile: text("a PEM file"),
   certFile: text("a PEM file"),
@@ -446,6 +465,7 @@ const clusterSchema = z.strictObject({
       .prefault({}),
     engine: engineSchema.prefault({}),
     scheduler: schedulerSchema.prefault({}),
+    jobs: jobsSchema.prefault({}),
     security: securitySchema.prefault({}),
   }),
 });

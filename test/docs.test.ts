@@ -94,7 +94,7 @@ function pagesOf(folder: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-const GROUPS = ["plan", "bench"];
+const GROUPS = ["plan", "bench", "jobs"];
 
 /** The words of a command line that name the command: one, or two of a group. */
 function words(line: string): string[] {

@@ -7,7 +7,7 @@ import type { FinishReason } from "../scheduler/sequence.js";
 import type { CompiledGrammar } from "../grammar/compiled-grammar.js";
 import type { ChoiceText } from "./choice-text.js";
 import { EventQueue } from "./event-queue.js";
-import type { RequestContext } from "./request-context.js";
+import type { CallLimits } from "./request-context.js";
 import { rowSampling, type RequestSampling } from "./sampling-params.js";
 
 type GenerateEvent = v1.GenerateEvent.$Properties;
@@ -58,7 +58,7 @@ export class Generation {
   }
 
   /** @param seqIds a fresh one per choice */
-  async *run(seqIds: number[], context: RequestContext): AsyncIterable<GenerateEvent> {
+  async *run(seqIds: number[], context: CallLimits): AsyncIterable<GenerateEvent> {
     context.signal.addEventListener("abort", () => this.#abort());
     this.#choices = seqIds.map((seqId, index) => new Choice(index, seqId, this.#request.textOf(index)));
     try {
@@ -73,7 +73,7 @@ export class Generation {
     }
   }
 
-  #submit(choice: Choice, context: RequestContext): void {
+  #submit(choice: Choice, context: CallLimits): void {
     const { requestId, promptTokenIds, sampling, priority, grammar } = this.#request;
     const spec = {
       seqId: choice.seqId,

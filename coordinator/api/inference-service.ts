@@ -14,7 +14,7 @@ import { HarmonyText, noText, PlainText, type ChoiceText } from "./choice-text.j
 import { Generation, type PreparedRequest, type RequestObserver } from "./generation.js";
 import { streamLogits } from "./logits.js";
 import { requireTokenizer, type ServedModel } from "./model.js";
-import type { RequestContext } from "./request-context.js";
+import type { CallLimits, RequestContext } from "./request-context.js";
 import { parseSamplingParams, type RequestSampling } from "./sampling-params.js";
 import type { ContextHandlers } from "./server.js";
 
@@ -54,14 +54,15 @@ export class InferenceService {
   }
 
   readonly handlers: ContextHandlers<v1.Inference> = {
-    generate: (request, context) => this.#generate(request, context),
+    generate: (request, context) => this.generate(request, context),
     logits: (request, context) => this.#logits(request, context),
     tokenize: async (request) => this.#tokenize(request),
     detokenize: async (request) => this.#detokenize(request),
     listModels: async () => this.#listModels(),
   };
 
-  async *#generate(request: v1.GenerateRequest, context: RequestContext): AsyncIterable<v1.GenerateEvent.$Properties> {
+  /** Runs a request, whoever asks. @throws MoesaicError while it is iterated, first of all for what is wrong with it */
+  async *generate(request: v1.GenerateRequest, context: CallLimits): AsyncIterable<v1.GenerateEvent.$Properties> {
     const prepared = await this.#prepare(request);
     const generation = new Generation(prepared, this.#loop, this.#observer, this.#clock, this.#model.maxModelLen);
     const seqIds = Array.from({ length: prepared.sampling.numChoices }, () => this.#nextSeqId());

@@ -25,6 +25,9 @@ export interface RequestContext {
   signal: AbortSignal;
 }
 
+/** Whose a call is and what ends it: all that a generation knows of it. */
+export type CallLimits = Pick<RequestContext, "tenant" | "deadlineMs" | "signal">;
+
 /** The role each RPC asks for. An RPC that is not listed is denied: forgetting one fails closed. */
 const REQUIRED_ROLES: Readonly<Record<string, Role>> = {
   "/moesaic.v1.Inference/Generate": "user",
@@ -32,6 +35,12 @@ const REQUIRED_ROLES: Readonly<Record<string, Role>> = {
   "/moesaic.v1.Inference/Tokenize": "user",
   "/moesaic.v1.Inference/Detokenize": "user",
   "/moesaic.v1.Inference/ListModels": "user",
+  "/moesaic.v1.Jobs/Submit": "user",
+  "/moesaic.v1.Jobs/Get": "user",
+  "/moesaic.v1.Jobs/List": "user",
+  "/moesaic.v1.Jobs/Watch": "user",
+  "/moesaic.v1.Jobs/Cancel": "user",
+  "/moesaic.v1.Jobs/Delete": "user",
   "/moesaic.v1.Cluster/Status": "operator",
   "/moesaic.v1.Cluster/Watch": "operator",
   "/moesaic.v1.Cluster/Explain": "operator",

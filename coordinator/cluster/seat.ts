@@ -146,3 +146,8 @@ function isOfHost(hello: v1.Hello.$Properties, host: string): boolean {
   if (name === host || name.split(".")[0] === host) return true;
   return (hello.data_plane_addresses ?? []).some((address) => address.slice(0, address.lastIndexOf(":")) === host);
 }
+
+/** The worker that is there for the seat, where it was launched: who sits in it, else who is meant to. */
+export function launchIdOf({ connection, requirement }: Seat): string {
+  return (connection === null ? requirement.launchId : connection.hello.launch_id) ?? "";
+}

@@ -3,7 +3,7 @@ import { v1 } from "../../proto/messages.js";
 import { JOB_ID } from "./job-log.js";
 
 /** A request fits a message of JetStream whatever else is in it; 131,072 tokens are less than half of it, as text or ids. */
-const MAX_REQUEST_BYTES = 900 * 1024;
+export const MAX_REQUEST_BYTES = 900 * 1024;
 const MAX_SUBMIT_BYTES = 4 * 1024 * 1024;
 export const MAX_REQUESTS_PER_JOB = 1_000_000;
 

@@ -42,9 +42,8 @@ export class JobRunner {
   readonly #cursors = new Map<string, number>();
   /** To be tried again, before what was never tried. */
   #again: Place[] = [];
-  /** By job, what ends all that runs of it. */
-  readonly #aborters = new Map<string, AbortController>();
-  readonly #running = new Set<Promise<void>>();
+  /** What runs: its end, and what ends it before. */
+  readonly #running = new Map<Promise<void>, { jobId: string; aborter: AbortController }>();
   #numSequences = 0;
   #isStopped = false;
   #isPoked = false;
@@ -72,9 +71,9 @@ export class JobRunner {
   /** Ends what runs, without results. Resolves when nothing of it is left. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    for (const aborter of this.#aborters.values()) aborter.abort();
+    for (const { aborter } of this.#running.values()) aborter.abort();
     this.#poke();
-    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+    await Promise.all(this.#running.keys());
   }
 
   /** Where to go on: what has no result and does not run. */
@@ -107,19 +106,18 @@ export class JobRunner {
     request.priority = priorityOf(request.priority);
     this.#numSequences += numChoices;
     this.#store.markStarted(jobId);
-    const running = this.#runOne({ jobId, index }, request).finally(() => {
+    const aborter = new AbortController();
+    const running = this.#runOne({ jobId, index }, request, aborter.signal).finally(() => {
       this.#numSequences -= numChoices;
       this.#running.delete(running);
       this.#poke();
     });
-    this.#running.add(running);
+    this.#running.set(running, { jobId, aborter });
   }
 
   /** Never throws. */
-  async #runOne({ jobId, index }: Place, request: v1.GenerateRequest): Promise<void> {
-    const { signal } = this.#aborterOf(jobId);
+  async #runOne({ jobId, index }: Place, request: v1.GenerateRequest, signal: AbortSignal): Promise<void> {
     try {
-      if (signal.aborted) return;
       const result = await this.#compute(request, signal);
       await this.#keep(jobId, index, result, signal);
       this.#pauseMs = 0;
@@ -181,15 +179,8 @@ export class JobRunner {
     });
   }
 
-  #aborterOf(jobId: string): AbortController {
-    const aborter = this.#aborters.get(jobId) ?? new AbortController();
-    this.#aborters.set(jobId, aborter);
-    return aborter;
-  }
-
   #forget(jobId: string): void {
-    this.#aborters.get(jobId)?.abort();
-    this.#aborters.delete(jobId);
+    for (const running of this.#running.values()) if (running.jobId === jobId) running.aborter.abort();
     this.#cursors.delete(jobId);
     this.#again = this.#again.filter((place) => place.jobId !== jobId);
   }

@@ -52,6 +52,7 @@ export class JobStore {
   readonly #watchers = new Map<string, Set<() => void>>();
   readonly #groups = new Map<RequestGroup, v1.GenerateRequest[]>();
   #numRequests = 0;
+  #isClosed = false;
   #cancelExpiry = (): void => {};
 
   private constructor(log: JobLog, options: JobStoreOptions, logger: Logger) {
@@ -68,7 +69,9 @@ export class JobStore {
     return store;
   }
 
+  /** Whoever watches hears that it may go on at the next coordinator. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#cancelExpiry();
     for (const jobId of this.#watchers.keys()) this.#tell(jobId);
     await Promise.allSettled(this.#writes.values());
@@ -340,6 +343,8 @@ export class JobStore {
   // ---- looking -----------------------------------------------------------------------------------------------------
 
   #require(jobId: string): JobState {
+    if (this.#isClosed)
+      throw new MoesaicError("unavailable", "this coordinator leaves; its next one goes on with the jobs");
     const job = this.#jobs.get(jobId);
     if (job !== undefined) return job;
     throw new MoesaicError("not_found", `there is no job ${jobId.slice(0, 128)}: it was never submitted, or is gone`);
