@@ -72,6 +72,8 @@ export function temporaryFolder(test: TestContext): string {
 export interface ClusterSettings {
   /** Folder of a checkpoint; the demo model's by default. */
   model?: string;
+  api?: Record<string, unknown>;
+  jobs?: Record<string, unknown>;
   engine?: Record<string, unknown>;
   scheduler?: Record<string, unknown>;
   maxModelLen?: number;
@@ -89,8 +91,13 @@ export class RunningCluster {
   /** Exit code and signal of `moesaic up`. */
   readonly exited: Promise<[number | null, NodeJS.Signals | null]>;
 
-  static async launch(test: TestContext, settings: ClusterSettings = {}): Promise<RunningCluster> {
-    const file = join(temporaryFolder(test), "cluster.yaml");
+  /** @param folder of the cluster file; the same one again finds what was kept there */
+  static async launch(
+    test: TestContext,
+    settings: ClusterSettings = {},
+    folder = temporaryFolder(test),
+  ): Promise<RunningCluster> {
+    const file = join(folder, "cluster.yaml");
     writeFileSync(file, JSON.stringify(documentOf(settings)));
     const child = spawn(process.execPath, [MAIN_FILE, "up", file, "--json", "--log-level", "error"], {
       stdio: ["ignore", "pipe", "inherit"],
