@@ -1,3 +1,4 @@
+import { batchCommand } from "./bench-batch.js";
 import { commCommand } from "./bench-comm.js";
 import { kernelsCommand } from "./bench-kernels.js";
 import { kvCommand } from "./bench-kv.js";
@@ -9,6 +10,7 @@ import { defineGroup } from "./command.js";
 export const benchCommand = defineGroup("bench", "measure, with results checked in the same run", [
   latencyCommand,
   throughputCommand,
+  batchCommand,
   commCommand,
   loadCommand,
   kernelsCommand,

@@ -1,12 +1,16 @@
 import { snakeCased } from "../client/camel-case.js";
 import { MoesaicClient } from "../client/client.js";
 import { tokensPerSecond, type Job, type JobResult } from "../client/job.js";
+import { checkJobId } from "../coordinator/jobs/job-request.js";
 import { count, counted, renderSection } from "../plans/text-table.js";
 import { MoesaicError } from "../proto/errors.js";
 import { defineCommand, defineGroup, type ExitCode } from "./command.js";
 import { completionJson, errorJson } from "./completion-json.js";
 import type { CommandContext } from "./context.js";
 import { plainResult } from "./generate.js";
+import { LAYOUT_OPTIONS, targetOf } from "./layout-flags.js";
+import { localJob, type LocalJob } from "./local-job.js";
+import { withLocalCluster } from "./local-cluster.js";
 import { readJobFile, type JobFile } from "./job-file.js";
 import { JobProgress } from "./job-progress.js";
 import { DEFAULT_ENDPOINT, ENDPOINT_OPTION, flag, JSON_OPTION, text, wholeNumber } from "./options.js";
@@ -23,23 +27,37 @@ const submitCommand = defineCommand({
   describe: "run a file of requests as a job, and print the results in their order; again: go on with it",
   positionals: { file: { describe: "JSON lines, a request each" } },
   options: {
-    ...TARGET_OPTIONS,
+    endpoint: text(
+      `address HOST:PORT of a running cluster's gRPC API (default ${DEFAULT_ENDPOINT}, unless --model is given)`,
+    ),
+    ...LAYOUT_OPTIONS,
     "job-id": text("id of the job: letters, digits, _ and - (default: made of what is in the file)"),
     detach: flag("do not wait for results; print the job's id"),
     ...SAMPLING_OPTIONS,
+    ...JSON_OPTION,
   },
   examples: [
     ["jobs submit requests.jsonl --json > results.jsonl", "a result line per request, in input order"],
     ["jobs submit requests.jsonl --detach", "hand them over and leave; jobs watch shows the results later"],
+    ["jobs submit requests.jsonl --model DIR --json", "on a throw-away cluster; interrupted, the same line goes on"],
   ],
-  parse: async (args, { file }) => ({
-    file: await readJobFile(String(file), samplingOf(args)),
-    jobId: args["job-id"],
-    detach: args.detach,
-    endpoint: args.endpoint,
-  }),
-  run: ({ file, jobId, detach, endpoint }, context) =>
-    withClient(endpoint, (client) => submit(client, file, jobId ?? idOf(file), detach, context)),
+  parse: async (args, { file: path }) => {
+    const { endpoint = args.model === undefined ? DEFAULT_ENDPOINT : undefined, detach } = args;
+    const target = targetOf({ ...args, endpoint }, ["endpoint", "model"]);
+    if (detach && "spec" in target) {
+      throw new MoesaicError(
+        "invalid_argument",
+        "--detach: a throw-away cluster ends with its command; leave one of both out",
+      );
+    }
+    if (args["job-id"] !== undefined) checkJobId(args["job-id"]);
+    const file = await readJobFile(String(path), samplingOf(args));
+    return { target, file, detach, jobId: args["job-id"] ?? idOf(file) };
+  },
+  run: ({ target, file, jobId, detach }, context) =>
+    "spec" in target
+      ? submitLocally(localJob(target.spec, jobId), file, context)
+      : withClient(target.endpoint, (client) => submit(client, file, jobId, detach, context)),
 });
 
 const watchCommand = defineCommand({
@@ -135,6 +153,15 @@ function jobCommand(
 /** Ids of files: the same requests are the same job, so that whoever submits a file again goes on with it. */
 function idOf({ digest }: JobFile): string {
   return `file-${digest.slice(0, 24)}`;
+}
+
+/** What was printed to its end need not be kept: nobody but this command could ask for it. */
+async function submitLocally(job: LocalJob, file: JobFile, context: CommandContext): Promise<ExitCode> {
+  const exitCode = await withLocalCluster(job.spec, context, (client) =>
+    submit(client, file, job.jobId, false, context),
+  );
+  if (!context.signal.aborted) await job.remove();
+  return exitCode;
 }
 
 async function submit(

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import type { GenerateRequest, JobResult } from "../../client/index.js";
 import { freePort } from "../bus/nats-server.js";
-import { eventually, jsonLines, moesaic, RunningCluster, temporaryFolder } from "./moesaic.js";
+import { DEMO_MODEL } from "../paths.js";
+import { eventually, jsonLines, MAIN_FILE, moesaic, RunningCluster, temporaryFolder } from "./moesaic.js";
 
 const NUM_REQUESTS = 40;
 
@@ -165,6 +168,28 @@ describe("moesaic jobs", () => {
     assert.match(stderr, /keeps no jobs: name a folder in spec\.jobs\.directory/);
   });
 
+  it("runs a file on a throw-away cluster, goes on after it was killed, and keeps nothing that was printed", async (test) => {
+    const cwd = temporaryFolder(test);
+    const long = REQUESTS.map((request, index) =>
+      lineOf({ ...request, sampling: { ...request.sampling, maxTokens: 200 } }, index),
+    );
+    const command = ["jobs", "submit", fileOf(test, long), "--model", DEMO_MODEL, "--max-sequences", "4", "--json"];
+    const first = spawn(process.execPath, [MAIN_FILE, ...command], { cwd, stdio: ["ignore", "pipe", "inherit"] });
+    await once(first.stdout, "data"); // The first result is there.
+    first.kill("SIGKILL");
+    await once(first, "close");
+    assert.equal(journalsIn(cwd).length, 1);
+    const second = await moesaic([...command, "--log-level", "info"], { cwd });
+    assert.equal(second.code, 0, second.stderr);
+    assert.equal(jsonLines(second).length, NUM_REQUESTS);
+    assert.match(second.stderr, /"numUnfinished":1.*jobs were read back/);
+    assert.deepEqual(journalsIn(cwd), []);
+    const detached = await moesaic([...command, "--detach"], { cwd });
+    assert.deepEqual([detached.code, /--detach/.test(detached.stderr)], [2, true]);
+    const elsewhere = await moesaic([...command, "--job-id", "../../x"], { cwd });
+    assert.deepEqual([elsewhere.code, /expected 1 to 128 letters/.test(elsewhere.stderr)], [2, true]);
+  });
+
   it("goes on from the first result that a client did not see", async (test) => {
     const cluster = await RunningCluster.launch(test, { scheduler: { maxSequences: 4 } });
     const file = fileOf(
@@ -202,6 +227,10 @@ function lineOf(request: GenerateRequest, index: number): string {
   const { temperature, ignoreEos, maxTokens } = request.sampling!;
   const sampling = { temperature, ignore_eos: ignoreEos, max_tokens: maxTokens };
   return JSON.stringify({ id: `q${index}`, tokens: "tokenIds" in request ? request.tokenIds : [], ...sampling });
+}
+
+function journalsIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".job"));
 }
 
 function fileOf(test: TestContext, lines: readonly string[]): string {

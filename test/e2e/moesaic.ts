@@ -19,6 +19,8 @@ export interface CommandInput {
   timeoutMs?: number;
   /** Beside this process's own. */
   env?: Record<string, string>;
+  /** Folder that it runs in. */
+  cwd?: string;
 }
 
 export interface CommandResult {
@@ -30,9 +32,10 @@ export interface CommandResult {
 /** Runs `moesaic …` to its end. */
 export async function moesaic(
   args: readonly string[],
-  { stdin = "", timeoutMs = COMMAND_TIMEOUT_MS, env = {} }: CommandInput = {},
+  { stdin = "", timeoutMs = COMMAND_TIMEOUT_MS, env = {}, cwd = "." }: CommandInput = {},
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [MAIN_FILE, ...args], {
+    cwd,
     timeout: timeoutMs,
     killSignal: "SIGKILL",
     env: { ...process.env, ...env },
