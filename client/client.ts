@@ -95,6 +95,7 @@ export class MoesaicClient {
   readonly #inference: Client<v1.Inference>;
   readonly #jobs: Client<v1.Jobs>;
   readonly #cluster: Client<v1.Cluster>;
+  #isClosed = false;
 
   /** Connects with the first call. @throws MoesaicError invalid_argument for a tenant's name that is none */
   constructor({ endpoint, defaultTimeoutMs, tenant }: ClientOptions) {
@@ -265,9 +266,15 @@ export class MoesaicClient {
         }
         return last ?? (await this.getJob(jobId, options));
       } catch (caught) {
-        await retry.pause(MoesaicError.from(caught), options.signal);
+        await retry.pause(this.#unlessCut(MoesaicError.from(caught), options), options.signal);
       }
     }
+  }
+
+  /** A server that leaves cancels what still runs: whoever did not ask for it may go on at the next. */
+  #unlessCut(error: MoesaicError, { signal }: CallOptions): MoesaicError {
+    if (error.code !== "cancelled" || signal?.aborted || this.#isClosed) return error;
+    return new MoesaicError("unavailable", `the coordinator at ${this.#endpoint} left`, { cause: error });
   }
 
   /** Ends what has no result yet, and keeps those that are there. @throws MoesaicError not_found */
@@ -282,6 +289,7 @@ export class MoesaicClient {
 
   /** Ends the connection; running calls fail with cancelled. */
   close(): void {
+    this.#isClosed = true;
     this.#channel.close();
   }
 

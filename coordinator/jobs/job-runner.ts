@@ -44,7 +44,10 @@ export class JobRunner {
   #again: Place[] = [];
   /** What runs: its end, and what ends it before. */
   readonly #running = new Map<Promise<void>, { jobId: string; aborter: AbortController }>();
+  /** In the engine. */
   #numSequences = 0;
+  /** Results that are being written. */
+  #numKeeping = 0;
   #isStopped = false;
   #isPoked = false;
   #wake: () => void = () => {};
@@ -97,22 +100,25 @@ export class JobRunner {
       return this.#unread({ jobId, index }, MoesaicError.from(caught));
     }
     const numChoices = request.sampling?.n ?? 1;
-    while (this.#numSequences > 0 && this.#numSequences + numChoices > this.#options.maxInFlight) {
-      await this.#somethingNew();
-    }
+    while (!this.#hasRoom(numChoices) && !this.#isStopped) await this.#somethingNew();
     // It may have been cancelled meanwhile.
     if (this.#isStopped || !this.#store.isRunnable(jobId)) return;
     request.request_id ||= `${jobId}-${index}`;
     request.priority = priorityOf(request.priority);
-    this.#numSequences += numChoices;
     this.#store.markStarted(jobId);
     const aborter = new AbortController();
     const running = this.#runOne({ jobId, index }, request, aborter.signal).finally(() => {
-      this.#numSequences -= numChoices;
       this.#running.delete(running);
       this.#poke();
     });
     this.#running.set(running, { jobId, aborter });
+  }
+
+  /** As many again may wait for the disk, so that the batch does not wait for it too. One with many choices runs alone. */
+  #hasRoom(numChoices: number): boolean {
+    const { maxInFlight } = this.#options;
+    if (this.#numKeeping >= maxInFlight) return false;
+    return this.#numSequences === 0 || this.#numSequences + numChoices <= maxInFlight;
   }
 
   /** Never throws. */
@@ -131,12 +137,17 @@ export class JobRunner {
   /** @throws MoesaicError for what is not the request's own fault */
   async #compute(request: v1.GenerateRequest, signal: AbortSignal): Promise<JobResult> {
     const collector = new ResultCollector();
+    const numChoices = request.sampling?.n ?? 1;
+    this.#numSequences += numChoices;
     try {
       for await (const event of this.#generate(request, signal)) collector.take(event);
     } catch (caught) {
       const error = MoesaicError.from(caught);
       if (isTransient(error)) throw error;
       return failedResult(request.request_id, request.model, error);
+    } finally {
+      this.#numSequences -= numChoices;
+      this.#poke();
     }
     const failure = collector.transientError;
     if (failure !== null) throw failure;
@@ -145,8 +156,17 @@ export class JobRunner {
     return result;
   }
 
-  /** A result that cannot be written waits for room, and its place in the batch with it: so do those after it, in the end. */
+  /** A result that cannot be written waits for room; when as many wait as may run, nothing new begins. */
   async #keep(jobId: string, index: number, result: JobResult, signal: AbortSignal): Promise<void> {
+    this.#numKeeping += 1;
+    try {
+      await this.#kept(jobId, index, result, signal);
+    } finally {
+      this.#numKeeping -= 1;
+    }
+  }
+
+  async #kept(jobId: string, index: number, result: JobResult, signal: AbortSignal): Promise<void> {
     for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
       try {
         await this.#store.finish(jobId, index, result);

@@ -47,6 +47,8 @@ export class JobStore {
   readonly #logger: Logger;
   /** Oldest first. */
   readonly #jobs = new Map<string, JobState>();
+  /** Those of them that are accepted and not over, in the order in which they are run. */
+  readonly #runnable = new Map<string, JobState>();
   /** The last write to each job, which the next one waits for. */
   readonly #writes = new Map<string, Promise<unknown>>();
   readonly #watchers = new Map<string, Set<() => void>>();
@@ -175,6 +177,7 @@ export class JobStore {
       const job = this.#require(jobId);
       await this.#log.drop(jobId);
       this.#jobs.delete(jobId);
+      this.#runnable.delete(jobId);
       this.#numRequests -= job.numRequests;
       this.onOver(jobId);
     });
@@ -182,14 +185,13 @@ export class JobStore {
 
   // ---- for who runs them -------------------------------------------------------------------------------------------
 
-  /** Accepted jobs that are not over, oldest first. */
-  runnable(): JobState[] {
-    return [...this.#jobs.values()].filter((job) => job.isAccepted && !job.isOver);
+  /** Accepted jobs that are not over, in the order in which they were accepted. */
+  runnable(): Iterable<JobState> {
+    return this.#runnable.values();
   }
 
   isRunnable(jobId: string): boolean {
-    const job = this.#jobs.get(jobId);
-    return job !== undefined && job.isAccepted && !job.isOver;
+    return this.#runnable.has(jobId);
   }
 
   async request(jobId: string, index: number): Promise<v1.GenerateRequest> {
@@ -283,6 +285,12 @@ export class JobStore {
     const head = { unix_ms: this.#options.unixMs(), ...kind };
     const place = await this.#log.append(job.jobId, head, body);
     job.apply({ head, place });
+    this.#sort(job);
+  }
+
+  #sort(job: JobState): void {
+    if (job.isAccepted && !job.isOver) this.#runnable.set(job.jobId, job);
+    else this.#runnable.delete(job.jobId);
   }
 
   /** Writes to a job happen one after another, as they were asked for. */
@@ -320,8 +328,9 @@ export class JobStore {
     for (const job of [...found.values()].toSorted((a, b) => (pageKey(a) < pageKey(b) ? -1 : 1))) {
       this.#jobs.set(job.jobId, job);
       this.#numRequests += job.numRequests;
+      this.#sort(job);
     }
-    const facts = { numJobs: this.#jobs.size, numUnfinished: this.runnable().length, bytes: this.#log.bytes };
+    const facts = { numJobs: this.#jobs.size, numUnfinished: this.#runnable.size, bytes: this.#log.bytes };
     if (this.#jobs.size > 0) this.#logger.info(facts, "jobs were read back");
   }
 

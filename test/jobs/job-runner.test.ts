@@ -12,51 +12,8 @@ import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
 import type { v1 } from "../../proto/messages.js";
 import { until } from "../bus/bus-fixture.js";
+import { EchoEngine } from "./echo-engine.js";
 import { openStore, submission, watched } from "./job-log-fixture.js";
-
-/** A prompt is a number; the answer is that number as a token, when the test lets it come. */
-class FakeEngine {
-  readonly asked: v1.GenerateRequest[] = [];
-  readonly aborted: string[] = [];
-  numRunning = 0;
-  mostRunning = 0;
-  /** Called before each answer; throws, or waits. */
-  before: (request: v1.GenerateRequest) => void | Promise<void> = () => {};
-
-  async *generate(request: v1.GenerateRequest, signal: AbortSignal): AsyncGenerator<v1.GenerateEvent.$Properties> {
-    this.asked.push(request);
-    const n = request.sampling?.n ?? 1;
-    this.numRunning += n;
-    this.mostRunning = Math.max(this.mostRunning, this.numRunning);
-    try {
-      const aborted = new Promise<"aborted">((resolve) => signal.addEventListener("abort", () => resolve("aborted")));
-      if ((await Promise.race([this.before(request), aborted])) === "aborted") {
-        this.aborted.push(request.prompt ?? "");
-        return;
-      }
-      yield* eventsOf(request);
-    } finally {
-      this.numRunning -= n;
-    }
-  }
-
-  get askedPrompts(): (string | null | undefined)[] {
-    return this.asked.map(({ prompt }) => prompt);
-  }
-}
-
-function eventsOf({ request_id, prompt, sampling }: v1.GenerateRequest): v1.GenerateEvent.$Properties[] {
-  return Array.from({ length: sampling?.n ?? 1 }, (_, choice) => {
-    const head = { request_id, choice };
-    const usage = { prompt_tokens: 1, completion_tokens: 2 };
-    return [
-      { ...head, started: { model: "m", prompt_token_ids: [1] } },
-      { ...head, delta: { token_ids: [Number(prompt)] } },
-      { ...head, delta: { token_ids: [0] } },
-      { ...head, finish: { reason: "length", usage } },
-    ];
-  }).flat();
-}
 
 const never = (): Promise<void> => new Promise(() => {});
 
@@ -193,7 +150,7 @@ function folderOf(test: TestContext): string {
 
 interface Started {
   store: JobStore;
-  engine: FakeEngine;
+  engine: EchoEngine;
   runner: JobRunner;
   faults: { isFull: boolean };
 }
@@ -204,7 +161,7 @@ async function started(
 ): Promise<Started> {
   const faults = { isFull: false };
   const store = await openStore(test, withFaults(await Journal.open(folder, silentLogger), faults));
-  const engine = new FakeEngine();
+  const engine = new EchoEngine();
   const generate = (request: v1.GenerateRequest, signal: AbortSignal) => engine.generate(request, signal);
   const runner = new JobRunner(store, generate, { maxInFlight, clock: systemClock, log: silentLogger });
   void runner.run();

@@ -54,7 +54,7 @@ export function describeJobStore(name: string, start: () => Promise<JobLogFixtur
       const jobId = freshId();
       const store = await reopened(test, async (first) => {
         const job = await first.submit(submission({ jobId, prompts: ["a", "b"], hasMore: true }));
-        assert.deepEqual([job.state, first.runnable().length], ["submitting", 0]);
+        assert.deepEqual([job.state, [...first.runnable()].length], ["submitting", 0]);
       });
       await store.submit(submission({ jobId, prompts: ["c"], firstIndex: 2 }));
       assert.deepEqual([store.get(jobId).num_requests, store.get(jobId).state], [3, "waiting"]);
@@ -142,7 +142,7 @@ export function describeJobStore(name: string, start: () => Promise<JobLogFixtur
       });
       assert.deepEqual(await watched(store, jobId), ["0:10", "1:cancelled"]);
       assert.equal((await store.cancel(jobId)).state, "cancelled");
-      assert.deepEqual(store.runnable(), []);
+      assert.deepEqual([...store.runnable()], []);
       await store.delete(jobId);
     });
 
