@@ -222,8 +222,10 @@ export class Coordinator {
 
   /** A client asked for a drain: finishes what runs; whoever owns this coordinator then calls `drain`. */
   async requestDrain(): Promise<number> {
-    const numFinished = this.#servedStats().reduce((sum, { stats }) => sum + stats.numRunning, 0);
     this.#beginDrain();
+    // What runs of jobs is not finished, but left for the next coordinator.
+    await this.#jobs.stop();
+    const numFinished = this.#servedStats().reduce((sum, { stats }) => sum + stats.numRunning, 0);
     await this.#drainReplicas(Infinity);
     this.#onDrainRequested();
     return numFinished;

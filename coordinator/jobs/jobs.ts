@@ -20,6 +20,8 @@ export interface JobsOptions {
 
 /** JetStream may be back by then, milliseconds. */
 const RETRY_MS = 5_000;
+/** There is another try: a coordinator that leaves must not wait for this one. */
+const CONNECT_TIMEOUT_MS = 2_000;
 const NO_JOBS =
   "this cluster keeps no jobs: name a folder in spec.jobs.directory, or a NATS server in spec.bus; a throw-away cluster has none";
 
@@ -86,8 +88,10 @@ export class Jobs {
 
   #failed(error: MoesaicError): void {
     const { clock, log } = this.#options;
+    if (error.message !== this.#reason.message) {
+      log.error({ code: error.code, text: error.describe() }, "jobs cannot be kept; everything else is served");
+    }
     this.#reason = error;
-    log.error({ code: error.code, text: error.describe() }, "jobs cannot be kept; everything else is served");
     if (error.code !== "unavailable" || this.#isStopped) return;
     this.#cancelRetry = clock.setTimer(RETRY_MS, () => void this.open());
   }
@@ -96,7 +100,10 @@ export class Jobs {
     const { spec, baseDir, log } = this.#options;
     const { url, credentialsFile } = spec.spec.bus;
     const { name } = spec.metadata;
-    if (url !== "embedded") return JetStreamLog.open({ url, credentialsFile, clientName: "coordinator jobs" }, name);
+    if (url !== "embedded") {
+      const connectTimeoutMs = CONNECT_TIMEOUT_MS;
+      return JetStreamLog.open({ url, credentialsFile, clientName: "coordinator jobs", connectTimeoutMs }, name);
+    }
     return Journal.open(join(resolve(baseDir, spec.spec.jobs.directory ?? ""), name), log);
   }
 }
