@@ -5,15 +5,15 @@ const SAMPLE_INTERVAL_MS = 10;
 /** Points of a picture. */
 const NUM_POINTS = 160;
 
-/** Occupied slots at a time since the begin. */
-export type OccupancyPoint = readonly [seconds: number, slots: number];
+/** Occupied slots after some steps since the begin: a clock would show what else the machine did. */
+export type OccupancyPoint = readonly [step: number, slots: number];
 
 /** How a run used its slots. */
 export interface Occupancy {
   seconds: number;
   /** That a batch was computed in. */
   numSteps: number;
-  /** Slots with a sequence whose tokens somebody wants, over time. */
+  /** Slots with a sequence whose tokens somebody wants, over the steps. */
   points: OccupancyPoint[];
 }
 
@@ -27,11 +27,11 @@ export async function watchOccupancy(
   numPadding = () => 0,
 ): Promise<Occupancy> {
   const samples: OccupancyPoint[] = [];
-  const before = schedulerOf(coordinator).num_steps ?? 0;
+  const numStepsBefore = schedulerOf(coordinator).num_steps ?? 0;
   const beginMs = performance.now();
   const look = (): void => {
-    const numUseful = (schedulerOf(coordinator).num_running ?? 0) - numPadding();
-    samples.push([(performance.now() - beginMs) / 1_000, Math.max(0, numUseful)]);
+    const { num_running: numRunning, num_steps: numSteps } = schedulerOf(coordinator);
+    samples.push([(numSteps ?? 0) - numStepsBefore, Math.max(0, (numRunning ?? 0) - numPadding())]);
   };
   const timer = setInterval(look, SAMPLE_INTERVAL_MS);
   try {
@@ -40,13 +40,13 @@ export async function watchOccupancy(
     clearInterval(timer);
   }
   const seconds = (performance.now() - beginMs) / 1_000;
-  const numSteps = (schedulerOf(coordinator).num_steps ?? 0) - before;
-  return { seconds, numSteps, points: averaged(samples, seconds) };
+  const numSteps = (schedulerOf(coordinator).num_steps ?? 0) - numStepsBefore;
+  return { seconds, numSteps, points: averaged(samples, numSteps) };
 }
 
-/** Means of equal stretches of time: what flickers from step to step becomes a line. */
-export function averaged(samples: readonly OccupancyPoint[], seconds: number): OccupancyPoint[] {
-  const width = seconds / NUM_POINTS;
+/** Means of equal stretches: what flickers from step to step becomes a line. */
+function averaged(samples: readonly OccupancyPoint[], numSteps: number): OccupancyPoint[] {
+  const width = numSteps / NUM_POINTS;
   return Array.from({ length: NUM_POINTS }, (_, index) => {
     const within = samples.filter(([at]) => at >= index * width && at < (index + 1) * width);
     return { at: (index + 0.5) * width, within };

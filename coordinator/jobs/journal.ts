@@ -15,8 +15,8 @@ const MAX_GROUP_BYTES = 16 * 1024 * 1024;
 interface PendingAppend {
   jobId: string;
   record: Buffer;
-  done(place: RecordPlace): void;
-  failed(error: MoesaicError): void;
+  done: (place: RecordPlace) => void;
+  failed: (error: MoesaicError) => void;
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it, type TestContext } from "node:test";
 import type { JobStore } from "../../coordinator/jobs/job-store.js";
+import { v1 } from "../../proto/messages.js";
 import { ManualClock } from "../../proto/clock.js";
 import { openStore, resultOf, submission, watched, type JobLogFixture } from "./job-log-fixture.js";
 
@@ -161,7 +162,7 @@ export function describeJobStore(name: string, start: () => Promise<JobLogFixtur
     it("keeps results larger than a message of a bus", async (test) => {
       const jobId = freshId();
       const large = resultOf(1);
-      large.events[1]!.delta!.text = [{ kind: 0, text: "x".repeat(3_000_000) }];
+      large.events[1]!.delta!.text = [{ kind: v1.TextDelta.Kind.RAW, text: "x".repeat(3_000_000) }];
       const store = await reopened(test, async (first) => {
         await first.submit(submission({ jobId, prompts: ["a"] }));
         await first.finish(jobId, 0, large);
