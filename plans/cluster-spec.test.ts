@@ -60,6 +60,7 @@ spec:
     tls: { caFile: ca.pem, certFile: c.pem, keyFile: k.pem }
     apiKeysFile: keys.txt
     allowPlaintextDataPlane: true
+  jobs: { directory: ./jobs, maxBytes: 1048576, retentionMs: 1000, maxInFlight: 8 }
 `;
 
 describe("parseClusterSpec", () => {
