@@ -64,7 +64,7 @@ export class Journal implements JobLog {
   async append(jobId: string, head: v1.JobRecord.$Properties, body: Uint8Array): Promise<RecordPlace> {
     const record = encodeRecord(head, body);
     const appended = new Promise<RecordPlace>((done, failed) => this.#pending.push({ jobId, record, done, failed }));
-    this.#writing ??= this.#write().finally(() => (this.#writing = null));
+    this.#writing ??= this.#write();
     return appended;
   }
 
@@ -139,6 +139,8 @@ export class Journal implements JobLog {
     while (this.#pending.length > 0) {
       await Promise.all([...byJob(this.#takeGroup())].map(([jobId, appends]) => this.#writeJob(jobId, appends)));
     }
+    // In the same turn as the look at what is pending: who appends after it must find nobody writing.
+    this.#writing = null;
   }
 
   #takeGroup(): PendingAppend[] {
