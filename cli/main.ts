@@ -12,8 +12,8 @@ import { LOG_LEVELS, packageVersion, type CommandContext, type LogLevel } from "
 import { doctorCommand } from "./doctor.js";
 import { drainCommand } from "./drain.js";
 import { generateCommand } from "./generate.js";
-import { kernelsCommand } from "./kernels.js";
 import { jobsCommand } from "./jobs.js";
+import { kernelsCommand } from "./kernels.js";
 import { logitsCommand } from "./logits.js";
 import { Output } from "./output.js";
 import { planCommand } from "./plan.js";
