@@ -9,7 +9,7 @@ import { readJobFile, type JobFile } from "./job-file.js";
 describe("readJobFile", () => {
   it("reads requests with their ids, whatever ends the lines, and takes defaults for what they do not say", async (test) => {
     const file = await readJobFile(fileOf(test, '{"id":"ä","prompt":"x"}\r\n\n{"tokens":[1],"max_tokens":2}'), {
-      maxTokens: 9,
+      sampling: { maxTokens: 9 },
     });
     assert.equal(file.numRequests, 2);
     assert.deepEqual(await requestsOf(file), [
@@ -20,7 +20,7 @@ describe("readJobFile", () => {
 
   it("has the same digest for the same requests, and another for others", async (test) => {
     const digestOf = async (text: string, maxTokens = 1) =>
-      (await readJobFile(fileOf(test, text), { maxTokens })).digest;
+      (await readJobFile(fileOf(test, text), { sampling: { maxTokens } })).digest;
     const digest = await digestOf('{"prompt":"x"}\n{"prompt":"y"}\n');
     assert.equal(await digestOf('\n{ "prompt": "x" }\n\n{"prompt":"y"}'), digest);
     for (const other of [

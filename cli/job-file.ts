@@ -1,11 +1,11 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { toGenerateMessage, type GenerateRequest, type SamplingParams } from "../client/generate-request.js";
+import { toGenerateMessage, type GenerateRequest } from "../client/generate-request.js";
 import { MAX_REQUEST_BYTES, MAX_REQUESTS_PER_JOB } from "../coordinator/jobs/job-request.js";
 import { throwProblems } from "../plans/problems.js";
 import { MoesaicError } from "../proto/errors.js";
 import { v1 } from "../proto/messages.js";
-import { parseRequestLine } from "./request-lines.js";
+import { parseRequestLine, type RequestDefaults } from "./request-lines.js";
 import { fileError } from "./text-file.js";
 
 /** As JSON a character may take six bytes of what it takes in a request. */
@@ -26,7 +26,7 @@ export interface JobFile {
  * Reads all of it and finds all that is wrong with it, before anything is sent.
  * @throws MoesaicError invalid_argument with every bad line; not_found or failed_precondition for the file
  */
-export async function readJobFile(path: string, defaults: SamplingParams): Promise<JobFile> {
+export async function readJobFile(path: string, defaults: RequestDefaults): Promise<JobFile> {
   const check = new FileCheck(path);
   for await (const { line, lineNumber } of linesOf(path)) {
     check.take(line, lineNumber, defaults);
@@ -36,7 +36,7 @@ export async function readJobFile(path: string, defaults: SamplingParams): Promi
   return { digest, numRequests, requests: () => requestsOf(path, defaults, digest) };
 }
 
-async function* requestsOf(path: string, defaults: SamplingParams, digest: string): AsyncIterable<GenerateRequest> {
+async function* requestsOf(path: string, defaults: RequestDefaults, digest: string): AsyncIterable<GenerateRequest> {
   const check = new FileCheck(path);
   for await (const { line, lineNumber } of linesOf(path)) {
     const request = check.take(line, lineNumber, defaults);
@@ -65,7 +65,7 @@ class FileCheck {
   }
 
   /** @returns null when there is no request in the line, or none that can be sent */
-  take(line: string | null, lineNumber: number, defaults: SamplingParams): GenerateRequest | null {
+  take(line: string | null, lineNumber: number, defaults: RequestDefaults): GenerateRequest | null {
     const add = (problem: string): null => {
       this.#problems.push(`${this.#path}:${lineNumber}: ${problem}`);
       return null;

@@ -14,6 +14,7 @@ import { withLocalCluster } from "./local-cluster.js";
 import { readJobFile, type JobFile } from "./job-file.js";
 import { JobProgress } from "./job-progress.js";
 import { DEFAULT_ENDPOINT, ENDPOINT_OPTION, flag, JSON_OPTION, text, wholeNumber } from "./options.js";
+import { CONSTRAINT_OPTIONS, constraintOf } from "./constraint-options.js";
 import { SAMPLING_OPTIONS, samplingOf } from "./sampling-options.js";
 
 const TARGET_OPTIONS = {
@@ -34,6 +35,7 @@ const submitCommand = defineCommand({
     "job-id": text("id of the job: letters, digits, _ and - (default: made of what is in the file)"),
     detach: flag("do not wait for results; print the job's id"),
     ...SAMPLING_OPTIONS,
+    ...CONSTRAINT_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [
@@ -51,7 +53,11 @@ const submitCommand = defineCommand({
       );
     }
     if (args["job-id"] !== undefined) checkJobId(args["job-id"]);
-    const file = await readJobFile(String(path), samplingOf(args));
+    const constraint = constraintOf(args);
+    const file = await readJobFile(String(path), {
+      sampling: samplingOf(args),
+      ...(constraint === undefined ? {} : { constraint }),
+    });
     return { target, file, detach, jobId: args["job-id"] ?? idOf(file) };
   },
   run: ({ target, file, jobId, detach }, context) =>

@@ -41,7 +41,7 @@ export function parseRequestLines(text: string, fileName: string, defaults: Requ
 }
 
 /** @param index the id of a line that says none   @returns what is wrong with it when it is no request */
-export function parseRequestLine(line: string, index: number, defaults: SamplingParams): RequestLine | string[] {
+export function parseRequestLine(line: string, index: number, defaults: RequestDefaults): RequestLine | string[] {
   const checked = checkLine(line);
   return Array.isArray(checked) ? checked : toRequest(checked, index, defaults);
 }

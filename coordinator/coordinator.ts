@@ -26,6 +26,7 @@ import { MoesaicError } from "../proto/errors.js";
 import { checkJoinToken } from "../proto/join-token.js";
 import type { Logger } from "../proto/log.js";
 import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
+import { DEFAULT_TENANT } from "../proto/tenant.js";
 import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
 import { InferenceService, randomIds } from "./api/inference-service.js";
@@ -183,7 +184,7 @@ export class Coordinator {
     bus.onChange = () => this.#notify();
     bus.onDeposed = (error) => this.#stepDown(error);
     const generate: RunRequest = (request, signal) =>
-      this.#require().generate(request, { signal, deadlineMs: Infinity });
+      this.#require().generate(request, { tenant: DEFAULT_TENANT, signal, deadlineMs: Infinity });
     this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, clock, log });
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });

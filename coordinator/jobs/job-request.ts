@@ -38,7 +38,6 @@ function encodeRequest(request: v1.GenerateRequest.$Properties, place: string): 
   checkInput(request, place);
   const n = request.sampling?.n ?? 1;
   if (n < 1 || n > 16) throw invalid(`${place}.sampling.n`, `expected 1 to 16, got ${n}`);
-  if (request.constraint) throw refused(`${place}.constraint`, "constrained output is not available yet");
   if (request.resume_after_offset != null)
     throw refused(`${place}.resume_after_offset`, "a job's request has no stream");
   const bytes = v1.GenerateRequest.encode(request).finish();
