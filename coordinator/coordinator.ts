@@ -29,11 +29,11 @@ import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
 import { DEFAULT_TENANT } from "../proto/tenant.js";
 import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
-import { InferenceService, randomIds } from "./api/inference-service.js";
+import { handlersOf, InferenceService, randomIds } from "./api/inference-service.js";
 import { jobsHandlers } from "./api/jobs-service.js";
 import { openServedModel } from "./api/model.js";
 import { loopbackOrJoinToken } from "./api/request-context.js";
-import { ApiServer, type ContextHandlers } from "./api/server.js";
+import { ApiServer } from "./api/server.js";
 import { BusPresence } from "./cluster/bus-presence.js";
 import {
   isLocalHost,
@@ -118,8 +118,9 @@ export class Coordinator {
   readonly #http: HttpServer;
   readonly #startedMs: number;
   readonly #statusListeners = new Set<() => void>();
-  /** Exists from the first replica's first world on. */
+  /** Exists from the first replica's first world on; the services exist before, and say why not. */
   #inference: InferenceService | null = null;
+  readonly #inferenceHandlers = handlersOf(() => this.#require());
   #isOpening = false;
   /** By replica, what its ranks' memory allows. */
   readonly #chosen = new Map<number, ChosenLimits>();
@@ -188,7 +189,15 @@ export class Coordinator {
     this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, clock, log });
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
-    this.#http = new HttpServer({ metrics: this.#metrics, notReadyReason: () => this.#notReadyReason() });
+    this.#http = new HttpServer({
+      metrics: this.#metrics,
+      notReadyReason: () => this.#notReadyReason(),
+      inference: this.#inferenceHandlers,
+      build: options.build,
+      authenticate,
+      clock,
+      log,
+    });
     this.#addServices();
   }
 
@@ -273,7 +282,7 @@ export class Coordinator {
     await Promise.all(this.#replicas.map(({ replica }) => replica.drain(WORKER_GRACE_MS)));
     await this.#launcher.stop(WORKER_GRACE_MS);
     await this.#jobs.close();
-    await Promise.all([this.#api.close(SERVER_GRACE_MS), this.#http.close(), this.#bus.close()]);
+    await Promise.all([this.#api.close(SERVER_GRACE_MS), this.#http.close(SERVER_GRACE_MS), this.#bus.close()]);
     this.#options.log.info("cluster drained");
   }
 
@@ -337,7 +346,7 @@ export class Coordinator {
   #addServices(): void {
     const { clock, log } = this.#options;
     const ranks = new RankService((connection) => this.#attach(connection), clock, log);
-    this.#api.addService(v1.Inference, this.#inferenceHandlers());
+    this.#api.addService(v1.Inference, this.#inferenceHandlers);
     this.#api.addService(v1.Cluster, clusterHandlers(this));
     this.#api.addService(
       v1.Jobs,
@@ -364,17 +373,6 @@ export class Coordinator {
     if (this.#deposedBy !== null) throw this.#deposedBy;
     if (this.#isStandby) throw new MoesaicError("unavailable", "this coordinator is on standby; another has the lease");
     this.#seating.attach(connection);
-  }
-
-  /** The services exist before there is a model to serve: until then calls hear why not. */
-  #inferenceHandlers(): ContextHandlers<v1.Inference> {
-    return {
-      generate: (request, context) => this.#require().handlers.generate!(request, context),
-      logits: (request, context) => this.#require().handlers.logits!(request, context),
-      tokenize: (request, context) => this.#require().handlers.tokenize!(request, context),
-      detokenize: (request, context) => this.#require().handlers.detokenize!(request, context),
-      listModels: (request, context) => this.#require().handlers.listModels!(request, context),
-    };
   }
 
   /** While a replica recovers requests may wait for it; while all of them want ranks, nobody knows for how long. */

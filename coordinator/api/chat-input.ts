@@ -1,5 +1,6 @@
 import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
+import { isDeeperThan } from "./json-depth.js";
 import type { ChatMessage, PromptOptions, ToolDefinition } from "./text/chat-message.js";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
@@ -7,6 +8,8 @@ const EFFORTS = ["low", "medium", "high"] as const;
 const TOOL_MODES = ["auto", "none", "required"] as const;
 const MAX_MESSAGES = 4096;
 const MAX_TOOLS = 256;
+/** Schemas are rendered by recursion. */
+const MAX_SCHEMA_DEPTH = 64;
 
 export interface ParsedChat {
   messages: ChatMessage[];
@@ -101,6 +104,7 @@ function parseSchema(text: string, place: string): Record<string, unknown> {
   if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
     throw invalid(place, "expected a JSON schema, an object");
   }
+  if (isDeeperThan(schema, MAX_SCHEMA_DEPTH)) throw invalid(place, `nested deeper than ${MAX_SCHEMA_DEPTH} levels`);
   return schema as Record<string, unknown>;
 }
 

@@ -10,10 +10,12 @@ const { RAW, REASONING, CONTENT, TOOL_CALL } = v1.TextDelta.Kind;
 type Kind = v1.TextDelta.Kind;
 type TextDelta = v1.TextDelta.$Properties;
 
-/** What token ids completed: text to show, and the stop string that ended it, if one did. */
+/** What a token id completed: text to show, and the stop string that ended it, if one did. */
 export interface TextStep {
   deltas: TextDelta[];
   stopString: string | null;
+  /** What the token is a part of; null for control tokens and the headers between them. */
+  kind: Kind | null;
 }
 
 /** Turns the token ids of one choice into text deltas. */
@@ -28,7 +30,7 @@ export interface ChoiceText {
 
 /** For models without a tokenizer: ids are all there is. */
 export const noText: ChoiceText = {
-  push: () => ({ deltas: [], stopString: null }),
+  push: () => ({ deltas: [], stopString: null, kind: RAW }),
   finish: () => [],
   numReasoningTokens: 0,
   hasToolCall: false,
@@ -38,11 +40,13 @@ export const noText: ChoiceText = {
 export class PlainText implements ChoiceText {
   readonly numReasoningTokens = 0;
   readonly hasToolCall = false;
+  readonly #tokenizer: Tokenizer;
   readonly #detokenizer: IncrementalDetokenizer;
   readonly #stops: StopStrings;
   readonly #kind: Kind;
 
   constructor(tokenizer: Tokenizer, stopStrings: readonly string[], isChat: boolean) {
+    this.#tokenizer = tokenizer;
     this.#detokenizer = new IncrementalDetokenizer(tokenizer, { skipSpecial: true });
     this.#stops = new StopStrings(stopStrings);
     this.#kind = isChat ? CONTENT : RAW;
@@ -50,7 +54,8 @@ export class PlainText implements ChoiceText {
 
   push(tokenId: number): TextStep {
     const { text, matched } = this.#stops.push(this.#detokenizer.push([tokenId]));
-    return { deltas: this.#deltasOf(text), stopString: matched };
+    const kind = this.#tokenizer.isSpecial(tokenId) ? null : this.#kind;
+    return { deltas: this.#deltasOf(text), stopString: matched, kind };
   }
 
   finish(): TextDelta[] {
@@ -70,6 +75,8 @@ export class HarmonyText implements ChoiceText {
   readonly #stops: StopStrings;
   readonly #callIdPrefix: string;
   #numToolCalls = 0;
+  #messageIndex = -1;
+  #isPreamble = false;
   #destination: ReturnType<typeof destinationOf> | null = null;
 
   /** @param callIdPrefix makes the ids of tool calls unique: request and choice */
@@ -85,14 +92,17 @@ export class HarmonyText implements ChoiceText {
 
   push(tokenId: number): TextStep {
     const events = this.#parser.push([tokenId]);
-    const step: TextStep = { deltas: [], stopString: null };
+    // A token that opens or closes a message is no part of it.
+    const isText = this.#destination !== null && events.every(({ type }) => type === "text");
+    const kind = isText ? kindOf(this.#destination) : null;
+    const step: TextStep = { deltas: [], stopString: null, kind };
     for (const event of events) this.#take(event, step);
-    if (this.#destination === "reasoning") this.numReasoningTokens += 1;
+    if (kind === REASONING) this.numReasoningTokens += 1;
     return step;
   }
 
   finish(): TextDelta[] {
-    const step: TextStep = { deltas: [], stopString: null };
+    const step: TextStep = { deltas: [], stopString: null, kind: null };
     for (const event of this.#parser.finish()) this.#take(event, step);
     return step.deltas;
   }
@@ -106,6 +116,8 @@ export class HarmonyText implements ChoiceText {
 
   #begin(header: HarmonyHeader, step: TextStep): void {
     this.#destination = destinationOf(header);
+    this.#messageIndex += 1;
+    this.#isPreamble = header.channel === "commentary";
     if (!isToolCall(this.#destination)) return;
     this.#numToolCalls += 1;
     step.deltas.push(this.#toolDelta(header, ""));
@@ -131,7 +143,10 @@ export class HarmonyText implements ChoiceText {
   }
 
   #show(kind: Kind, text: string, step: TextStep): void {
-    if (text !== "") step.deltas.push({ kind, text });
+    if (text === "") return;
+    const delta: TextDelta = { kind, text, message_index: this.#messageIndex };
+    if (kind === CONTENT && this.#isPreamble) delta.is_preamble = true;
+    step.deltas.push(delta);
   }
 
   #toolDelta(header: HarmonyHeader, text: string): TextDelta {
@@ -139,11 +154,17 @@ export class HarmonyText implements ChoiceText {
     return {
       kind: TOOL_CALL,
       text,
+      message_index: this.#messageIndex,
       tool_call_index: index,
       tool_call_id: `${this.#callIdPrefix}-${index}`,
       tool_name: functionNameOf(header) ?? header.recipient ?? "",
     };
   }
+}
+
+function kindOf(destination: ReturnType<typeof destinationOf> | null): Kind {
+  if (destination === "reasoning") return REASONING;
+  return destination === "text" ? CONTENT : TOOL_CALL;
 }
 
 function isToolCall(destination: ReturnType<typeof destinationOf>): boolean {

@@ -22,6 +22,8 @@ export interface PreparedRequest {
   /** What the output must be; null: anything. */
   grammar: CompiledGrammar | null;
   textOf(choice: number): ChoiceText;
+  /** Empty where the model has no tokenizer. */
+  tokenBytes(tokenId: number): Uint8Array;
 }
 
 /** What a request is told about: its first token and its end. */
@@ -112,15 +114,23 @@ export class Generation {
   #token(choice: Choice, output: SequenceOutput, tokenId: number): void {
     this.#noteFirstToken();
     choice.lastTokenId = tokenId;
-    const { deltas, stopString } = choice.text.push(tokenId);
+    const { deltas, stopString, kind } = choice.text.push(tokenId);
     // The last text belongs to the last token's event, so that a client never waits for an event without a token.
     if (output.finish !== undefined && stopString === null) deltas.push(...choice.text.finish());
     const delta: v1.Delta.$Properties = { token_ids: [tokenId], text: deltas };
-    if (this.#request.sampling.wantsLogprobs) delta.logprobs = [logprobOf(output, tokenId)];
+    if (this.#request.sampling.wantsLogprobs) delta.logprobs = [this.#logprob(output, tokenId, kind)];
     this.#events.push(this.#event(choice, { delta }));
     if (stopString === null) return;
     this.#loop.abort(choice.seqId, "stop");
     this.#finish(choice, output, "stop", stopString);
+  }
+
+  #logprob(output: SequenceOutput, tokenId: number, kind: v1.TextDelta.Kind | null): v1.TokenLogprob.$Properties {
+    const request = this.#request;
+    const top = (output.topLogprobs ?? []).map((entry) => {
+      return { token_id: entry.tokenId, logprob: entry.logprob, token: request.tokenBytes(entry.tokenId) };
+    });
+    return { token_id: tokenId, logprob: output.logprob ?? NaN, top, token: request.tokenBytes(tokenId), kind };
   }
 
   #finish(choice: Choice, output: SequenceOutput, finishReason: FinishReason, stopString: string | null): void {
@@ -183,11 +193,6 @@ class Choice {
     readonly seqId: number,
     readonly text: ChoiceText,
   ) {}
-}
-
-function logprobOf(output: SequenceOutput, tokenId: number): v1.TokenLogprob.$Properties {
-  const top = (output.topLogprobs ?? []).map((entry) => ({ token_id: entry.tokenId, logprob: entry.logprob }));
-  return { token_id: tokenId, logprob: output.logprob ?? NaN, top };
 }
 
 function errorDetail(error: MoesaicError): v1.ErrorDetail.$Properties {

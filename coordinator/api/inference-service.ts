@@ -22,6 +22,10 @@ const MAX_REQUEST_ID_LENGTH = 128;
 /** gRPC would accept more; no tokenizer needs it, and a tokenizer is the first to suffer. */
 const MAX_TEXT_LENGTH = 8 * 1024 * 1024;
 
+/** Place of errors about a prompt that is longer than the model. */
+export const PROMPT_LENGTH_PLACE = "prompt_tokens";
+const NO_BYTES = new Uint8Array();
+
 /** Ids and seeds as a seam: production draws them, simulation counts. */
 export interface IdSource {
   requestId(): string;
@@ -33,6 +37,19 @@ export const randomIds: IdSource = {
   requestId: () => randomUUID(),
   seed: () => randomInt(2 ** 47),
 };
+
+export type InferenceHandlers = Required<ContextHandlers<v1.Inference>>;
+
+/** The handlers of a service that may not be there yet. @param current throws for as long as it is not */
+export function handlersOf(current: () => InferenceService): InferenceHandlers {
+  return {
+    generate: (request, context) => current().handlers.generate(request, context),
+    logits: (request, context) => current().handlers.logits(request, context),
+    tokenize: async (request, context) => current().handlers.tokenize(request, context),
+    detokenize: async (request, context) => current().handlers.detokenize(request, context),
+    listModels: async (request, context) => current().handlers.listModels(request, context),
+  };
+}
 
 /** Requests as the API takes them: checked, turned into token ids, run, streamed. */
 export class InferenceService {
@@ -53,7 +70,7 @@ export class InferenceService {
     this.#grammars = new GrammarService(() => new GrammarThread(this.#vocabularyTable(), clock));
   }
 
-  readonly handlers: ContextHandlers<v1.Inference> = {
+  readonly handlers: InferenceHandlers = {
     generate: (request, context) => this.generate(request, context),
     logits: (request, context) => this.#logits(request, context),
     tokenize: async (request) => this.#tokenize(request),
@@ -92,6 +109,7 @@ export class InferenceService {
       priority: request.priority,
       grammar,
       textOf: (choice) => this.#textOf(request, sampling, `${requestId}-${choice}`),
+      tokenBytes: (tokenId) => this.#model.tokenizer?.tokenBytes(tokenId) ?? NO_BYTES,
     };
   }
 
@@ -138,6 +156,7 @@ export class InferenceService {
     throw new MoesaicError(
       "invalid_argument",
       `${wanted}; the model takes ${maxModelLen} tokens, prompt and output together`,
+      { place: PROMPT_LENGTH_PLACE },
     );
   }
 
@@ -186,7 +205,8 @@ export class InferenceService {
 
   #checkModel(name: string): void {
     if (name === "" || name === this.#model.name) return;
-    throw new MoesaicError("not_found", `no model ${name} is served here; there is ${this.#model.name}`);
+    const message = `no model ${name} is served here; there is ${this.#model.name}`;
+    throw new MoesaicError("not_found", message, { place: "model" });
   }
 
   /** Rises by one; 2^31 - 1 live sequences are out of reach, so that wrapping around is safe. */

@@ -3684,6 +3684,12 @@ export namespace moesaic {
             /** TextDelta tool_name. */
             tool_name: string;
 
+            /** TextDelta message_index. */
+            message_index: number;
+
+            /** TextDelta is_preamble. */
+            is_preamble: boolean;
+
             /**
              * Creates a new TextDelta instance using the specified properties.
              * @param [properties] Properties to set
@@ -3759,6 +3765,12 @@ export namespace moesaic {
                 /** TextDelta tool_name */
                 tool_name?: (string|null);
 
+                /** TextDelta message_index */
+                message_index?: (number|null);
+
+                /** TextDelta is_preamble */
+                is_preamble?: (boolean|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
@@ -3810,6 +3822,12 @@ export namespace moesaic {
 
             /** TokenLogprob top. */
             top: moesaic.v1.TopLogprob.$Properties[];
+
+            /** TokenLogprob token. */
+            token: Uint8Array;
+
+            /** TokenLogprob kind. */
+            kind?: (moesaic.v1.TextDelta.Kind|null);
 
             /**
              * Creates a new TokenLogprob instance using the specified properties.
@@ -3880,6 +3898,12 @@ export namespace moesaic {
                 /** TokenLogprob top */
                 top?: (moesaic.v1.TopLogprob.$Properties[]|null);
 
+                /** TokenLogprob token */
+                token?: (Uint8Array|null);
+
+                /** TokenLogprob kind */
+                kind?: (moesaic.v1.TextDelta.Kind|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
@@ -3912,6 +3936,9 @@ export namespace moesaic {
 
             /** TopLogprob logprob. */
             logprob: number;
+
+            /** TopLogprob token. */
+            token: Uint8Array;
 
             /**
              * Creates a new TopLogprob instance using the specified properties.
@@ -3978,6 +4005,9 @@ export namespace moesaic {
 
                 /** TopLogprob logprob */
                 logprob?: (number|null);
+
+                /** TopLogprob token */
+                token?: (Uint8Array|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

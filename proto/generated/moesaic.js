@@ -10416,6 +10416,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [tool_call_index] TextDelta tool_call_index
              * @property {string|null} [tool_call_id] TextDelta tool_call_id
              * @property {string|null} [tool_name] TextDelta tool_name
+             * @property {number|null} [message_index] TextDelta message_index
+             * @property {boolean|null} [is_preamble] TextDelta is_preamble
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -10488,6 +10490,22 @@ export const moesaic = $root.moesaic = (() => {
             TextDelta.prototype.tool_name = "";
 
             /**
+             * TextDelta message_index.
+             * @member {number} message_index
+             * @memberof moesaic.v1.TextDelta
+             * @instance
+             */
+            TextDelta.prototype.message_index = 0;
+
+            /**
+             * TextDelta is_preamble.
+             * @member {boolean} is_preamble
+             * @memberof moesaic.v1.TextDelta
+             * @instance
+             */
+            TextDelta.prototype.is_preamble = false;
+
+            /**
              * Creates a new TextDelta instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.TextDelta
@@ -10529,6 +10547,10 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 4, wireType 2 =*/34).string(message.tool_call_id);
                 if (message.tool_name != null && $Object.hasOwnProperty.call(message, "tool_name") && message.tool_name !== "")
                     writer.uint32(/* id 5, wireType 2 =*/42).string(message.tool_name);
+                if (message.message_index != null && $Object.hasOwnProperty.call(message, "message_index") && message.message_index !== 0)
+                    writer.uint32(/* id 6, wireType 0 =*/48).int32(message.message_index);
+                if (message.is_preamble != null && $Object.hasOwnProperty.call(message, "is_preamble") && message.is_preamble !== false)
+                    writer.uint32(/* id 7, wireType 0 =*/56).bool(message.is_preamble);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -10618,6 +10640,24 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.tool_name;
                             continue;
                         }
+                    case 6: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.message_index = value;
+                            else
+                                delete message.message_index;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.is_preamble = value;
+                            else
+                                delete message.is_preamble;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -10687,6 +10727,12 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.tool_name != null)
                     if (typeof object.tool_name !== "string" || object.tool_name.length)
                         message.tool_name = $String(object.tool_name);
+                if (object.message_index != null)
+                    if ($Number(object.message_index) !== 0)
+                        message.message_index = object.message_index | 0;
+                if (object.is_preamble != null)
+                    if (object.is_preamble)
+                        message.is_preamble = $Boolean(object.is_preamble);
                 return message;
             };
 
@@ -10713,6 +10759,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.tool_call_index = 0;
                     object.tool_call_id = "";
                     object.tool_name = "";
+                    object.message_index = 0;
+                    object.is_preamble = false;
                 }
                 if (message.kind != null && $Object.hasOwnProperty.call(message, "kind"))
                     object.kind = options.enums === $String ? $root.moesaic.v1.TextDelta.Kind[message.kind] === $undefined ? message.kind : $root.moesaic.v1.TextDelta.Kind[message.kind] : message.kind;
@@ -10724,6 +10772,10 @@ export const moesaic = $root.moesaic = (() => {
                     object.tool_call_id = message.tool_call_id;
                 if (message.tool_name != null && $Object.hasOwnProperty.call(message, "tool_name"))
                     object.tool_name = message.tool_name;
+                if (message.message_index != null && $Object.hasOwnProperty.call(message, "message_index"))
+                    object.message_index = message.message_index;
+                if (message.is_preamble != null && $Object.hasOwnProperty.call(message, "is_preamble"))
+                    object.is_preamble = message.is_preamble;
                 return object;
             };
 
@@ -10781,6 +10833,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [token_id] TokenLogprob token_id
              * @property {number|null} [logprob] TokenLogprob logprob
              * @property {Array.<moesaic.v1.TopLogprob.$Properties>|null} [top] TokenLogprob top
+             * @property {Uint8Array|null} [token] TokenLogprob token
+             * @property {moesaic.v1.TextDelta.Kind|null} [kind] TokenLogprob kind
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -10838,6 +10892,31 @@ export const moesaic = $root.moesaic = (() => {
             TokenLogprob.prototype.top = $util.emptyArray;
 
             /**
+             * TokenLogprob token.
+             * @member {Uint8Array} token
+             * @memberof moesaic.v1.TokenLogprob
+             * @instance
+             */
+            TokenLogprob.prototype.token = $util.newBuffer([]);
+
+            /**
+             * TokenLogprob kind.
+             * @member {moesaic.v1.TextDelta.Kind|null|undefined} kind
+             * @memberof moesaic.v1.TokenLogprob
+             * @instance
+             */
+            TokenLogprob.prototype.kind = null;
+
+            // OneOf field names bound to virtual getters and setters
+            let $oneOfFields;
+
+            // Virtual OneOf for proto3 optional field
+            $Object.defineProperty(TokenLogprob.prototype, "_kind", {
+                get: $util.oneOfGetter($oneOfFields = ["kind"]),
+                set: $util.oneOfSetter($oneOfFields)
+            });
+
+            /**
              * Creates a new TokenLogprob instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.TokenLogprob
@@ -10876,6 +10955,10 @@ export const moesaic = $root.moesaic = (() => {
                 if (message.top != null && message.top.length)
                     for (let i = 0; i < message.top.length; ++i)
                         $root.moesaic.v1.TopLogprob.encode(message.top[i], writer.uint32(/* id 3, wireType 2 =*/26).fork(), _depth + 1).ldelim();
+                if (message.token != null && $Object.hasOwnProperty.call(message, "token") && message.token.length)
+                    writer.uint32(/* id 4, wireType 2 =*/34).bytes(message.token);
+                if (message.kind != null && $Object.hasOwnProperty.call(message, "kind"))
+                    writer.uint32(/* id 5, wireType 0 =*/40).int32(message.kind);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -10946,6 +11029,22 @@ export const moesaic = $root.moesaic = (() => {
                             message.top.push($root.moesaic.v1.TopLogprob.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.token = value;
+                            else
+                                delete message.token;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            message.kind = reader.int32();
+                            message._kind = "kind";
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -10997,6 +11096,33 @@ export const moesaic = $root.moesaic = (() => {
                         message.top[i] = $root.moesaic.v1.TopLogprob.fromObject(object.top[i], _depth + 1);
                     }
                 }
+                if (object.token != null)
+                    if (object.token.length)
+                        if (typeof object.token === "string")
+                            $util.base64.decode(object.token, message.token = $util.newBuffer($util.base64.length(object.token)), 0);
+                        else if (object.token.length >= 0)
+                            message.token = object.token;
+                switch (object.kind) {
+                case "RAW":
+                case 0:
+                    message.kind = 0;
+                    break;
+                case "REASONING":
+                case 1:
+                    message.kind = 1;
+                    break;
+                case "CONTENT":
+                case 2:
+                    message.kind = 2;
+                    break;
+                case "TOOL_CALL":
+                case 3:
+                    message.kind = 3;
+                    break;
+                default:
+                    if (typeof object.kind === "number" && (object.kind | 0) === object.kind)
+                        message.kind = object.kind;
+                }
                 return message;
             };
 
@@ -11022,6 +11148,13 @@ export const moesaic = $root.moesaic = (() => {
                 if (options.defaults) {
                     object.token_id = 0;
                     object.logprob = 0;
+                    if (options.bytes === $String)
+                        object.token = "";
+                    else {
+                        object.token = [];
+                        if (options.bytes !== $Array)
+                            object.token = $util.newBuffer(object.token);
+                    }
                 }
                 if (message.token_id != null && $Object.hasOwnProperty.call(message, "token_id"))
                     object.token_id = message.token_id;
@@ -11032,6 +11165,10 @@ export const moesaic = $root.moesaic = (() => {
                     for (let j = 0; j < message.top.length; ++j)
                         object.top[j] = $root.moesaic.v1.TopLogprob.toObject(message.top[j], options, _depth + 1);
                 }
+                if (message.token != null && $Object.hasOwnProperty.call(message, "token"))
+                    object.token = options.bytes === $String ? $util.base64.encode(message.token, 0, message.token.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.token) : message.token;
+                if (message.kind != null && $Object.hasOwnProperty.call(message, "kind"))
+                    object.kind = options.enums === $String ? $root.moesaic.v1.TextDelta.Kind[message.kind] === $undefined ? message.kind : $root.moesaic.v1.TextDelta.Kind[message.kind] : message.kind;
                 return object;
             };
 
@@ -11070,6 +11207,7 @@ export const moesaic = $root.moesaic = (() => {
              * @typedef {Object} moesaic.v1.TopLogprob.$Properties
              * @property {number|null} [token_id] TopLogprob token_id
              * @property {number|null} [logprob] TopLogprob logprob
+             * @property {Uint8Array|null} [token] TopLogprob token
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -11118,6 +11256,14 @@ export const moesaic = $root.moesaic = (() => {
             TopLogprob.prototype.logprob = 0;
 
             /**
+             * TopLogprob token.
+             * @member {Uint8Array} token
+             * @memberof moesaic.v1.TopLogprob
+             * @instance
+             */
+            TopLogprob.prototype.token = $util.newBuffer([]);
+
+            /**
              * Creates a new TopLogprob instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.TopLogprob
@@ -11153,6 +11299,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 1, wireType 0 =*/8).int32(message.token_id);
                 if (message.logprob != null && $Object.hasOwnProperty.call(message, "logprob") && !$Object.is(message.logprob, 0))
                     writer.uint32(/* id 2, wireType 5 =*/21).float(message.logprob);
+                if (message.token != null && $Object.hasOwnProperty.call(message, "token") && message.token.length)
+                    writer.uint32(/* id 3, wireType 2 =*/26).bytes(message.token);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -11215,6 +11363,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.logprob;
                             continue;
                         }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.token = value;
+                            else
+                                delete message.token;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -11256,6 +11413,12 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.logprob != null)
                     if (!$Object.is($Number(object.logprob), 0))
                         message.logprob = $Number(object.logprob);
+                if (object.token != null)
+                    if (object.token.length)
+                        if (typeof object.token === "string")
+                            $util.base64.decode(object.token, message.token = $util.newBuffer($util.base64.length(object.token)), 0);
+                        else if (object.token.length >= 0)
+                            message.token = object.token;
                 return message;
             };
 
@@ -11279,11 +11442,20 @@ export const moesaic = $root.moesaic = (() => {
                 if (options.defaults) {
                     object.token_id = 0;
                     object.logprob = 0;
+                    if (options.bytes === $String)
+                        object.token = "";
+                    else {
+                        object.token = [];
+                        if (options.bytes !== $Array)
+                            object.token = $util.newBuffer(object.token);
+                    }
                 }
                 if (message.token_id != null && $Object.hasOwnProperty.call(message, "token_id"))
                     object.token_id = message.token_id;
                 if (message.logprob != null && $Object.hasOwnProperty.call(message, "logprob"))
                     object.logprob = options.json && !$isFinite(message.logprob) ? $String(message.logprob) : message.logprob;
+                if (message.token != null && $Object.hasOwnProperty.call(message, "token"))
+                    object.token = options.bytes === $String ? $util.base64.encode(message.token, 0, message.token.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.token) : message.token;
                 return object;
             };
 
