@@ -9,6 +9,9 @@ import type { Door } from "./openai/http-context.js";
 import type { Inference } from "./openai/inference.js";
 import { MAX_BODY_BYTES, parseJsonAlone } from "./openai/json-body.js";
 import { modelEndpoints } from "./openai/model-endpoints.js";
+import { ReasoningMemory } from "./openai/reasoning-memory.js";
+import { responseEndpoints } from "./openai/response-endpoints.js";
+import { ResponseStore } from "./openai/response-store.js";
 
 export interface HttpOptions extends Door {
   metrics: Metrics;
@@ -129,10 +132,12 @@ export class HttpServer {
   }
 
   #addApi(): void {
-    const { inference, build } = this.#options;
+    const { inference, build, clock } = this.#options;
     parseJsonAlone(this.#app);
-    const served = { inference, fingerprint: `moesaic-${build}` };
-    for (const endpoint of [...completionEndpoints(served), ...modelEndpoints(inference)]) {
+    const memory = new ReasoningMemory(clock);
+    const served = { inference, fingerprint: `moesaic-${build}`, memory };
+    const responses = responseEndpoints(inference, new ResponseStore(clock));
+    for (const endpoint of [...completionEndpoints(served), ...responses, ...modelEndpoints(inference, memory)]) {
       addEndpoint(this.#app, endpoint, this.#options);
     }
   }

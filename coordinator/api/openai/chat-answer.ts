@@ -14,6 +14,8 @@ export interface AnswerHead {
   model: string;
   serviceTier: string;
   fingerprint: string;
+  /** Told what was thought before each call. */
+  onCall(callId: string, reasoning: string): void;
 }
 
 interface CallDelta {
@@ -33,12 +35,15 @@ interface ChatDelta {
 
 /** Reads the events of one choice as parts of a chat message. */
 class ChatReader {
-  readonly #callIdPrefix: string;
+  readonly #head: AnswerHead;
+  readonly #choiceIndex: number;
   readonly #lastMessageIndex = new Map<v1.TextDelta.Kind, number>();
+  #reasoning = "";
   #numCalls = 0;
 
-  constructor(callIdPrefix: string) {
-    this.#callIdPrefix = callIdPrefix;
+  constructor(head: AnswerHead, choiceIndex: number) {
+    this.#head = head;
+    this.#choiceIndex = choiceIndex;
   }
 
   /** @returns what is to be shown; empty while a character or a header is not whole */
@@ -52,8 +57,14 @@ class ChatReader {
 
   #take(part: TextDelta, delta: ChatDelta): void {
     if (part.kind === TOOL_CALL) (delta.calls ??= []).push(this.#callDelta(part));
-    else if (part.kind === REASONING) delta.reasoning = (delta.reasoning ?? "") + this.#joined(part);
+    else if (part.kind === REASONING) delta.reasoning = (delta.reasoning ?? "") + this.#thought(part);
     else delta.content = (delta.content ?? "") + this.#joined(part);
+  }
+
+  #thought(part: TextDelta): string {
+    const text = this.#joined(part);
+    this.#reasoning += text;
+    return text;
   }
 
   /** Chat completions have one text of a kind; messages of it are joined by a line break. */
@@ -68,7 +79,8 @@ class ChatReader {
     const isFirst = index >= this.#numCalls;
     if (!isFirst) return { index, function: { arguments: text ?? "" } };
     this.#numCalls = index + 1;
-    const id = `${this.#callIdPrefix}_${index}`;
+    const id = `call_${this.#head.id.slice(this.#head.id.indexOf("-") + 1)}_${this.#choiceIndex}_${index}`;
+    this.#head.onCall(id, this.#reasoning);
     return { index, id, type: "function", function: { name: name ?? "", arguments: text ?? "" } };
   }
 }
@@ -99,7 +111,7 @@ export class ChatChunks {
   }
 
   #deltaChunks(index: number, delta: v1.Delta.$Properties): object[] {
-    const reader = (this.#readers[index] ??= new ChatReader(callIdPrefixOf(this.#head, index)));
+    const reader = (this.#readers[index] ??= new ChatReader(this.#head, index));
     const { content, reasoning, calls, logprobs } = reader.read(delta);
     if (content === undefined && reasoning === undefined && calls === undefined && logprobs === undefined) return [];
     const shown = {
@@ -135,7 +147,7 @@ export class ChatCompletion {
 
   take({ choice, delta, finish }: GenerateEvent): void {
     const index = choice ?? 0;
-    const collected = (this.#choices[index] ??= new CollectedChoice(callIdPrefixOf(this.#head, index)));
+    const collected = (this.#choices[index] ??= new CollectedChoice(this.#head, index));
     if (delta) collected.append(delta);
     if (!finish) return;
     collected.finishReason = finish.reason ?? "stop";
@@ -156,8 +168,8 @@ class CollectedChoice {
   #content = "";
   #reasoning = "";
 
-  constructor(callIdPrefix: string) {
-    this.#reader = new ChatReader(callIdPrefix);
+  constructor(head: AnswerHead, index: number) {
+    this.#reader = new ChatReader(head, index);
   }
 
   append(delta: v1.Delta.$Properties): void {
@@ -190,10 +202,6 @@ class CollectedChoice {
 /** Clients look for reasoning under one of two names. */
 function reasoningFields(text: string | undefined): object {
   return text === undefined || text === "" ? {} : { reasoning_content: text, reasoning: text };
-}
-
-function callIdPrefixOf({ id }: AnswerHead, index: number): string {
-  return `call_${id.slice(id.indexOf("-") + 1)}_${index}`;
 }
 
 function headFields({ id, created, model, serviceTier, fingerprint }: AnswerHead): object {

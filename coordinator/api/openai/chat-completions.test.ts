@@ -86,6 +86,22 @@ describe("POST /v1/chat/completions", () => {
     assert.match(model.lastPrompt, /functions\.get_weather to=assistant<\|channel\|>commentary<\|message\|>sunny/);
   });
 
+  // Clients know no reasoning in chat completions and drop it; a loop of calls without it went round and round.
+  it("remembers what was thought before a call for clients that send the call back without it", async (test) => {
+    const { client, model } = await openApi(test);
+    model.answer = () => THOUGHT + CALL;
+    const { choices } = await client.chat.completions.create({ ...ASK, tools: [WEATHER] });
+    const calls = choices[0]!.message.tool_calls!;
+    const result = { role: "tool" as const, tool_call_id: calls[0]!.id, content: "sunny" };
+    const bare = { role: "assistant" as const, content: null, tool_calls: calls };
+    await client.chat.completions.create({ ...ASK, messages: [ASK.messages[0]!, bare, result] });
+    assert.match(model.lastPrompt, /analysis<\|message\|>Thinking\.<\|end\|>/);
+    const other = { ...bare, reasoning_content: "Otherwise." } as typeof bare;
+    await client.chat.completions.create({ ...ASK, messages: [ASK.messages[0]!, other, result] });
+    assert.match(model.lastPrompt, /analysis<\|message\|>Otherwise\.<\|end\|>/);
+    assert.doesNotMatch(model.lastPrompt, /Thinking/);
+  });
+
   it("offers no tools with tool_choice none, and only the allowed ones", async (test) => {
     const { client, model } = await openApi(test);
     const other = { type: "function" as const, function: { name: "other" } };

@@ -125,8 +125,11 @@ function checkTogether(body: ChatBody, context: z.RefinementCtx): void {
   if (old != null && max != null && old !== max) problem("max_tokens", "contradicts max_completion_tokens");
 }
 
+/** What was thought before a call, for messages that come back without it. */
+export type RecallReasoning = (callId: string) => string;
+
 /** @throws MoesaicError unimplemented for a form that output would have to have */
-export function chatRequest(body: ChatBody, requestId: string): GenerateRequest {
+export function chatRequest(body: ChatBody, requestId: string, recall: RecallReasoning): GenerateRequest {
   const { tools, form } = offeredTools(
     (body.tools ?? []).map(({ function: definition }) => definition),
     body.tool_choice,
@@ -134,7 +137,7 @@ export function chatRequest(body: ChatBody, requestId: string): GenerateRequest 
   return v1.GenerateRequest.create({
     request_id: requestId,
     model: body.model ?? "",
-    chat: chatInput(body.messages, tools, body.reasoning_effort ?? ""),
+    chat: chatInput(body.messages, tools, body.reasoning_effort ?? "", recall),
     sampling: samplingOf(body, {
       maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
       logprobs: body.logprobs === true ? (body.top_logprobs ?? 0) : null,
@@ -148,8 +151,9 @@ export function chatInput(
   conversation: ChatBody["messages"],
   tools: v1.Tool.$Properties[],
   effort: string,
+  recall: RecallReasoning,
 ): v1.ChatInput.$Properties {
-  return { messages: conversation.map(messageOf), tools, reasoning_effort: effort };
+  return { messages: conversation.map((from) => messageOf(from, recall)), tools, reasoning_effort: effort };
 }
 
 function formatForm(format: ChatBody["response_format"]): RequiredForm | null {
@@ -157,13 +161,13 @@ function formatForm(format: ChatBody["response_format"]): RequiredForm | null {
   return { what: `response_format ${format.type}`, place: "response_format" };
 }
 
-function messageOf(from: ChatBody["messages"][number]): v1.ChatMessage.$Properties {
+function messageOf(from: ChatBody["messages"][number], recall: RecallReasoning): v1.ChatMessage.$Properties {
   if (from.role === "tool") return { role: "tool", content: from.content, tool_call_id: from.tool_call_id };
   if (from.role !== "assistant") return { role: from.role, content: from.content };
   return {
     role: "assistant",
     content: from.content || (from.refusal ?? ""),
-    reasoning: from.reasoning_content ?? from.reasoning ?? "",
+    reasoning: from.reasoning_content ?? from.reasoning ?? recall(from.tool_calls?.[0]?.id ?? ""),
     tool_calls: (from.tool_calls ?? []).map(({ id, function: call }) => ({ id, ...call })),
   };
 }

@@ -8,13 +8,15 @@ import type { ErrorReply } from "./error-reply.js";
 import { merged, unbroken } from "./generate-events.js";
 import { RPC, type Inference } from "./inference.js";
 import { nowSeconds, objectId } from "./object-id.js";
+import type { ReasoningMemory } from "./reasoning-memory.js";
 import { servedTierOf } from "./request-fields.js";
 import type { SseEvent } from "./sse-stream.js";
 
-/** Name of the build, told with every answer: with a seed it says when output may differ. */
 export interface Served {
   inference: Inference;
+  /** Name of the build, told with every answer: with a seed it says when output may differ. */
   fingerprint: string;
+  memory: ReasoningMemory;
 }
 
 export function completionEndpoints(served: Served): Endpoint[] {
@@ -34,9 +36,11 @@ export function completionEndpoints(served: Served): Endpoint[] {
   ];
 }
 
-async function answerChat({ inference, fingerprint }: Served, body: ChatBody, call: Call): Promise<Answer> {
-  const request = chatRequest(body, call.requestId);
-  const head = await headOf(inference, "chatcmpl-", body.service_tier, fingerprint, call);
+async function answerChat(served: Served, body: ChatBody, call: Call): Promise<Answer> {
+  const { inference, memory } = served;
+  const { tenant } = call.context;
+  const request = chatRequest(body, call.requestId, (callId) => memory.recall(tenant, callId));
+  const head = await headOf(served, "chatcmpl-", body.service_tier, call);
   const events = unbroken(inference.generate(request, call.context));
   if (body.stream === true) {
     const chunks = new ChatChunks(head, body.stream_options?.include_usage === true);
@@ -51,9 +55,9 @@ async function answerChat({ inference, fingerprint }: Served, body: ChatBody, ca
 }
 
 async function answerCompletion(served: Served, body: CompletionBody, call: Call): Promise<Answer> {
-  const { inference, fingerprint } = served;
+  const { inference } = served;
   const requests = completionRequests(body, call.requestId);
-  const head = await headOf(inference, "cmpl-", body.service_tier, fingerprint, call);
+  const head = await headOf(served, "cmpl-", body.service_tier, call);
   const shape = await shapeOf(inference, body, call);
   const events = merged(requests.map((request) => unbroken(inference.generate(request, call.context))));
   if (body.stream === true) {
@@ -69,15 +73,20 @@ async function answerCompletion(served: Served, body: CompletionBody, call: Call
 }
 
 async function headOf(
-  inference: Inference,
+  { inference, fingerprint, memory }: Served,
   prefix: string,
   tier: ChatBody["service_tier"],
-  fingerprint: string,
   { context }: Call,
 ): Promise<AnswerHead> {
   const { models } = await inference.listModels(new v1.ListModelsRequest(), context);
-  const model = models?.[0]?.name ?? "";
-  return { id: objectId(prefix), created: nowSeconds(), model, serviceTier: servedTierOf(tier), fingerprint };
+  return {
+    id: objectId(prefix),
+    created: nowSeconds(),
+    model: models?.[0]?.name ?? "",
+    serviceTier: servedTierOf(tier),
+    fingerprint,
+    onCall: (callId, reasoning) => memory.keep(context.tenant, callId, reasoning),
+  };
 }
 
 async function shapeOf(inference: Inference, body: CompletionBody, { context }: Call): Promise<CompletionShape> {

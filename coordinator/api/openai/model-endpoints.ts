@@ -1,16 +1,17 @@
 import { z } from "zod";
 import { MoesaicError } from "../../../proto/errors.js";
 import { v1 } from "../../../proto/messages.js";
-import { chatInput, chatTools, messages } from "./chat-request.js";
+import { chatInput, chatTools, messages, type RecallReasoning } from "./chat-request.js";
 import type { Call, Endpoint } from "./endpoints.js";
 import { RPC, type Inference } from "./inference.js";
 import { nowSeconds } from "./object-id.js";
+import type { ReasoningMemory } from "./reasoning-memory.js";
 import { readBody, tokenIds } from "./request-body.js";
 import { reasoningEffort } from "./request-fields.js";
 import { chatToolChoice, offeredTools } from "./tool-choice.js";
 
 /** Models, and the way between text and token ids. */
-export function modelEndpoints(inference: Inference): Endpoint[] {
+export function modelEndpoints(inference: Inference, memory: ReasoningMemory): Endpoint[] {
   const created = nowSeconds();
   return [
     {
@@ -26,7 +27,7 @@ export function modelEndpoints(inference: Inference): Endpoint[] {
       rpc: RPC.listModels,
       answer: (call) => modelOf(inference, created, call),
     },
-    { method: "POST", url: "/tokenize", rpc: RPC.tokenize, answer: (call) => tokenize(inference, call) },
+    { method: "POST", url: "/tokenize", rpc: RPC.tokenize, answer: (call) => tokenize(inference, memory, call) },
     { method: "POST", url: "/detokenize", rpc: RPC.detokenize, answer: (call) => detokenize(inference, call) },
   ];
 }
@@ -73,10 +74,12 @@ const tokenizeSchema = z
     path: ["prompt"],
   });
 
-async function tokenize(inference: Inference, { body, context }: Call): Promise<object> {
+async function tokenize(inference: Inference, memory: ReasoningMemory, { body, context }: Call): Promise<object> {
   const request = readBody(tokenizeSchema, body);
   const model = request.model ?? "";
-  const input = request.messages == null ? { text: request.prompt ?? "" } : { chat: chatOf(request, request.messages) };
+  const recall: RecallReasoning = (callId) => memory.recall(context.tenant, callId);
+  const input =
+    request.messages == null ? { text: request.prompt ?? "" } : { chat: chatOf(request, request.messages, recall) };
   const { token_ids: tokens } = await inference.tokenize(v1.TokenizeRequest.create({ model, ...input }), context);
   const { models } = await inference.listModels(new v1.ListModelsRequest(), context);
   return { count: tokens?.length ?? 0, max_model_len: models?.[0]?.max_model_len ?? 0, tokens: tokens ?? [] };
@@ -85,12 +88,13 @@ async function tokenize(inference: Inference, { body, context }: Call): Promise<
 function chatOf(
   body: z.infer<typeof tokenizeSchema>,
   conversation: NonNullable<z.infer<typeof tokenizeSchema>["messages"]>,
+  recall: RecallReasoning,
 ): v1.ChatInput.$Properties {
   const { tools } = offeredTools(
     (body.tools ?? []).map(({ function: definition }) => definition),
     body.tool_choice,
   );
-  return chatInput(conversation, tools, body.reasoning_effort ?? "");
+  return chatInput(conversation, tools, body.reasoning_effort ?? "", recall);
 }
 
 const detokenizeSchema = z.strictObject({ model: z.string().nullish(), tokens: tokenIds });

@@ -67,6 +67,33 @@ export function boundedArray<T>(item: z.ZodType<T>, minLength: number, maxLength
   return bounded.pipe(z.array(item));
 }
 
+/**
+ * A value whose schema depends on what it is. Not a union: that would try every schema, and tell of none.
+ * @param choose the schema, or why there is none, and whether it is one that OpenAI knows
+ */
+export function chosen<T>(
+  choose: (value: unknown) => z.ZodType<T> | { problem: string; path?: string; isUnavailable?: boolean },
+): z.ZodType<T> {
+  const schema = z.unknown().transform((value, context) => {
+    const choice = choose(value);
+    if ("problem" in choice) {
+      const { problem: message, path, isUnavailable = false } = choice;
+      context.addIssue({ code: "custom", message, path: path === undefined ? [] : [path], params: { isUnavailable } });
+      return z.NEVER;
+    }
+    const parsed = choice.safeParse(value);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) context.addIssue(passedOn(issue));
+    return z.NEVER;
+  });
+  return schema;
+}
+
+function passedOn(issue: z.core.$ZodIssue): { code: "custom"; message: string; path: PropertyKey[]; params: object } {
+  const params = issue.code === "custom" ? (issue.params ?? {}) : {};
+  return { code: "custom", message: issue.message, path: [...issue.path], params };
+}
+
 /** Token ids are many and their check is cheap; which of them exist is for the scheduler to say. */
 export const tokenIds = z.custom<number[]>(
   (value) => Array.isArray(value) && value.length <= MAX_TOKEN_IDS && value.every((id) => Number.isSafeInteger(id)),

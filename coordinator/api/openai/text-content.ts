@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { boundedArray } from "./request-body.js";
+import { boundedArray, chosen } from "./request-body.js";
 
 const MAX_PARTS = 1024;
 
@@ -20,21 +20,10 @@ export function textContent(...textTypes: string[]): z.ZodType<string> {
     })
     .transform(({ type, ...fields }) => textOf(type, fields) as string);
   const parts = boundedArray(part, 0, MAX_PARTS).transform((texts) => texts.join("\n"));
-  // Not a union: its problems would hide those of the parts.
-  return z.unknown().transform((value, context) => {
-    if (typeof value === "string") return value;
-    const parsed = parts.safeParse(value);
-    if (parsed.success) return parsed.data;
-    const isList = Array.isArray(value);
-    if (!isList) context.addIssue({ code: "custom", message: "expected a string or an array of parts" });
-    else for (const issue of parsed.error.issues) context.addIssue(passedOn(issue));
-    return z.NEVER;
+  return chosen((value) => {
+    if (typeof value === "string") return z.string();
+    return Array.isArray(value) ? parts : { problem: "expected a string or an array of parts" };
   });
-}
-
-function passedOn(issue: z.core.$ZodIssue): { code: "custom"; message: string; path: PropertyKey[]; params: object } {
-  const params = issue.code === "custom" ? (issue.params ?? {}) : {};
-  return { code: "custom", message: issue.message, path: [...issue.path], params };
 }
 
 function textOf(type: string, fields: Record<string, unknown>): unknown {
