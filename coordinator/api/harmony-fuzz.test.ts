@@ -75,6 +75,7 @@ describe("a chat's completion, whatever its token ids", () => {
     const observer = { firstToken: () => {}, finished: () => {} };
     return async (tokenIds) => {
       const textOf = (): HarmonyText => new HarmonyText(tokenizer, harmony, sampling.stopStrings, "r-0");
+      const tokenBytes = (tokenId: number): Uint8Array => tokenizer.tokenBytes(tokenId);
       const request = {
         requestId: "r",
         model: "demo",
@@ -83,6 +84,7 @@ describe("a chat's completion, whatever its token ids", () => {
         priority: 0,
         grammar: null,
         textOf,
+        tokenBytes,
       };
       const generation = new Generation(request, runnerOf(tokenIds), observer, new ManualClock(), 100_000);
       const events: v1.GenerateEvent.$Properties[] = [];
