@@ -5,6 +5,9 @@ import { describe, it } from "node:test";
 import { promisify } from "node:util";
 import { HarmonyText } from "../coordinator/api/choice-text.js";
 import { openServedModel } from "../coordinator/api/model.js";
+import { chatParameters } from "../coordinator/api/openai/chat-request.js";
+import { completionParameters } from "../coordinator/api/openai/completion-request.js";
+import { responseParameters } from "../coordinator/api/openai/response-request.js";
 import { Metrics } from "../coordinator/metrics.js";
 import { Scheduler } from "../coordinator/scheduler/scheduler.js";
 import { MoesaicClient } from "../client/index.js";
@@ -252,6 +255,42 @@ function explain20b(): string {
 
 function plain(line: string): string {
   return line.trim().replaceAll(/ +/g, " ");
+}
+
+// ---- parameters of the HTTP API ------------------------------------------------------------------------------------
+
+describe("docs/http-api.md", () => {
+  const endpoints: [section: string, parameters: readonly string[]][] = [
+    ["Chat completions", chatParameters],
+    ["Completions", completionParameters],
+    ["Responses", responseParameters],
+  ];
+  const shared = parametersOf("Sampling, for all three");
+  for (const [section, parameters] of endpoints) {
+    it(`lists every parameter of ${section.toLowerCase()}, and no other`, () => {
+      const own = parametersOf(section);
+      assert.deepEqual(
+        parameters.filter((name) => !own.includes(name) && !shared.includes(name)),
+        [],
+      );
+      assert.deepEqual(
+        own.filter((name) => !parameters.includes(name)),
+        [],
+      );
+    });
+  }
+
+  it("lists no parameter of sampling that there is not", () => {
+    const known = new Set(endpoints.flatMap(([, parameters]) => parameters));
+    assert.ok(shared.length > 15 && shared.every((name) => known.has(name)));
+  });
+});
+
+/** Names in backticks in the first column of a section's table. */
+function parametersOf(section: string): string[] {
+  const [, text = ""] = readFileSync("docs/http-api.md", "utf8").split(`\n## ${section}\n`);
+  const rows = text.split("\n## ")[0]!.matchAll(/^\| (`.+?`) \| /gm);
+  return [...rows].flatMap(([, names]) => [...names!.matchAll(/`(\w+)`/g)].map(([, name]) => name!));
 }
 
 // ---- the followed token --------------------------------------------------------------------------------------------

@@ -131,7 +131,14 @@ export async function openApi(test: TestContext, clock: Clock = systemClock) {
   const url = `http://${await http.listen("127.0.0.1:0")}`;
   test.after(() => http.close(0));
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
-  return { model, http, url, client, post: (path: string, body: unknown) => post(url + path, body) };
+  return {
+    model,
+    http,
+    url,
+    client,
+    inference: service.handlers,
+    post: (path: string, body: unknown) => post(url + path, body),
+  };
 }
 
 /** A request as any program sends it. */

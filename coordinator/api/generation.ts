@@ -61,6 +61,8 @@ export class Generation {
 
   /** @param seqIds a fresh one per choice */
   async *run(seqIds: number[], context: CallLimits): AsyncIterable<GenerateEvent> {
+    // A caller that left before now will not leave again.
+    context.signal.throwIfAborted();
     context.signal.addEventListener("abort", () => this.#abort());
     this.#choices = seqIds.map((seqId, index) => new Choice(index, seqId, this.#request.textOf(index)));
     try {

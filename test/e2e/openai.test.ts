@@ -167,6 +167,18 @@ describe("the HTTP API of a live cluster", () => {
     await eventually("its blocks are free", async () => (await usedBlocks()) === 0);
   });
 
+  it("ends a request when the time is over that its client gave it", async (test) => {
+    const cluster = await RunningCluster.launch(test);
+    const response = await fetch(`http://${cluster.http}/v1/completions`, {
+      method: "POST",
+      headers: { ...JSON_TYPE, "x-request-timeout-ms": "300" },
+      body: JSON.stringify({ prompt: [1, 2, 3], ignore_eos: true, max_tokens: 4_000 }),
+    });
+    assert.equal(response.status, 504);
+    assert.equal(response.headers.get("x-should-retry"), "false");
+    assert.equal(((await response.json()) as { error: { code: string } }).error.code, "deadline_exceeded");
+  });
+
   it("finishes streams while it drains, and tells new requests when to come back", async (test) => {
     const cluster = await RunningCluster.launch(test);
     const body = { prompt: [1, 2, 3], ignore_eos: true, temperature: 0, max_tokens: 3_000, stream: true };

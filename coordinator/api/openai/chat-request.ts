@@ -108,6 +108,9 @@ const fields = z.strictObject({
   moderation: unavailable("nothing is moderated here"),
 });
 
+/** For whoever compares documents with what there is. */
+export const chatParameters = Object.keys(fields.shape);
+
 export type ChatBody = z.infer<typeof fields>;
 
 const schema = fields.superRefine(checkTogether);

@@ -32,6 +32,9 @@ const fields = z.strictObject({
   metadata,
 });
 
+/** For whoever compares documents with what there is. */
+export const completionParameters = Object.keys(fields.shape);
+
 export type CompletionBody = z.infer<typeof fields>;
 
 const schema = fields.superRefine((body, context) => {

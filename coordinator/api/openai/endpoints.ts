@@ -62,7 +62,7 @@ export function addEndpoint(app: FastifyInstance, endpoint: Endpoint, options: E
         contexts.set(request, httpContext(rpc, request, reply, options));
       } catch (caught) {
         const error = MoesaicError.from(caught);
-        options.log.debug({ endpoint: url, code: error.code }, "caller refused");
+        options.log.debug({ endpoint: url, requestId: request.id, code: error.code }, "caller refused");
         const isForbidden = error.code === "failed_precondition";
         return sendError(reply, isForbidden ? forbiddenReplyOf(error) : errorReplyOf(error));
       }
@@ -88,7 +88,7 @@ async function run(
     void reply.header("openai-processing-ms", Math.round(options.clock.nowMs() - startedMs));
     await reply.send(answer);
   } catch (caught) {
-    await sendError(reply, failed(endpoint, caught, options));
+    await sendError(reply, failed(endpoint, requestId, caught, options));
   }
 }
 
@@ -108,7 +108,7 @@ async function sendEvents(
       await sse.send(batch);
     }
   } catch (caught) {
-    await sse.send(errorEvents(failed(endpoint, caught, options)));
+    await sse.send(errorEvents(failed(endpoint, reply.request.id, caught, options)));
   }
   sse.end();
 }
@@ -117,9 +117,10 @@ export async function sendError(reply: FastifyReply, { status, headers, body }: 
   await reply.code(status).headers(headers).send(body);
 }
 
-function failed({ url }: Endpoint, caught: unknown, { log }: EndpointOptions): ErrorReply {
+function failed({ url }: Endpoint, requestId: string, caught: unknown, { log }: EndpointOptions): ErrorReply {
   const error = MoesaicError.from(caught);
   const isOurs = error.code === "internal";
-  log[isOurs ? "error" : "debug"]({ endpoint: url, code: error.code, err: isOurs ? error : undefined }, "call failed");
+  const facts = { endpoint: url, requestId, code: error.code, err: isOurs ? error : undefined };
+  log[isOurs ? "error" : "debug"](facts, "call failed");
   return errorReplyOf(error);
 }

@@ -98,6 +98,9 @@ const schema = z.strictObject({
   moderation: unavailable("nothing is moderated here"),
 });
 
+/** For whoever compares documents with what there is. */
+export const responseParameters = Object.keys(schema.shape);
+
 export type PromptBody = z.infer<typeof promptSchema>;
 export type ResponseBody = z.infer<typeof schema>;
 

@@ -3,9 +3,19 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { ManualClock } from "../../../proto/clock.js";
-import { openApi } from "../../../test/openai-api.js";
+import { v1 } from "../../../proto/messages.js";
+import { collected, openApi } from "../../../test/openai-api.js";
 
 const LONG = `<|channel|>final<|message|>${" word".repeat(3_000)}<|return|>`;
+const CONTEXT = {
+  method: "/moesaic.v1.Inference/Generate",
+  peer: "127.0.0.1:1",
+  identity: "local",
+  roles: new Set(["user" as const]),
+  tenant: "default",
+  deadlineMs: Infinity,
+  traceparent: null,
+};
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** A streaming request over a bare socket, so that the test decides when it reads. */
@@ -71,6 +81,15 @@ describe("a streamed answer", () => {
     leave.abort();
     await assert.rejects(answer);
     await until(() => model.numLive === 0);
+  });
+
+  it("does not begin for a client that has left already", async (test) => {
+    const { inference, model } = await openApi(test);
+    const request = v1.GenerateRequest.create({ token_ids: { ids: [1] } });
+    const signal = AbortSignal.abort();
+    const context = { ...CONTEXT, signal };
+    await assert.rejects(collected(inference.generate(request, context)), { name: "AbortError" });
+    assert.equal(model.specs.length, 0);
   });
 
   it("waits for a reader that is slow, holds nobody else up, and loses nothing", async (test) => {
