@@ -38,21 +38,29 @@ export function unavailable(why: string, accepted: readonly unknown[] = []): z.Z
     .optional();
 }
 
-/** A parameter of which only some values are served; the others are known and refused. */
+/** A parameter of which only some values are served; the others are known and refused. It may be absent or null. */
 export function someOf<const V extends string>(
   served: readonly V[],
   others: readonly string[],
   why: string,
 ): z.ZodOptional<z.ZodNullable<z.ZodType<V>>> {
-  const schema = z.unknown().superRefine((value, context) => {
-    if (served.includes(value as V)) return;
+  return someValueOf(served, others, why).nullable().optional();
+}
+
+/** As `someOf`, where there has to be a value. */
+export function someValueOf<const V extends string>(
+  served: readonly V[],
+  others: readonly string[],
+  why: string,
+): z.ZodType<V> {
+  return chosen<V>((value) => {
+    if (served.includes(value as V)) return z.custom<V>();
     const isUnavailable = others.includes(value as string);
-    const message = isUnavailable
+    const problem = isUnavailable
       ? `"${value as string}" is not supported: ${why}`
       : `expected one of ${served.join(", ")}`;
-    context.addIssue({ code: "custom", message, params: { isUnavailable } });
+    return { problem, isUnavailable };
   });
-  return (schema as unknown as z.ZodType<V>).nullable().optional();
 }
 
 /** An array whose length is checked before its items are: a body of millions of them must not cost their check. */

@@ -3,7 +3,7 @@ import { v1 } from "../../../proto/messages.js";
 import { chatMessages, conversationInput, type ConversationItem } from "./conversation-item.js";
 import type { GenerateRequest } from "./inference.js";
 import { constraintOf, type RequiredForm } from "./output-form.js";
-import { boundedArray, readBody, someOf, unavailable } from "./request-body.js";
+import { boundedArray, readBody, someOf, someValueOf, unavailable } from "./request-body.js";
 import {
   functionFields,
   hintFields,
@@ -73,6 +73,8 @@ const promptFields = {
 
 const promptSchema = z.strictObject(promptFields);
 
+const include = someValueOf(INCLUDES, OTHER_INCLUDES, "there are no items of that kind");
+
 const { stop: _stop, n: _n, ...samplingOfResponses } = samplingFields;
 
 const schema = z.strictObject({
@@ -81,11 +83,7 @@ const schema = z.strictObject({
   ...promptFields,
   max_output_tokens: maxTokens,
   top_logprobs: topLogprobs,
-  include: boundedArray(
-    someOf(INCLUDES, OTHER_INCLUDES, "there are no items of that kind").unwrap().unwrap(),
-    0,
-    MAX_INCLUDES,
-  ).nullish(),
+  include: boundedArray(include, 0, MAX_INCLUDES).nullish(),
   max_tool_calls: unavailable("there are no built-in tools to call"),
   store: z.boolean().nullish(),
   stream: z.boolean().nullish(),
