@@ -126,6 +126,7 @@ describe("the HTTP API of a live cluster", () => {
       return numRequests;
     });
     const counts = await Promise.all(clients);
+    test.diagnostic(`${counts.reduce((sum, count) => sum + count, 0)} requests, each with its golden text`);
     assert.ok(counts.every((count) => count > 0));
     assert.equal((await cluster.metric('moesaic_requests_total{finish_reason="abort"}')) || 0, 0);
   });
