@@ -2,6 +2,7 @@ import { Metadata } from "@grpc/grpc-js";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../../../proto/clock.js";
 import { MoesaicError } from "../../../proto/errors.js";
+import { TENANT_KEY } from "../../../proto/tenant.js";
 import { createRequestContext, type Authenticate, type RequestContext } from "../request-context.js";
 import { refuseBrowserPages } from "./caller-check.js";
 
@@ -10,7 +11,7 @@ const TIMEOUT_HEADER = "x-request-timeout-ms";
 const MAX_TIMEOUT_MS = 24 * 3_600_000;
 
 /** Headers that say who calls, on whose account, as part of which trace: the same as over gRPC. */
-const METADATA_HEADERS = ["authorization", "traceparent"] as const;
+const METADATA_HEADERS = ["authorization", "traceparent", TENANT_KEY] as const;
 
 export interface Door {
   authenticate: Authenticate;

@@ -107,6 +107,15 @@ describe("the door of the HTTP API", () => {
     assert.match(bad.text, /x-request-timeout-ms/);
   });
 
+  it("runs a request on the account of the tenant that it names, and refuses a name that is none", async (test) => {
+    const { url, model } = await openApi(test);
+    const sendAs = (tenant: string) =>
+      send(`${url}/v1/chat/completions`, { ...JSON_TYPE, "moesaic-tenant": tenant }, JSON.stringify(ASK));
+    assert.equal((await sendAs("team-a")).status, 200);
+    assert.equal(model.specs[0]!.tenant, "team-a");
+    assert.equal((await sendAs("x".repeat(1_000))).status, 400);
+  });
+
   it("closes connections that never finish their headers, and serves others meanwhile", async (test) => {
     const { url } = await openApi(test);
     const { port } = new URL(url);
