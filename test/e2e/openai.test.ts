@@ -91,6 +91,49 @@ describe("OpenAI's client against a live cluster", () => {
     assert.equal((await client.responses.retrieve(second.id)).output_text, second.output_text);
   });
 
+  it("keeps answers to their schema and calls to the function that is demanded, however wild the sampling", async (test) => {
+    const client = clientOf(await RunningCluster.launch(test));
+    const schema = {
+      type: "object",
+      properties: { city: { type: "string", maxLength: 20 }, capital: { type: "boolean" } },
+      required: ["city", "capital"],
+      additionalProperties: false,
+    };
+    const wild = { model: MODEL, temperature: 2, seed: 7, reasoning_effort: "low" as const };
+    const messages = [{ role: "user" as const, content: "Tell me the weather in Venice" }];
+    const json = { name: "place", schema, strict: true };
+    const format = { type: "json_schema" as const, json_schema: json };
+    const chat = await client.chat.completions.create({ ...wild, messages, response_format: format });
+    assertPlace(chat.choices[0]!.message.content);
+    const text = { format: { type: "json_schema" as const, ...json } };
+    const { seed: _, reasoning_effort: effort, ...sampling } = wild;
+    const reasoning = { effort };
+    const response = await client.responses.create({ ...sampling, reasoning, input: messages[0]!.content, text });
+    assertPlace(response.output_text);
+    const any = await client.chat.completions.create({
+      ...wild,
+      messages,
+      response_format: { type: "json_object" },
+      max_tokens: 400,
+    });
+    if (any.choices[0]!.finish_reason === "stop")
+      assert.equal(typeof JSON.parse(any.choices[0]!.message.content!), "object");
+    const tools = [{ type: "function" as const, function: { ...WEATHER, strict: true } }];
+    const named = { type: "function" as const, function: { name: WEATHER.name } };
+    for (const tool_choice of ["required" as const, named]) {
+      const { choices } = await client.chat.completions.create({ ...wild, messages, tools, tool_choice });
+      const call = choices[0]!.message.tool_calls![0]!;
+      assert.equal(choices[0]!.finish_reason, "tool_calls");
+      assert.ok(call.type === "function" && call.function.name === WEATHER.name);
+      assert.deepEqual(Object.keys(JSON.parse(call.function.arguments) as object), ["location"]);
+    }
+    const bad = { ...format, json_schema: { ...json, schema: { type: "nonsense" } } };
+    await assert.rejects(client.chat.completions.create({ ...wild, messages, response_format: bad }), {
+      status: 400,
+      param: "response_format",
+    });
+  });
+
   it("completes the golden prompts to the golden texts", async (test) => {
     const cluster = await RunningCluster.launch(test);
     const client = clientOf(cluster);
@@ -102,6 +145,14 @@ describe("OpenAI's client against a live cluster", () => {
     }
   });
 });
+
+function assertPlace(text: string | null): void {
+  const place = JSON.parse(text ?? "") as Record<string, unknown>;
+  assert.deepEqual(
+    [Object.keys(place), typeof place["city"], typeof place["capital"]],
+    [["city", "capital"], "string", "boolean"],
+  );
+}
 
 /** A busy machine may leave a rank without a core for seconds: not what is tested here. */
 const PATIENT = { engine: { stallMs: 120_000 } };

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { v1 } from "../../../proto/messages.js";
 import type { GenerateRequest } from "./inference.js";
-import { constraintOf, type RequiredForm } from "./output-form.js";
+import { outputFormOf, type AnswerFormat } from "./output-form.js";
 import { boundedArray, readBody, unavailable } from "./request-body.js";
 import {
   functionFields,
@@ -131,22 +131,27 @@ function checkTogether(body: ChatBody, context: z.RefinementCtx): void {
 /** What was thought before a call, for messages that come back without it. */
 export type RecallReasoning = (callId: string) => string;
 
-/** @throws MoesaicError unimplemented for a form that output would have to have */
+/** @throws MoesaicError as `offeredTools` */
 export function chatRequest(body: ChatBody, requestId: string, recall: RecallReasoning): GenerateRequest {
-  const { tools, form } = offeredTools(
+  const { tools, choice } = offeredTools(
     (body.tools ?? []).map(({ function: definition }) => definition),
     body.tool_choice,
   );
+  const { constraint, responseFormat } = outputFormOf(formatOf(body.response_format));
   return v1.GenerateRequest.create({
     request_id: requestId,
     model: body.model ?? "",
-    chat: chatInput(body.messages, tools, body.reasoning_effort ?? "", recall),
+    chat: {
+      ...chatInput(body.messages, tools, body.reasoning_effort ?? "", recall),
+      tool_choice: choice,
+      response_format: responseFormat,
+    },
     sampling: samplingOf(body, {
       maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
       logprobs: body.logprobs === true ? (body.top_logprobs ?? 0) : null,
     }),
     priority: priorityOf(body.service_tier),
-    constraint: constraintOf(form ?? formatForm(body.response_format)),
+    constraint,
   });
 }
 
@@ -159,9 +164,8 @@ export function chatInput(
   return { messages: conversation.map((from) => messageOf(from, recall)), tools, reasoning_effort: effort };
 }
 
-function formatForm(format: ChatBody["response_format"]): RequiredForm | null {
-  if (format == null || format.type === "text") return null;
-  return { what: `response_format ${format.type}`, place: "response_format" };
+function formatOf(format: ChatBody["response_format"]): AnswerFormat | null {
+  return format?.type === "json_schema" ? { type: format.type, ...format.json_schema } : (format ?? null);
 }
 
 function messageOf(from: ChatBody["messages"][number], recall: RecallReasoning): v1.ChatMessage.$Properties {

@@ -54,6 +54,7 @@ export function forbiddenReplyOf(error: MoesaicError): ErrorReply {
 function faultOf({ code, place, message }: MoesaicError): { param: string | null; code: string | null } {
   if (place === PROMPT_LENGTH_PLACE) return { param: "messages", code: "context_length_exceeded" };
   if (place === "model" && code === "not_found") return { param: "model", code: "model_not_found" };
+  if (place?.startsWith("constraint")) return { param: "response_format", code: null };
   if (place?.startsWith("token_ids")) return { param: place.replace("token_ids", "prompt"), code: null };
   // Sampling problems come all in one message, each after its field's name.
   if (place === "sampling") return { param: /^\w+/.exec(message)?.[0] ?? null, code: null };

@@ -1,21 +1,32 @@
-import { MoesaicError } from "../../../proto/errors.js";
-import type { v1 } from "../../../proto/messages.js";
+import { v1 } from "../../../proto/messages.js";
 
-/** A form that output must have, not only may: what the prompt says is not enough for it. */
-export interface RequiredForm {
-  /** As a sentence's subject: `tool_choice "required"`. */
-  what: string;
-  /** The parameter that asks for it. */
-  place: string;
+/** A format of the answer, whichever endpoint's words it was in. */
+export type AnswerFormat =
+  | { type: "text" }
+  | { type: "json_object" }
+  | { type: "json_schema"; name: string; schema?: Record<string, unknown> | null | undefined };
+
+/** What the answer has to be, and what the model is told of it. */
+export interface OutputForm {
+  /** null: the answer is free. */
+  constraint: v1.OutputConstraint.$Shape | null;
+  responseFormat: v1.ResponseFormat.$Properties | null;
 }
 
-/**
- * The one place where a required form becomes a constraint on sampling. Nothing constrains sampling yet, so every form is
- * refused: a client that asks for JSON must not find out by parsing.
- * @throws MoesaicError unimplemented
- */
-export function constraintOf(form: RequiredForm | null): v1.OutputConstraint.$Shape | null {
-  if (form === null) return null;
-  const message = `${form.what} is not supported: output cannot be constrained yet; ask for the form in the prompt`;
-  throw new MoesaicError("unimplemented", message, { place: form.place });
+const ANY_OBJECT = { type: "object", additionalProperties: true };
+
+/** Enforced while sampling, whether `strict` or not: a client that asks for JSON must not find out by parsing. */
+export function outputFormOf(format: AnswerFormat | null | undefined): OutputForm {
+  if (format == null || format.type === "text") return { constraint: null, responseFormat: null };
+  // For json_object OpenAI has the prompt say what is wanted.
+  if (format.type !== "json_schema") return { constraint: jsonOf(ANY_OBJECT), responseFormat: null };
+  const schema = format.schema ?? ANY_OBJECT;
+  return {
+    constraint: jsonOf(schema),
+    responseFormat: { name: format.name, schema_json: JSON.stringify(schema) },
+  };
+}
+
+function jsonOf(schema: Record<string, unknown>): v1.OutputConstraint.$Shape {
+  return v1.OutputConstraint.create({ json_schema: JSON.stringify(schema) }) as v1.OutputConstraint.$Shape;
 }

@@ -59,7 +59,7 @@ class Responses {
   /** How many tokens the prompt of a response would have. */
   async countInput(call: Call): Promise<object> {
     const body = readPromptBody(call.body);
-    const { chat } = chatOf(body, [...this.#conversationBefore(body, call), ...inputOf(body)]);
+    const chat = chatOf(body, [...this.#conversationBefore(body, call), ...inputOf(body)]);
     const request = v1.TokenizeRequest.create({ model: body.model ?? "", chat });
     const { token_ids: tokenIds } = await this.#inference.tokenize(request, call.context);
     return { object: "response.input_tokens", input_tokens: tokenIds?.length ?? 0 };

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { v1 } from "../../../proto/messages.js";
 import { chatMessages, conversationInput, type ConversationItem } from "./conversation-item.js";
 import type { GenerateRequest } from "./inference.js";
-import { constraintOf, type RequiredForm } from "./output-form.js";
+import { outputFormOf } from "./output-form.js";
 import { boundedArray, readBody, someOf, someValueOf, unavailable } from "./request-body.js";
 import {
   functionFields,
@@ -90,7 +90,7 @@ const schema = z.strictObject({
   stream_options: z.strictObject({ include_obfuscation: unavailable("events are not padded", [false]) }).nullish(),
   service_tier: serviceTier,
   metadata,
-  background: unavailable("there are no jobs yet; leave it out and keep the connection", [false]),
+  background: unavailable("leave it out and keep the connection", [false]),
   prompt: unavailable("there are no prompt templates; send instructions and input"),
   context_management: unavailable("nothing is compacted"),
   moderation: unavailable("nothing is moderated here"),
@@ -122,43 +122,35 @@ export function wantsSummary({ reasoning }: PromptBody): boolean {
 
 /**
  * @param items the whole conversation, earlier responses included
- * @throws MoesaicError unimplemented for a form that output would have to have
+ * @throws MoesaicError as `offeredTools`
  */
 export function responseRequest(
   body: ResponseBody,
   items: readonly ConversationItem[],
   requestId: string,
 ): GenerateRequest {
-  const { chat, form } = chatOf(body, items);
   return v1.GenerateRequest.create({
     request_id: requestId,
     model: body.model ?? "",
-    chat,
+    chat: chatOf(body, items),
     sampling: samplingOf(body, {
       maxTokens: body.max_output_tokens ?? null,
       logprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : null,
     }),
     priority: priorityOf(body.service_tier),
-    constraint: constraintOf(form),
+    constraint: outputFormOf(body.text?.format).constraint,
   });
 }
 
 /** Instructions hold for one response: those of earlier ones are not part of the conversation. */
-export function chatOf(
-  body: PromptBody,
-  items: readonly ConversationItem[],
-): { chat: v1.ChatInput.$Properties; form: RequiredForm | null } {
-  const { tools, form } = offeredTools(body.tools ?? [], body.tool_choice);
+export function chatOf(body: PromptBody, items: readonly ConversationItem[]): v1.ChatInput.$Properties {
+  const { tools, choice } = offeredTools(body.tools ?? [], body.tool_choice);
   const instructions = body.instructions ? [{ role: "developer", content: body.instructions }] : [];
-  const chat = {
+  return {
     messages: [...instructions, ...chatMessages(items)],
     tools,
+    tool_choice: choice,
+    response_format: outputFormOf(body.text?.format).responseFormat,
     reasoning_effort: body.reasoning?.effort ?? "",
   };
-  return { chat, form: form ?? formatForm(body) };
-}
-
-function formatForm({ text }: PromptBody): RequiredForm | null {
-  const type = text?.format?.type ?? "text";
-  return type === "text" ? null : { what: `text.format ${type}`, place: "text.format" };
 }

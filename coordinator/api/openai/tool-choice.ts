@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { MoesaicError } from "../../../proto/errors.js";
 import type { v1 } from "../../../proto/messages.js";
-import type { RequiredForm } from "./output-form.js";
 import { boundedArray } from "./request-body.js";
 import { functionFields, functionName, MAX_TOOLS } from "./request-fields.js";
 
@@ -51,12 +50,13 @@ function ofType(type: string): z.ZodUnknown {
 export interface OfferedTools {
   tools: v1.Tool.$Properties[];
   /** What the choice demands of the output; null when the model is free. */
-  form: RequiredForm | null;
+  choice: v1.ToolChoice.$Properties | null;
 }
 
 /**
  * The tools that the model is told of, and what its output must be. What it may not call it is not told of.
- * @throws MoesaicError invalid_argument for a choice among tools that are not there
+ * @throws MoesaicError invalid_argument for a choice among tools that are not there; unimplemented for a strict function that
+ *   the model is free to call
  */
 export function offeredTools(
   functions: readonly FunctionDefinition[],
@@ -64,7 +64,9 @@ export function offeredTools(
 ): OfferedTools {
   checkChoice(functions, choice);
   const allowed = functions.filter(({ name }) => isAllowed(name, choice));
-  return { tools: allowed.map(toolOf), form: formOf(allowed, choice) };
+  const demanded = demandOf(choice);
+  if (demanded === null) refuseStrict(allowed);
+  return { tools: allowed.map(toolOf), choice: demanded };
 }
 
 function isAllowed(name: string, choice: ToolChoice | null | undefined): boolean {
@@ -73,14 +75,20 @@ function isAllowed(name: string, choice: ToolChoice | null | undefined): boolean
   return choice?.mode !== "allowed" || choice.names.includes(name);
 }
 
-function formOf(allowed: readonly FunctionDefinition[], choice: ToolChoice | null | undefined): RequiredForm | null {
-  if (choice?.mode === "required") return { what: 'tool_choice "required"', place: "tool_choice" };
-  if (choice?.mode === "named") return { what: "tool_choice of a function", place: "tool_choice" };
-  if (choice?.mode === "allowed" && choice.isRequired) {
-    return { what: "tool_choice of allowed tools with mode required", place: "tool_choice" };
-  }
-  const strictIndex = allowed.findIndex(({ strict }) => strict === true);
-  return strictIndex < 0 ? null : { what: "a strict function", place: `tools[${strictIndex}]` };
+/** Arguments of a call that is demanded are of the function's schema. */
+function demandOf(choice: ToolChoice | null | undefined): v1.ToolChoice.$Properties | null {
+  if (choice?.mode === "named") return { mode: "required", name: choice.name };
+  const isRequired = choice?.mode === "required" || (choice?.mode === "allowed" && choice.isRequired);
+  return isRequired ? { mode: "required" } : null;
+}
+
+/** Arguments of a call that the model decides on are free: a client that relies on them must not find out by parsing. */
+function refuseStrict(allowed: readonly FunctionDefinition[]): void {
+  const index = allowed.findIndex(({ strict }) => strict === true);
+  if (index < 0) return;
+  const text =
+    "a strict function is enforced with tool_choice required or a named function alone; leave strict out, or demand the call";
+  throw new MoesaicError("unimplemented", text, { place: `tools[${index}]` });
 }
 
 function checkChoice(functions: readonly FunctionDefinition[], choice: ToolChoice | null | undefined): void {
