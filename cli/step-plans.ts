@@ -48,6 +48,7 @@ export class StepPlans {
       epoch: 1,
       stepId: this.#stepId++,
       numGrantedSteps: 0,
+      followsStepId: 0,
       tokenPlacement: "replicated",
       tokenIds: Int32Array.from(rows.flatMap(({ tokenIds }) => [...tokenIds])),
       positions: Int32Array.from(rows.flatMap(({ tokenIds }, index) => tokenIds.map((_, at) => begins[index]! + at))),

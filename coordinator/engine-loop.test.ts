@@ -5,7 +5,7 @@ import { ManualClock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import { silentLogger } from "../proto/log.js";
 import { GREEDY, resultOf } from "../proto/step-fixture.js";
-import type { StepPlan, StepResult } from "../proto/step.js";
+import { grantedPlan, type StepPlan, type StepResult } from "../proto/step.js";
 import { EngineLoop, type LiveSequence, type StepExecutor } from "./engine-loop.js";
 import { Scheduler } from "./scheduler/scheduler.js";
 import type { SequenceOutput } from "./scheduler/sequence-output.js";
@@ -124,8 +124,10 @@ describe("EngineLoop without ranks", () => {
 /** Ranks that answer when the test says so, a step at a time. */
 class SlowRanks implements StepExecutor {
   readonly plans: StepPlan[] = [];
+  numGrantEnds = 0;
   readonly runAheadMax: number;
-  readonly #answers: ((result: StepResult) => void)[] = [];
+  #next: StepPlan[] = [];
+  readonly #listeners = new Map<StepPlan, (result: StepResult) => void>();
 
   constructor(runAheadMax: number) {
     this.runAheadMax = runAheadMax;
@@ -135,16 +137,35 @@ class SlowRanks implements StepExecutor {
     return Promise.resolve(1);
   }
 
-  step(plan: StepPlan): Promise<StepResult> {
+  step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
     this.plans.push(plan);
-    return new Promise((resolve) => this.#answers.push(resolve));
+    this.#next.push(plan);
+    this.#listeners.set(plan, onResult);
+    return Promise.resolve();
   }
 
-  /** Ends the oldest step: every sequence samples 7. */
+  endGrants(): void {
+    this.numGrantEnds++;
+  }
+
+  /** Steps that were given and have no result, granted ones included. */
+  get numSteps(): number {
+    return this.#next.reduce((sum, { numGrantedSteps }) => sum + 1 + numGrantedSteps, 0);
+  }
+
+  /** Ends the oldest step: every sequence samples 7. The first end of grants that it is told of ends its run. */
   async answer(): Promise<void> {
-    const { stepId, seqRows } = this.plans[this.plans.length - this.#answers.length]!;
+    const plan = this.#next.shift()!;
+    const { stepId, seqRows, numGrantedSteps } = plan;
+    const onResult = this.#listeners.get(plan)!;
+    const runsOn = numGrantedSteps > 0 && this.numGrantEnds === 0;
+    if (runsOn) {
+      const granted = grantedPlan(plan);
+      this.#next.unshift(granted);
+      this.#listeners.set(granted, onResult);
+    }
     const tokenIds = new Int32Array(seqRows.length).fill(7);
-    this.#answers.shift()!({ ...resultOf(1, stepId), seqRows, tokenIds, finishes: new Int32Array(seqRows.length) });
+    onResult({ ...resultOf(1, stepId), seqRows, tokenIds, finishes: new Int32Array(seqRows.length), runsOn });
     await turn();
   }
 }
@@ -167,34 +188,43 @@ async function loopOn(runAhead: number, runAheadMax = Infinity) {
 }
 
 describe("EngineLoop that runs ahead", () => {
-  for (const [runAhead, runAheadMax, numSent] of [
-    [0, Infinity, 1],
-    [1, Infinity, 2],
-    [3, Infinity, 4],
-    [3, 0, 1],
+  for (const [runAhead, runAheadMax, numPlans, numSteps] of [
+    [0, Infinity, 1, 1],
+    [1, Infinity, 2, 2],
+    [3, Infinity, 1, 4],
+    [3, 1, 2, 2],
+    [3, 0, 1, 1],
   ] as const) {
-    it(`sends ${numSent} steps without a result at depth ${runAhead} to ranks that take ${runAheadMax}`, async () => {
+    it(`sends ${numPlans} plans of ${numSteps} steps at depth ${runAhead} to ranks that take ${runAheadMax}`, async () => {
       const { ranks, loop } = await loopOn(runAhead, runAheadMax);
-      assert.equal(ranks.plans.length, numSent);
+      assert.deepEqual([ranks.plans.length, ranks.numSteps], [numPlans, numSteps]);
       await ranks.answer();
-      assert.equal(ranks.plans.length, numSent + 1);
+      if (runAhead < 2) assert.equal(ranks.plans.length, numPlans + 1);
       loop.stop();
     });
   }
 
-  it("takes a new sequence into the next step that is sent, not only when a result comes", async () => {
-    const { ranks, loop, submit } = await loopOn(2);
-    loop.abort(1);
+  it("continues a run before it is over", async () => {
+    const { ranks, loop } = await loopOn(4);
+    for (const numPlans of [1, 1, 2, 2]) {
+      await ranks.answer();
+      assert.equal(ranks.plans.length, numPlans);
+    }
+    assert.deepEqual([ranks.plans[1]?.followsStepId, ranks.plans[1]?.numGrantedSteps], [5, 2]);
+    loop.stop();
+  });
+
+  it("ends a run for a new sequence, and takes it into the next step", async () => {
+    const { ranks, loop, submit } = await loopOn(4);
+    await ranks.answer();
     await submit(2);
-    assert.deepEqual(
-      ranks.plans.map(({ newRows }) => newRows.map(({ seqId }) => seqId)),
-      [[1], [], []],
-    );
+    assert.equal(ranks.numGrantEnds, 1);
     await ranks.answer();
     assert.deepEqual(
-      ranks.plans[3]?.newRows.map(({ seqId }) => seqId),
+      ranks.plans[1]?.newRows.map(({ seqId }) => seqId),
       [2],
     );
+    assert.equal(ranks.plans[1]?.stepId, 6);
     loop.stop();
   });
 

@@ -1,7 +1,8 @@
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { Logger } from "../proto/log.js";
-import type { StepPlan, StepResult } from "../proto/step.js";
+import { OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../proto/step.js";
+import type { PlannedStep } from "./scheduler/planned-step.js";
 import type { SequenceOutput } from "./scheduler/sequence-output.js";
 import type { FinishReason, SequenceSpec } from "./scheduler/sequence.js";
 import type { Scheduler } from "./scheduler/scheduler.js";
@@ -9,10 +10,14 @@ import type { Scheduler } from "./scheduler/scheduler.js";
 /** Runs steps: a replica's ranks in production, a fake engine in tests. */
 export interface StepExecutor {
   /**
-   * Runs a step after all that were given before; results come in the same order.
-   * @throws MoesaicError unavailable when the ranks were lost before the result came
+   * Runs a plan's step and those that it grants, after all that were given before.
+   * @param onResult called with the result of each, in order
+   * @returns resolves when no more of them will come
+   * @throws MoesaicError unavailable when the ranks were lost before
    */
-  step(plan: StepPlan): Promise<StepResult>;
+  step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<unknown>;
+  /** Ends the runs that it was given: no more of their steps are begun, and the last result says so. */
+  endGrants?(): void;
   /** Resolves with the epoch of a world that can run steps. @throws MoesaicError when there will be none */
   whenReady(): Promise<number>;
   /** Most steps beyond the one that runs that its ranks can be given; absent: as many as are planned. */
@@ -25,16 +30,19 @@ export interface StepExecutor {
 
 /** What the loop counts as it goes; `metrics.ts` shows it. */
 export interface StepObserver {
-  /** @param facts durationMs: since its plan was sent, or since the result before it, whichever came later */
-  stepFinished(facts: { plan: StepPlan; result: StepResult; durationMs: number }): void;
+  /**
+   * @param facts durationMs: since its plan was sent, or since the result before it, whichever came later; numDecodes: sequences
+   *   that got their next token one step after the last
+   */
+  stepFinished(facts: { result: StepResult; durationMs: number; numDecodes: number }): void;
 }
 
-/** A step that was sent. */
-interface Flight {
-  plan: StepPlan;
-  sentMs: number;
-  /** null while it is under way. */
-  landed: { result: StepResult; atMs: number } | MoesaicError | null;
+/** What has come of the steps of an epoch, and was not looked at yet. */
+interface Arrivals {
+  /** In the order of the steps. */
+  results: { result: StepResult; atMs: number }[];
+  /** Why the ranks were lost. */
+  loss: MoesaicError | null;
 }
 
 export type OutputListener = (output: SequenceOutput) => void;
@@ -93,8 +101,6 @@ export class EngineLoop implements SequenceRunner {
   #isStopped = false;
   /** There is no world now: nothing that ends waits for a step. */
   #isRecovering = false;
-  /** Of this epoch, the oldest first. */
-  #flights: Flight[] = [];
   #landedMs = 0;
   /** How long the last step took. */
   #stepMs = 0;
@@ -201,64 +207,69 @@ export class EngineLoop implements SequenceRunner {
     }
   }
 
-  /** Ends when the ranks were lost: with the first step that was, the others of the epoch are. */
+  /** Ends when the ranks were lost. */
   async #runEpoch(epoch: number): Promise<void> {
     if (epoch !== this.#epoch) {
       this.#epoch = epoch;
       this.#scheduler.reset(epoch);
     }
-    this.#flights = [];
+    this.#scheduler.runAheadMax = this.#executor.runAheadMax ?? Infinity;
+    const arrivals: Arrivals = { results: [], loss: null };
     while (!this.#isStopped) {
-      const landed = this.#flights[0]?.landed ?? null;
-      if (landed instanceof MoesaicError) return this.#logLoss(this.#flights[0]!, landed);
-      if (landed !== null) this.#land(this.#flights.shift()!, landed);
-      else if (!this.#planStep()) await this.#somethingNew();
+      const arrived = arrivals.results.shift();
+      if (arrived !== undefined) this.#land(arrived.result, arrived.atMs);
+      else if (arrivals.loss !== null) return this.#logLoss(arrivals.loss);
+      else if (!this.#planStep(arrivals)) await this.#somethingNew();
     }
   }
 
   /** Plans and sends the next step. @returns false when there is none to be sent now */
-  #planStep(): boolean {
+  #planStep(arrivals: Arrivals): boolean {
     const plan = this.#isTime() ? this.#scheduler.schedule(this.#clock.nowMs()) : null;
     this.#deliver(this.#scheduler.takeEnded());
-    if (plan !== null) this.#send(plan);
+    if (plan !== null) this.#send(plan, arrivals);
+    if (this.#scheduler.mustEndRun) this.#executor.endGrants?.();
     return plan !== null;
   }
 
   /** Whether the next step is to be planned now; when its time comes later, the loop is woken then. */
   #isTime(): boolean {
     this.#cancelAlarm();
-    const [running] = this.#flights;
-    if (running === undefined) return true;
-    const { runAheadMax = Infinity } = this.#executor;
-    if (!this.#scheduler.mayPlan || this.#flights.length > runAheadMax) return false;
-    const runsOutMs = Math.max(running.sentMs, this.#landedMs) + this.#flights.length * this.#stepMs;
+    const { oldestInFlight: running, numStepsInFlight, mayPlan } = this.#scheduler;
+    if (running === undefined || !mayPlan) return mayPlan;
+    const runsOutMs = Math.max(running.size.plannedMs, this.#landedMs) + numStepsInFlight * this.#stepMs;
     const waitMs = runsOutMs - HEAD_START_MS - this.#clock.nowMs();
     if (waitMs > 0) this.#cancelAlarm = this.#clock.setTimer(waitMs, () => this.#poke());
     return waitMs <= 0;
   }
 
-  #send(plan: StepPlan): void {
-    const flight: Flight = { plan, sentMs: this.#clock.nowMs(), landed: null };
-    this.#flights.push(flight);
-    const land = (landed: Flight["landed"]): void => {
-      flight.landed = landed;
+  #send(plan: StepPlan, arrivals: Arrivals): void {
+    const onResult = (result: StepResult): void => {
+      arrivals.results.push({ result, atMs: this.#clock.nowMs() });
       this.#poke();
     };
-    this.#executor.step(plan).then(
-      (result) => land({ result, atMs: this.#clock.nowMs() }),
-      (error: unknown) => land(MoesaicError.from(error)),
-    );
+    this.#executor.step(plan, onResult).catch((error: unknown) => {
+      arrivals.loss ??= MoesaicError.from(error);
+      this.#poke();
+    });
   }
 
-  #land({ plan, sentMs }: Flight, { result, atMs }: { result: StepResult; atMs: number }): void {
-    this.#stepMs = atMs - Math.max(sentMs, this.#landedMs);
-    this.#landedMs = atMs;
-    this.#observer.stepFinished({ plan, result, durationMs: this.#stepMs });
+  #land(result: StepResult, atMs: number): void {
+    const step = this.#scheduler.oldestInFlight;
+    if (step !== undefined) this.#observe(step, result, atMs);
     this.#deliver(this.#scheduler.apply(result, atMs));
   }
 
-  #logLoss({ plan: { stepId, epoch } }: Flight, { code, message }: MoesaicError): void {
-    this.#log.warn({ stepId, epoch, code, text: message, numSteps: this.#flights.length }, "step was lost");
+  #observe({ size: { plannedMs }, parts }: PlannedStep, result: StepResult, atMs: number): void {
+    this.#stepMs = atMs - Math.max(plannedMs, this.#landedMs);
+    this.#landedMs = atMs;
+    const numDecodes = parts.filter(({ numTokens, output }) => numTokens === 1 && output === OUTPUT_SAMPLE).length;
+    this.#observer.stepFinished({ result, durationMs: this.#stepMs, numDecodes });
+  }
+
+  #logLoss({ code, message }: MoesaicError): void {
+    const { oldestInFlight: step, numStepsInFlight: numSteps } = this.#scheduler;
+    this.#log.warn({ stepId: step?.stepId, epoch: this.#epoch, code, text: message, numSteps }, "step was lost");
   }
 
   /** Sequences that were ended meanwhile are not known any more, and nobody listens to them. */

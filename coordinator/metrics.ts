@@ -1,5 +1,4 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { OUTPUT_SAMPLE, type StepPlan } from "../proto/step.js";
 import type { RequestObserver } from "./api/generation.js";
 import type { StepObserver } from "./engine-loop.js";
 import type { SchedulerStats } from "./scheduler/scheduler.js";
@@ -105,14 +104,14 @@ export class Metrics implements RequestObserver {
     return this.#registry.contentType;
   }
 
-  #stepFinished(replica: string, totals: Totals, { plan, result, durationMs }: StepFacts): void {
+  #stepFinished(replica: string, totals: Totals, { result, durationMs, numDecodes }: StepFacts): void {
     const numSampled = result.tokenIds.length;
     totals.numSteps += 1;
     totals.numOutputTokens += numSampled;
     this.#step.observe({ replica }, durationMs / 1_000);
     this.#engineStep.observe({ replica }, result.engineUs / 1e6);
     this.#outputTokens.inc({ replica }, numSampled);
-    for (let decode = numDecodes(plan); decode > 0; decode -= 1) this.#tokenLatency.observe(durationMs / 1_000);
+    for (let decode = numDecodes; decode > 0; decode -= 1) this.#tokenLatency.observe(durationMs / 1_000);
   }
 
   firstToken(timeToFirstTokenMs: number): void {
@@ -142,14 +141,4 @@ export class Metrics implements RequestObserver {
       collect: () => collect(gauge),
     });
   }
-}
-
-/** Sequences that got their next token one step after the last: their gap is the step. */
-function numDecodes(plan: StepPlan): number {
-  let count = 0;
-  for (const [index, output] of plan.outputs.entries()) {
-    const numTokens = plan.queryStarts[index + 1]! - plan.queryStarts[index]!;
-    if (output === OUTPUT_SAMPLE && numTokens === 1) count += 1;
-  }
-  return count;
 }

@@ -200,9 +200,18 @@ Napi::Value load_dummy_weights(const Napi::CallbackInfo& info) {
   return EngineHandle::unwrap(info[0])->load_dummy(info.Env(), info[1], info[2]);
 }
 
-Napi::Value step(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->step(info.Env(), info[1], false); }
+Napi::Value step(const Napi::CallbackInfo& info) {
+  return EngineHandle::unwrap(info[0])->step(info.Env(), info[1], info[2], false);
+}
 
-Napi::Value profile_step(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->step(info.Env(), info[1], true); }
+Napi::Value profile_step(const Napi::CallbackInfo& info) {
+  return EngineHandle::unwrap(info[0])->step(info.Env(), info[1], info.Env().Undefined(), true);
+}
+
+void end_grants(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<EngineHandle> handle = EngineHandle::unwrap(info[0]);
+  handle->open_engine(info.Env()).executor().grants().end(to_integer(info[1], "stepId", 0, kMaxSafeInteger));
+}
 
 Napi::Value follow_lead(const Napi::CallbackInfo& info) { return EngineHandle::unwrap(info[0])->follow(info.Env()); }
 
@@ -292,6 +301,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("loadDummyWeights", load_dummy_weights);
   add("step", step);
   add("profileStep", profile_step);
+  add("endGrants", end_grants);
   add("followLead", follow_lead);
   add("endEpoch", end_epoch);
   add("abortEngine", abort_engine);

@@ -77,6 +77,13 @@ export interface Binding {
   /** Runs one step on the engine thread. Steps run in the order of the calls. @throws invalid_argument: nothing was run */
   step(engine: EngineHandle, plan: StepPlan): Promise<StepResult>;
   /**
+   * Runs a plan's step and those that it grants, each with its result to `onResult`. Resolves with the last of them, or null when
+   * the plan was void. @throws as step; what ran before that has its results
+   */
+  step(engine: EngineHandle, plan: StepPlan, onResult: (result: StepResult) => void): Promise<StepResult | null>;
+  /** Begins no granted step up to this id any more. May be called at any time. */
+  endGrants(engine: EngineHandle, stepId: number): void;
+  /**
    * As step, of a rank that is alone, with the time of each kernel by itself: on the CPU from one to the next, on a GPU between
    * events on its stream, which is held back so that no gaps of the host's count. Captured steps are not used.
    */

@@ -404,7 +404,8 @@ void to_step_plan(Napi::Value value, const PlanLimits& limits, StepPlan& plan) {
   const size_t max_seqs = max_step_seqs(limits.program);
   plan.epoch = root.field("epoch").integer(0, kMaxSafeInteger);
   plan.step_id = root.field("stepId").integer(0, kMaxSafeInteger);
-  plan.num_granted_steps = root.field("numGrantedSteps").int32(0, kMaxInt);
+  plan.num_granted_steps = root.field("numGrantedSteps").int32(0, kMaxGrantedSteps);
+  plan.follows_step_id = root.field("followsStepId").integer(0, kMaxSafeInteger);
   plan.placement = static_cast<Placement>(root.field("tokenPlacement").one_of({"replicated", "sharded"}));
   root.field("tokenIds").int32s(max_tokens, plan.token_ids);
   root.field("positions").int32s(max_tokens, plan.positions);
@@ -457,6 +458,7 @@ Napi::Object from_step_result(Napi::Env env, const StepResult& result) {
   object.Set("topLogprobs", typed_array(env, result.top_logprobs));
   object.Set("logits", typed_array(env, result.logits));
   object.Set("engineUs", result.engine_us);
+  object.Set("runsOn", result.runs_on);
   return object;
 }
 

@@ -109,6 +109,21 @@ class RanksJob final : public EngineJob, public Message {
 
 }  // namespace
 
+// The result of a step whose run goes on.
+class ResultMessage final : public Message {
+ public:
+  StepResult result;
+  std::shared_ptr<Napi::FunctionReference> on_result;
+
+  void deliver(Napi::Env env, EngineHandle& handle, std::unique_ptr<Message> self) override {
+    const std::shared_ptr<Napi::FunctionReference> callback = std::move(on_result);
+    const Napi::Object value = from_step_result(env, result);
+    self.release();
+    handle.recycle(std::unique_ptr<ResultMessage>(this));
+    callback->Call({value});
+  }
+};
+
 class StepJob final : public EngineJob, public Message {
  public:
   explicit StepJob(EngineHandle& handle) : handle_(handle) {}
@@ -116,9 +131,16 @@ class StepJob final : public EngineJob, public Message {
   Pending pending;
   StepPlan plan;
   bool is_profiled = false;
+  std::shared_ptr<Napi::FunctionReference> on_result;  // may be null; dies on the JavaScript thread
 
   Status run(Executor& executor, const std::atomic<bool>&) override {
-    return is_profiled ? executor.profile_step(plan, result_, kernel_us_) : executor.step(plan, result_);
+    is_void_ = executor.grants().is_void(plan);
+    if (is_void_) return {};
+    if (is_profiled) return executor.profile_step(plan, result_, kernel_us_);
+    for (;; advance(plan)) {
+      if (Status status = executor.step(plan, result_); !status.ok() || !result_.runs_on) return status;
+      if (on_result != nullptr) handle_.post_result(result_, on_result);
+    }
   }
 
   void done(std::unique_ptr<EngineJob> self, Status status) override {
@@ -129,14 +151,17 @@ class StepJob final : public EngineJob, public Message {
 
   void deliver(Napi::Env env, EngineHandle& handle, std::unique_ptr<Message> self) override {
     handle.settled(env);
-    settle(env, pending, status_, [&] { return value(env); });
+    const std::shared_ptr<Napi::FunctionReference> callback = std::move(on_result);
+    settle(env, pending, status_, [&] { return value(env, callback.get()); });
     self.release();
     handle.recycle(std::unique_ptr<StepJob>(this));
   }
 
  private:
-  Napi::Value value(Napi::Env env) const {
+  Napi::Value value(Napi::Env env, const Napi::FunctionReference* callback) const {
+    if (is_void_) return env.Null();
     const Napi::Object result = from_step_result(env, result_);
+    if (callback != nullptr) callback->Call({result});
     if (!is_profiled) return result;
     Napi::Object profiled = Napi::Object::New(env);
     profiled.Set("result", result);
@@ -147,6 +172,7 @@ class StepJob final : public EngineJob, public Message {
   EngineHandle& handle_;
   StepResult result_;
   std::vector<double> kernel_us_;
+  bool is_void_ = false;
   Status status_;
 };
 
@@ -202,8 +228,9 @@ int32_t EngineHandle::find_idle_buffer(Napi::Env env, const std::string& name) c
   throw to_error(env, Status(Code::kInvalidArgument, text("name: the program has no buffer \"", name, "\"")));
 }
 
-Napi::Value EngineHandle::step(Napi::Env env, Napi::Value plan, bool is_profiled) {
+Napi::Value EngineHandle::step(Napi::Env env, Napi::Value plan, Napi::Value on_result, bool is_profiled) {
   open_engine(env);
+  if (!on_result.IsUndefined() && !on_result.IsFunction()) Reader(on_result, "onResult").expected("a function");
   std::unique_ptr<StepJob> job;
   if (idle_steps_.empty()) {
     job = std::make_unique<StepJob>(*this);
@@ -213,6 +240,8 @@ Napi::Value EngineHandle::step(Napi::Env env, Napi::Value plan, bool is_profiled
   }
   to_step_plan(plan, plan_limits_, job->plan);
   job->is_profiled = is_profiled;
+  if (on_result.IsFunction())
+    job->on_result = std::make_shared<Napi::FunctionReference>(Napi::Persistent(on_result.As<Napi::Function>()));
   Pending& pending = job->pending;
   return submit(env, std::move(job), pending);
 }
@@ -276,6 +305,27 @@ void EngineHandle::recycle(std::unique_ptr<StepJob> job) {
   if (engine_ != nullptr && idle_steps_.size() < kMaxIdleSteps) idle_steps_.push_back(std::move(job));
 }
 
+void EngineHandle::recycle(std::unique_ptr<ResultMessage> message) {
+  const std::lock_guard lock(idle_results_mutex_);
+  if (idle_results_.size() < kMaxGrantedSteps) idle_results_.push_back(std::move(message));
+}
+
+// On the engine thread. In the steady state of a run it takes memory that a result before it used.
+void EngineHandle::post_result(const StepResult& result, const std::shared_ptr<Napi::FunctionReference>& on_result) {
+  std::unique_ptr<ResultMessage> message;
+  {
+    const std::lock_guard lock(idle_results_mutex_);
+    if (!idle_results_.empty()) {
+      message = std::move(idle_results_.back());
+      idle_results_.pop_back();
+    }
+  }
+  if (message == nullptr) message = std::make_unique<ResultMessage>();
+  message->result = result;
+  message->on_result = on_result;
+  post(std::move(message));
+}
+
 // The queue has no bound, so this never waits: a full queue would deadlock with close(), which waits for the engine thread.
 void EngineHandle::post(std::unique_ptr<Message> message) {
   if (results_.NonBlockingCall(message.get()) == napi_ok) message.release();
@@ -293,6 +343,7 @@ void EngineHandle::close() {
   engine_->close();
   engine_.reset();
   idle_steps_.clear();
+  idle_results_.clear();
   napi_remove_env_cleanup_hook(env_, close_at_exit, this);
   results_.Release();
 }

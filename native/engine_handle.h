@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,7 @@ class Pending {
   napi_deferred deferred_ = nullptr;
 };
 
+class ResultMessage;
 class StepJob;
 
 // The listening end of a data plane as JavaScript holds it. Engines that are connected over it keep a share.
@@ -70,8 +72,8 @@ class EngineHandle {
   // The index of a buffer that nothing runs on. Throws invalid_argument or failed_precondition.
   int32_t find_idle_buffer(Napi::Env env, const std::string& name) const;
 
-  // Profiled: with the times of its kernels.
-  Napi::Value step(Napi::Env env, Napi::Value plan, bool is_profiled);
+  // Profiled: with the times of its kernels. on_result: undefined, or called with each result of the plan's run.
+  Napi::Value step(Napi::Env env, Napi::Value plan, Napi::Value on_result, bool is_profiled);
   Napi::Value load(Napi::Env env, Napi::Value plan, Napi::Value on_progress);
   Napi::Value load_dummy(Napi::Env env, Napi::Value seed, Napi::Value on_progress);
   Napi::Value connect(Napi::Env env, Napi::Value data_plane, Napi::Value options);
@@ -85,6 +87,8 @@ class EngineHandle {
   void post(std::unique_ptr<Message> message);
   void settled(Napi::Env env);
   void recycle(std::unique_ptr<StepJob> job);
+  void recycle(std::unique_ptr<ResultMessage> message);
+  void post_result(const StepResult& result, const std::shared_ptr<Napi::FunctionReference>& on_result);
 
  private:
   static void call_js(Napi::Env env, Napi::Function, EngineHandle* handle, Message* message);
@@ -99,6 +103,8 @@ class EngineHandle {
   Tsfn results_;
   int64_t num_pending_ = 0;  // promises not settled yet; while there are any, the event loop stays alive
   std::vector<std::unique_ptr<StepJob>> idle_steps_;
+  std::mutex idle_results_mutex_;
+  std::vector<std::unique_ptr<ResultMessage>> idle_results_;  // guarded by the mutex
 };
 
 }  // namespace moesaic

@@ -166,6 +166,7 @@ Status Executor::aborted() const {
 }
 
 void Executor::abort(const std::string& reason) {
+  grants_.end(INT64_MAX);
   {
     const std::lock_guard lock(connection_mutex_);
     if (has_ended_ || !abort_reason_.empty()) return;
@@ -193,6 +194,7 @@ Status Executor::step(const StepPlan& plan, StepResult& result) {
     if (Status status = send_message(); !status.ok()) return status;
   }
   if (Status status = run_step(plan, result); !status.ok()) return give_up(std::move(status));
+  result.runs_on = grants_.runs_on(plan, result);
   result.engine_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
   return {};
 }
@@ -200,8 +202,7 @@ Status Executor::step(const StepPlan& plan, StepResult& result) {
 Status Executor::check_step(const StepPlan& plan) const {
   if (weights_state_ != Weights::kLoaded)
     return Status(Code::kFailedPrecondition, "the engine's weights are not loaded; call loadWeights first");
-  if (plan.num_granted_steps != 0)
-    return Status(Code::kUnimplemented, "plan.numGrantedSteps: this engine runs one step per plan; grant 0");
+  if (Status status = Grants::check(plan); !status.ok()) return status;
   if (plan.placement == Placement::kSharded && !program_.has_sharded_ops)
     return Status(Code::kInvalidArgument, "plan.tokenPlacement: the program has no shardedOps; use \"replicated\"");
   if (plan.placement == Placement::kReplicated && program_.has_sharded_ops && program_.ops.empty())

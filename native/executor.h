@@ -20,6 +20,7 @@
 #include "compute_device.h"
 #include "connect.h"
 #include "exchange.h"
+#include "grants.h"
 #include "loader.h"
 #include "op_args.h"
 #include "plan_codec.h"
@@ -58,6 +59,9 @@ class Executor {
   Status follow();
   // On the lead: no more plans come.
   Status end_epoch();
+
+  // What a plan's run is to go on with.
+  Grants& grants() { return grants_; }
 
   // Any thread, any state: running and later collectives fail at once, here and soon on the peers.
   void abort(const std::string& reason);
@@ -131,6 +135,7 @@ class Executor {
   std::array<std::vector<std::vector<const void*>>, kNumPlacements> parts_;
   OpArgs begin_step_args_;
   Rows rows_;
+  Grants grants_;
   Weights weights_state_ = Weights::kAbsent;
   bool is_profiled_ = false;  // this step's kernels are timed one by one
 

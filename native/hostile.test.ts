@@ -635,11 +635,6 @@ describe("a hostile step plan", () => {
     assert.deepEqual(result.seqRows, Int32Array.of(0));
   });
 
-  it("with granted steps is refused as unimplemented", async () => {
-    const plan = tinyStep([], { numGrantedSteps: 1 });
-    await assert.rejects(native.step(engine, plan), failure("unimplemented", /grant 0/));
-  });
-
   it("may close the engine while it is read, and is refused", async () => {
     const doomed = await openTinyEngine();
     const plan = tinyStep([]);

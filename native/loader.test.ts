@@ -465,6 +465,7 @@ function stepPlan(): StepPlan {
     epoch: 1,
     stepId: 1,
     numGrantedSteps: 0,
+    followsStepId: 0,
     tokenPlacement: "replicated",
     tokenIds: new Int32Array(NUM_TOKENS),
     positions: Int32Array.from({ length: NUM_TOKENS }, (_, i) => i),

@@ -17,6 +17,7 @@ constexpr int32_t kOutputLogits = 2;
 constexpr int32_t kFinishNone = 0;
 constexpr int32_t kFinishStop = 1;
 constexpr int32_t kFinishLength = 2;
+constexpr int32_t kMaxGrantedSteps = 64;
 constexpr int32_t kMaxTopLogprobs = 20;
 // Of each rank and row, where the vocabulary is cut: enough for most of top_k and top_p.
 constexpr int32_t kMaxCandidates = 256;
@@ -60,6 +61,7 @@ struct StepPlan {
   int64_t epoch = 0;
   int64_t step_id = 0;
   int32_t num_granted_steps = 0;
+  int64_t follows_step_id = 0;
   Placement placement = Placement::kReplicated;
   std::vector<int32_t> token_ids;
   std::vector<int32_t> positions;
@@ -88,6 +90,7 @@ struct StepResult {
   std::vector<float> top_logprobs;
   std::vector<float> logits;
   double engine_us = 0;
+  bool runs_on = false;
 };
 
 }  // namespace moesaic

@@ -10,6 +10,7 @@ import {
   MASK_IDS,
   OUTPUT_LOGITS,
   OUTPUT_SAMPLE,
+  type StepPlan,
   type StepResult,
 } from "../proto/step.js";
 import type { EngineHandle } from "./binding.js";
@@ -250,5 +251,101 @@ describe("a kernel that fails", () => {
     await assert.rejects(step, /program\.ops\[1\]: kernel encode of package awkward failed: this kernel always fails/);
     await native.step(engine, tinyStep([]));
     native.closeEngine(engine);
+  });
+});
+
+describe("granted steps", () => {
+  const own = { row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE };
+  let engine: EngineHandle;
+  before(async () => {
+    engine = await openTinyEngine();
+  });
+  after(() => native.closeEngine(engine));
+  let stepId = 0;
+
+  /** A plan with the next free ids, and the results of its run. */
+  async function run(sequences: TinySequence[], fields: Partial<StepPlan> = {}): Promise<StepResult[]> {
+    const plan = tinyStep(sequences, { stepId: stepId + 1, ...fields });
+    stepId = plan.stepId + plan.numGrantedSteps;
+    const results: StepResult[] = [];
+    const last = await native.step(engine, plan, (result) => results.push(result));
+    assert.deepEqual(last, results.at(-1) ?? null);
+    return results;
+  }
+
+  const finish = (row: number) => ({ finishedRows: Int32Array.of(row) });
+  const numbers = (results: StepResult[]) => results.map(({ stepId: id, runsOn }) => [id, runsOn]);
+
+  it("are the steps that plans would have asked for, each with its id and result", async () => {
+    const wanted: number[] = [];
+    for (let begin = 0; begin < 4; begin++) {
+      const at =
+        begin === 0 ? { ...own, begins: {} } : { ...own, begin: PROMPT.length + begin - 1, tokenIds: [LAST_SAMPLED] };
+      wanted.push((await run([at]))[0]!.tokenIds[0]!);
+    }
+    const results = await run([{ ...own, begins: {} }], { numGrantedSteps: 3, ...finish(0) });
+    assert.deepEqual(
+      results.map(({ tokenIds }) => tokenIds[0]),
+      wanted,
+    );
+    assert.deepEqual(numbers(results), [
+      [5, true],
+      [6, true],
+      [7, true],
+      [8, false],
+    ]);
+    await run([], finish(0));
+  });
+
+  it("end with the first row that finishes; what was to go on with them is void", async () => {
+    const [, second] = await run([{ ...own, begins: {} }], { numGrantedSteps: 1 });
+    const firstId = stepId + 1;
+    const begins = { stopTokenIds: [second!.tokenIds[0]!] };
+    const plans = [
+      run([{ ...own, begins }], { numGrantedSteps: 5, ...finish(0) }),
+      run([{ ...own, begin: PROMPT.length + 5, tokenIds: [LAST_SAMPLED] }], { followsStepId: firstId + 5 }),
+      run([], finish(0)),
+    ];
+    const [ended, behind, next] = await Promise.all(plans);
+    assert.deepEqual(numbers(ended!), [
+      [firstId, true],
+      [firstId + 1, false],
+    ]);
+    assert.deepEqual([behind, next!.length], [[], 1]);
+  });
+
+  it("are gone on with by the plan behind them", async () => {
+    const firstId = stepId + 1;
+    const behind = { ...own, begin: PROMPT.length + 2, tokenIds: [LAST_SAMPLED] };
+    const plans = [
+      run([{ ...own, begins: {} }], { numGrantedSteps: 2 }),
+      run([behind], { numGrantedSteps: 1, followsStepId: firstId + 2 }),
+    ];
+    const [, results] = await Promise.all(plans);
+    assert.deepEqual(numbers(results!), [
+      [firstId + 3, true],
+      [firstId + 4, false],
+    ]);
+    await run([], finish(0));
+  });
+
+  it("are not begun once they are ended", async () => {
+    const running = run([{ ...own, begins: {} }], { numGrantedSteps: 8 });
+    native.endGrants(engine, stepId);
+    const results = await running;
+    assert.ok(results.length < 9, `${results.length} steps`);
+    assert.equal(results.at(-1)!.runsOn, false);
+    const [again] = await run([{ ...own, begins: {} }], { numGrantedSteps: 1, ...finish(0) });
+    assert.equal(again!.runsOn, true, "later grants are others");
+    await run([], finish(0));
+  });
+
+  it("are refused where a row would have nothing to decode, or of a length that nobody grants", async () => {
+    const plan = tinyStep([{ ...own, output: OUTPUT_LOGITS, begins: {} }], { numGrantedSteps: 1 });
+    await assert.rejects(native.step(engine, plan), {
+      code: "invalid_argument",
+      message: /numGrantedSteps: expected 0/,
+    });
+    await assert.rejects(async () => native.step(engine, { ...plan, numGrantedSteps: 65 }), /numGrantedSteps/);
   });
 });

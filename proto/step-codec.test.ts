@@ -8,6 +8,7 @@ const PLAN: StepPlan = {
   epoch: 3,
   stepId: 12,
   numGrantedSteps: 0,
+  followsStepId: 6,
   tokenPlacement: "replicated",
   tokenIds: Int32Array.of(5, -1, 7),
   positions: Int32Array.of(0, 9, 1),
@@ -54,6 +55,7 @@ const RESULT: StepResult = {
   topLogprobs: Float32Array.of(-0.5, -1.5),
   logits: Float32Array.of(1, 2, 3),
   engineUs: 17.5,
+  runsOn: true,
 };
 
 /** Over the wire and back; an odd offset shows that columns need not arrive aligned. */

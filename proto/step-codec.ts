@@ -11,6 +11,7 @@ export function encodeStepPlan(plan: StepPlan): v1.StepPlanColumns.$Properties {
     epoch: plan.epoch,
     step_id: plan.stepId,
     num_granted_steps: plan.numGrantedSteps,
+    follows_step_id: plan.followsStepId,
     token_ids: toBytes(plan.tokenIds),
     positions: toBytes(plan.positions),
     seq_rows: toBytes(plan.seqRows),
@@ -31,6 +32,7 @@ export function decodeStepPlan(columns: v1.StepPlanColumns.$Properties): StepPla
     epoch: columns.epoch ?? 0,
     stepId: columns.step_id ?? 0,
     numGrantedSteps: columns.num_granted_steps ?? 0,
+    followsStepId: columns.follows_step_id ?? 0,
     tokenPlacement: decodePlacement(columns.token_placement),
     tokenIds: toInt32(columns.token_ids, "token_ids"),
     positions: toInt32(columns.positions, "positions"),
@@ -58,6 +60,7 @@ export function encodeStepResult(result: StepResult): v1.StepResultColumns.$Prop
     top_logprobs: toBytes(result.topLogprobs),
     logits: toBytes(result.logits),
     engine_us: result.engineUs,
+    runs_on: result.runsOn,
   };
 }
 
@@ -75,6 +78,7 @@ export function decodeStepResult(columns: v1.StepResultColumns.$Properties): Ste
     topLogprobs: toFloat32(columns.top_logprobs, "top_logprobs"),
     logits: toFloat32(columns.logits, "logits"),
     engineUs: columns.engine_us ?? 0,
+    runsOn: columns.runs_on ?? false,
   };
 }
 

@@ -12,6 +12,7 @@ export function planOf(epoch: number, stepId: number, fields: Partial<StepPlan> 
     epoch,
     stepId,
     numGrantedSteps: 0,
+    followsStepId: 0,
     tokenPlacement: "replicated",
     tokenIds: EMPTY,
     positions: EMPTY,
@@ -41,5 +42,6 @@ export function resultOf(epoch: number, stepId: number): StepResult {
     topLogprobs: FLOATS,
     logits: FLOATS,
     engineUs: 1,
+    runsOn: false,
   };
 }

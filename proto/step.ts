@@ -4,10 +4,15 @@
  */
 export interface StepPlan {
   epoch: number;
-  /** Rises by one per epoch. */
+  /** Rises within an epoch: by one, and by one more for each granted step of the plan before, run or not. */
   stepId: number;
-  /** Further decode steps that the ranks may run without a new plan. 0: none. */
+  /**
+   * Further steps that the lead may run without a new plan, each with the next id, at most RUN_AHEAD_MAX: every row decodes the
+   * token that it sampled last and samples the next. All rows of the plan sample, and have blocks for that. 0: none.
+   */
   numGrantedSteps: number;
+  /** The plan is void, and nothing of it is run, unless this was the last step to run. 0: it is run after whatever was. */
+  followsStepId: number;
   /** Which ranks hold this step's hidden states. */
   tokenPlacement: TokenPlacement;
 
@@ -41,6 +46,25 @@ export interface StepPlan {
   masks: Int32Array;
 }
 
+/** The plan of the granted step after a plan's: every row decodes the token that it sampled last. */
+export function grantedPlan(plan: StepPlan): StepPlan {
+  const numSeqs = plan.seqRows.length;
+  return {
+    ...plan,
+    stepId: plan.stepId + 1,
+    numGrantedSteps: plan.numGrantedSteps - 1,
+    followsStepId: plan.stepId,
+    tokenIds: new Int32Array(numSeqs).fill(LAST_SAMPLED),
+    positions: plan.seqLens,
+    queryStarts: Int32Array.from({ length: numSeqs + 1 }, (_, index) => index),
+    seqLens: plan.seqLens.map((seqLen) => seqLen + 1),
+    newRows: [],
+    blockDeltas: plan.blockDeltas.map(() => new Int32Array(0)),
+    finishedRows: new Int32Array(0),
+    masks: new Int32Array(0),
+  };
+}
+
 /** Which tokens may be sampled, in the form of a mask record. At least one is. */
 export interface TokenMask {
   form: typeof MASK_IDS | typeof MASK_BITS;
@@ -63,7 +87,7 @@ export const OUTPUT_SAMPLE = 1;
 /** Return the logits after every scheduled token; sample nothing. */
 export const OUTPUT_LOGITS = 2;
 
-/** Most steps that may be on their way beyond the one that runs. */
+/** Most steps that may be on their way beyond the one that runs, granted ones included. */
 export const RUN_AHEAD_MAX = 64;
 
 /** Block 0 is never owned; tables are filled with it where nothing is. */
@@ -143,6 +167,8 @@ export interface StepResult {
   logits: Float32Array;
   /** Time inside the engine, microseconds. */
   engineUs: number;
+  /** The next granted step of the plan is run too; false on the last. */
+  runsOn: boolean;
 }
 
 export const FINISH_NONE = 0;

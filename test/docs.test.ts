@@ -374,6 +374,7 @@ function resultOf({ epoch, stepId, seqRows }: StepPlan, tokenId: number, isLast:
     topLogprobs: new Float32Array(),
     logits: new Float32Array(),
     engineUs: 0,
+    runsOn: false,
   };
 }
 

@@ -5,8 +5,15 @@ import type { StepPlan, StepResult } from "../proto/step.js";
 
 /** What a worker needs of an engine; the native one and the fake one implement it. */
 export interface Engine {
-  /** Runs one step, on the lead rank; steps run in the order of the calls. @throws MoesaicError unavailable naming a lost peer */
-  step(plan: StepPlan): Promise<StepResult>;
+  /**
+   * Runs a plan's step and those that it grants, on the lead rank, in the order of the calls.
+   * @param onResult called with the result of each
+   * @returns the last result; null when the plan was void
+   * @throws MoesaicError unavailable naming a lost peer
+   */
+  step(plan: StepPlan, onResult?: (result: StepResult) => void): Promise<StepResult | null>;
+  /** Begins no granted step up to this id any more. */
+  endGrants(stepId: number): void;
   /** On the other ranks: runs what the lead broadcasts until it ends the epoch. @throws MoesaicError as `step` */
   followLead(): Promise<void>;
   /** On the lead rank: tells the followers that no more steps come. */

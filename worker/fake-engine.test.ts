@@ -32,6 +32,7 @@ function plan(stepId: number, position: number, tokenIds: number[], fields: Part
     epoch: 1,
     stepId,
     numGrantedSteps: 0,
+    followsStepId: 0,
     tokenPlacement: "replicated",
     tokenIds: Int32Array.from(tokenIds),
     positions: Int32Array.from(tokenIds, (_, i) => position + i),
@@ -61,7 +62,7 @@ describe("FakeEngine", () => {
     const first = fakeToken(SAMPLING, [1, 2, 3, 4, 5], VOCAB);
     const second = fakeToken(SAMPLING, [1, 2, 3, 4, 5, first], VOCAB);
     const third = fakeToken(SAMPLING, [1, 2, 3, 4, 5, first, second], VOCAB);
-    assert.deepEqual([...(await fake.step(firstPlan())).tokenIds], [first]);
+    assert.deepEqual([...(await fake.step(firstPlan()))!.tokenIds], [first]);
     assert.deepEqual([...fake.stepNow(plan(2, 5, [first])).tokenIds], [second]);
     assert.deepEqual([...fake.stepNow(plan(3, 6, [LAST_SAMPLED])).tokenIds], [third]);
     assert.equal(fake.progress().counter, 3);
@@ -133,8 +134,8 @@ describe("FakeEngine refuses", () => {
   });
   const first: [string, RegExp, Partial<StepPlan>][] = [
     ["another epoch", /epoch 2/, { epoch: 2 }],
-    ["a step id left out", /step 2 after step 0/, { stepId: 2 }],
-    ["granted steps", /granted/, { numGrantedSteps: 1 }],
+    ["too many granted steps", /65 granted/, { numGrantedSteps: 65 }],
+    ["granted steps where nothing is sampled", /not all rows/, { numGrantedSteps: 1, outputs: Int32Array.of(0) }],
     ["a row that is not new", /row 0 is not live/, { newRows: [] }],
     ["a row out of range", /row 3 is new and live, or no row/, { newRows: [newRow(3)] }],
     ["too long a maxSeqLen", /maxSeqLen 99/, { newRows: [newRow(0, { ...SAMPLING, maxSeqLen: 99 })] }],

@@ -9,6 +9,8 @@ import {
   OUTPUT_LOGITS,
   OUTPUT_NONE,
   OUTPUT_SAMPLE,
+  RUN_AHEAD_MAX,
+  grantedPlan,
   type NewRow,
   type RowSampling,
   type StepPlan,
@@ -41,6 +43,7 @@ export class FakeEngine implements Engine {
   /** (numBlocks) who may use the block. */
   readonly #owners: (BlockOwner | null)[];
   #stepId = 0;
+  #grantsEndId = 0;
   #numSteps = 0;
   #isClosed = false;
 
@@ -52,11 +55,30 @@ export class FakeEngine implements Engine {
     this.#slots = new Int32Array(numBlocks * blockSize).fill(-1);
   }
 
-  step(plan: StepPlan): Promise<StepResult> {
-    return new Promise((resolve) => resolve(this.stepNow(plan)));
+  async step(plan: StepPlan, onResult: (result: StepResult) => void = () => {}): Promise<StepResult | null> {
+    if (this.isVoid(plan)) return null;
+    for (let next = plan; ; next = grantedPlan(next)) {
+      const result = this.stepNow(next);
+      onResult(result);
+      if (!result.runsOn) return result;
+      // Whoever ends the grants is heard in between.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
-  /** The same without a promise, for simulations. @throws MoesaicError internal, failed_precondition after close */
+  endGrants(stepId: number): void {
+    this.#grantsEndId = Math.max(this.#grantsEndId, stepId);
+  }
+
+  /** Whether the run that the plan was to go on with ended before. */
+  isVoid({ followsStepId }: StepPlan): boolean {
+    return followsStepId !== 0 && followsStepId !== this.#stepId;
+  }
+
+  /**
+   * One step without a promise, for simulations; `grantedPlan` makes the next of its run.
+   * @throws MoesaicError internal, failed_precondition after close
+   */
   stepNow(plan: StepPlan): StepResult {
     if (this.#isClosed) throw new MoesaicError("failed_precondition", "the fake engine is closed; open another");
     this.#checkIds(plan);
@@ -97,10 +119,14 @@ export class FakeEngine implements Engine {
     this.#isClosed = true;
   }
 
-  #checkIds({ epoch, stepId, numGrantedSteps }: StepPlan): void {
+  #checkIds(plan: StepPlan): void {
+    const { epoch, stepId, numGrantedSteps, outputs } = plan;
     assert(epoch === this.#options.epoch, `plan of epoch ${epoch} in epoch ${this.#options.epoch}`);
-    assert(stepId === this.#stepId + 1, `step ${stepId} after step ${this.#stepId}`);
-    assert(numGrantedSteps === 0, `${numGrantedSteps} granted steps: the fake engine runs none`);
+    assert(stepId > this.#stepId, `step ${stepId} after step ${this.#stepId}`);
+    assert(!this.isVoid(plan), `step ${stepId} follows step ${plan.followsStepId}, not step ${this.#stepId}`);
+    assert(numGrantedSteps >= 0 && numGrantedSteps <= RUN_AHEAD_MAX, `${numGrantedSteps} granted steps`);
+    const canRunOn = outputs.every((output) => output === OUTPUT_SAMPLE);
+    assert(numGrantedSteps === 0 || canRunOn, "granted steps after one in which not all rows sample");
   }
 
   // ---- rows and tables
@@ -261,6 +287,7 @@ export class FakeEngine implements Engine {
     const sampled = sequences.filter(({ output }) => output === OUTPUT_SAMPLE).map(({ row }) => this.#sample(row));
     const numTopLogprobs = Math.max(0, ...sampled.map(({ row }) => row.sampling.numTopLogprobs));
     const top = sampled.map(({ logits, row }) => topTokens(logits, row.sampling.numTopLogprobs, numTopLogprobs));
+    const hasEnded = sampled.some(({ finish }) => finish !== FINISH_NONE);
     return {
       epoch: plan.epoch,
       stepId: plan.stepId,
@@ -273,6 +300,7 @@ export class FakeEngine implements Engine {
       topLogprobs: Float32Array.from(top.flatMap(({ logprobs }) => logprobs)),
       logits: this.#logits(sequences),
       engineUs: 0,
+      runsOn: plan.numGrantedSteps > 0 && plan.stepId >= this.#grantsEndId && !hasEnded,
     };
   }
 

@@ -2,7 +2,7 @@ import type { ProgramDescription } from "../native/binding.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
-import type { StepPlan, StepResult } from "../proto/step.js";
+import { grantedPlan, type StepPlan, type StepResult } from "../proto/step.js";
 import type { CollectiveCount, DataPlane, Engine, EngineFactory, EngineSetup, LoadObserver } from "./engine.js";
 import type { LoadOutcome, World } from "./engine.js";
 import { FakeEngine } from "./fake-engine.js";
@@ -86,6 +86,7 @@ class FakeRankEngine implements Engine {
   #failed: (error: MoesaicError) => void = () => {};
   #ended: () => void = () => {};
   #numSteps = 0;
+  #last: Promise<unknown> = Promise.resolve();
   readonly #end = new Promise<void>((resolve, reject) => {
     this.#ended = resolve;
     this.#failed = reject;
@@ -113,12 +114,32 @@ class FakeRankEngine implements Engine {
     await Promise.race([connected, this.#end]);
   }
 
-  async step(plan: StepPlan): Promise<StepResult> {
-    if (this.#error !== null) throw this.#error;
-    const others = [...this.#members.values()].filter((member) => member !== this);
-    if ([this, ...others].some((member) => member.#isHanging())) await this.#end;
-    for (const member of others) member.#run(plan);
-    return this.#run(plan);
+  step(plan: StepPlan, onResult: (result: StepResult) => void = () => {}): Promise<StepResult | null> {
+    const run = this.#last.then(() => this.#runAll(plan, onResult));
+    this.#last = run.catch(() => {});
+    return run;
+  }
+
+  endGrants(stepId: number): void {
+    for (const member of this.#all) member.#engine.endGrants(stepId);
+  }
+
+  /** The plan's step and those that it grants, on all ranks. */
+  async #runAll(plan: StepPlan, onResult: (result: StepResult) => void): Promise<StepResult | null> {
+    if (this.#engine.isVoid(plan)) return null;
+    for (let next = plan; ; next = grantedPlan(next)) {
+      if (this.#error !== null) throw this.#error;
+      if (this.#all.some((member) => member.#isHanging())) await this.#end;
+      const [result] = this.#all.map((member) => member.#run(next));
+      onResult(result!);
+      if (!result!.runsOn) return result!;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** The own one first. */
+  get #all(): FakeRankEngine[] {
+    return [this, ...[...this.#members.values()].filter((member) => member !== this)];
   }
 
   followLead(): Promise<void> {

@@ -149,8 +149,12 @@ class NativeEngine implements Engine {
     this.#handle = handle;
   }
 
-  step(plan: StepPlan): Promise<StepResult> {
-    return native.step(this.#handle, plan);
+  step(plan: StepPlan, onResult: (result: StepResult) => void = () => {}): Promise<StepResult | null> {
+    return native.step(this.#handle, plan, onResult);
+  }
+
+  endGrants(stepId: number): void {
+    native.endGrants(this.#handle, stepId);
   }
 
   followLead(): Promise<void> {

@@ -140,8 +140,8 @@ export class RankEpoch {
   }
 
   /**
-   * Has the engine run a step after those that came before.
-   * @param onResult called with the result, in the order of the steps, unless the epoch ends first
+   * Has the engine run a plan's step, and those that it grants, after those that came before.
+   * @param onResult called with each result, in the order of the steps, until the epoch ends
    * @param onError called with what the engine says
    * @throws MoesaicError failed_precondition before the weights are loaded; resource_exhausted: too many plans at a time
    */
@@ -157,30 +157,30 @@ export class RankEpoch {
       const text = `expected at most ${RUN_AHEAD_MAX + 1} plans without a result, step ${plan.stepId} is one more`;
       throw new MoesaicError("resource_exhausted", text);
     }
-    this.#lastStepId = plan.stepId;
+    this.#lastStepId = plan.stepId + plan.numGrantedSteps;
     for (const row of plan.finishedRows) this.#liveRows.delete(row);
     for (const { row } of plan.newRows) this.#liveRows.add(row);
     this.#numStepsWaiting += 1;
-    const step = this.#engine.step(plan);
-    step.catch(() => {}); // Told in its turn.
-    this.#stepping = this.#stepping
-      .then(() => this.#finish(step, onResult))
-      .catch((error: unknown) => {
-        this.#isBroken = true;
-        onError(error);
-      });
+    const run = this.#engine.step(plan, (result) => this.#stepped(result, onResult));
+    const ended = run.catch((error: unknown) => this.#broke(error, onError)).then(() => (this.#numStepsWaiting -= 1));
+    this.#stepping = Promise.all([this.#stepping, ended]).then(() => {});
   }
 
-  async #finish(
-    step: Promise<StepResult>,
-    onResult: (result: v1.StepResultColumns.$Properties) => void,
-  ): Promise<void> {
-    if (this.#isBroken) return;
-    const result = encodeStepResult(await step);
-    this.#numStepsWaiting -= 1;
-    if (this.isEnded) return;
-    this.#results.push(result);
-    onResult(result);
+  #stepped(result: StepResult, onResult: (result: v1.StepResultColumns.$Properties) => void): void {
+    if (this.isEnded || this.#isBroken) return;
+    const columns = encodeStepResult(result);
+    this.#results.push(columns);
+    onResult(columns);
+  }
+
+  #broke(error: unknown, onError: (error: unknown) => void): void {
+    if (!this.#isBroken) onError(error);
+    this.#isBroken = true;
+  }
+
+  /** Begins no granted step up to this id any more. */
+  endGrants(stepId: number): void {
+    this.#engine?.endGrants(stepId);
   }
 
   /** Results of the steps after this one, in order. */

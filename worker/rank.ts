@@ -129,6 +129,7 @@ export class Rank {
     else if (message.resume) this.#resumed(message.resume);
     else if (message.load) await this.#load(message.load);
     else if (message.step_plan) this.#step(message.step_plan);
+    else if (message.end_grants) this.#epochOf(message.end_grants.epoch)?.endGrants(message.end_grants.step_id ?? 0);
     else if (message.end_epoch) await this.#epochEnded(message.end_epoch);
     else if (message.drain) await this.#drain(message.drain);
   }

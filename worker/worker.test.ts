@@ -263,7 +263,7 @@ describe("runWorker", { timeout: 30_000 }, () => {
         const { engine } = outcome;
         const step = engine.step.bind(engine);
         const held = new Promise<void>((resolve) => (finish = resolve));
-        engine.step = (plan) => held.then(() => step(plan));
+        engine.step = (plan, onResult) => held.then(() => step(plan, onResult));
         return outcome;
       }
     }

@@ -89,6 +89,7 @@ export class Generation {
       deadlineMs: Number.isFinite(context.deadlineMs) ? context.deadlineMs : null,
       wantsLogits: false,
       ...(grammar === null ? {} : { masker: grammar.masker() }),
+      endsByText: sampling.stopStrings.length > 0,
     };
     this.#loop.submit(spec, (output) => this.#take(choice, output));
   }

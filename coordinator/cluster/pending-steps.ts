@@ -3,12 +3,18 @@ import type { v1 } from "../../proto/messages.js";
 import { encodeStepPlan } from "../../proto/step-codec.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
 
-interface PendingStep {
+/** A plan's step and those that it grants. */
+interface PendingRun {
   /** As the lead knows it: the plan's own, and the steps that were before this coordinator. */
   stepId: number;
+  /** Of the last granted step. */
+  lastStepId: number;
+  /** Of the step whose result comes next. */
+  nextStepId: number;
   columns: v1.StepPlanColumns.$Properties;
   isSent: boolean;
-  resolve: (result: StepResult) => void;
+  onResult: (result: StepResult) => void;
+  resolve: (result: StepResult | null) => void;
   reject: (error: MoesaicError) => void;
 }
 
@@ -17,7 +23,9 @@ interface PendingStep {
  * twice, none out of order.
  */
 export class PendingSteps {
-  #pending: PendingStep[] = [];
+  #pending: PendingRun[] = [];
+  /** No granted step up to this one is wanted any more. */
+  #grantsEndId = 0;
   /** Of the last result that was taken: what comes a second time is dropped. */
   #lastResultId = 0;
   /** Steps of this epoch that another coordinator planned. */
@@ -49,18 +57,29 @@ export class PendingSteps {
   epochAdopted(lastStepId: number, liveRows: readonly number[]): void {
     this.#lastResultId = this.#numEarlierSteps = lastStepId;
     this.#abandonedRows = liveRows;
+    this.#grantsEndId = 0;
     this.#isHolding = false;
   }
 
-  /** @returns the plan as the lead is to get it now, null while plans are held back; and the result to come */
-  begin(plan: StepPlan): { columns: v1.StepPlanColumns.$Properties | null; result: Promise<StepResult> } {
+  /**
+   * @param onResult called with the result of each step of the plan
+   * @returns the plan as the lead is to get it now, null while plans are held back; and the last result to come, null when the
+   *   run that the plan goes on with ends before
+   */
+  begin(
+    plan: StepPlan,
+    onResult: (result: StepResult) => void,
+  ): { columns: v1.StepPlanColumns.$Properties | null; result: Promise<StepResult | null> } {
     const stepId = plan.stepId + this.#numEarlierSteps;
+    const followsStepId = plan.followsStepId === 0 ? 0 : plan.followsStepId + this.#numEarlierSteps;
     const finishedRows = Int32Array.of(...this.#abandonedRows, ...plan.finishedRows);
     this.#abandonedRows = [];
-    const columns = { ...encodeStepPlan({ ...plan, stepId, finishedRows }), last_result_id: this.#lastResultId };
+    const encoded = encodeStepPlan({ ...plan, stepId, followsStepId, finishedRows });
+    const columns = { ...encoded, last_result_id: this.#lastResultId };
     const isSent = !this.#isHolding;
-    const result = new Promise<StepResult>((resolve, reject) => {
-      this.#pending.push({ stepId, columns, isSent, resolve, reject });
+    const lastStepId = stepId + plan.numGrantedSteps;
+    const result = new Promise<StepResult | null>((resolve, reject) => {
+      this.#pending.push({ stepId, lastStepId, nextStepId: stepId, columns, isSent, onResult, resolve, reject });
     });
     return { columns: isSent ? columns : null, result };
   }
@@ -87,15 +106,39 @@ export class PendingSteps {
   finish(result: StepResult): boolean {
     if (result.stepId <= this.#lastResultId) return false;
     const [pending] = this.#pending;
-    if (pending === undefined || pending.stepId !== result.stepId) {
-      const expected = pending?.stepId ?? "none";
+    if (pending === undefined || pending.nextStepId !== result.stepId) {
+      const expected = pending?.nextStepId ?? "none";
       throw new MoesaicError("internal", `a result of step ${result.stepId} came, expected: ${expected}`);
     }
-    this.#lastResultId = result.stepId;
+    this.#lastResultId = pending.nextStepId++;
+    const own = { ...result, stepId: result.stepId - this.#numEarlierSteps };
+    pending.onResult(own);
+    if (result.runsOn && result.stepId < pending.lastStepId) return true;
     this.#pending.shift();
-    pending.resolve({ ...result, stepId: result.stepId - this.#numEarlierSteps });
+    pending.resolve(own);
+    if (result.stepId < pending.lastStepId) this.#dropFollowers(pending);
     this.#tell();
     return true;
+  }
+
+  /** A run ended early: what was to go on with it is void, and nothing is heard of it. */
+  #dropFollowers({ lastStepId }: PendingRun): void {
+    const followers = this.#pending.splice(0);
+    this.#lastResultId = followers.at(-1)?.lastStepId ?? lastStepId;
+    for (const { resolve } of followers) resolve(null);
+  }
+
+  /** @returns up to which step the lead is to end its grants; null when there are none, or it was told */
+  endGrants(): number | null {
+    const stepId = this.#pending.findLast((run) => run.lastStepId > run.stepId)?.lastStepId ?? 0;
+    if (stepId <= this.#grantsEndId) return null;
+    this.#grantsEndId = stepId;
+    return stepId;
+  }
+
+  /** What a lead that came back may not have heard: up to which step it is to end its grants; 0: none. */
+  get grantsEndId(): number {
+    return this.#grantsEndId;
   }
 
   /** Whoever waits for a step hears the error. */

@@ -15,12 +15,18 @@ export class ReplicaExecutor implements StepExecutor {
     this.#placement = placement;
   }
 
-  async step(plan: StepPlan): Promise<StepResult> {
-    const numTokens = plan.tokenIds.length;
-    plan.tokenPlacement = this.#placement.choose(numTokens);
-    const result = await this.#replica.step(plan);
-    this.#placement.measured(numTokens, plan.tokenPlacement, result.engineUs / 1_000);
-    return result;
+  async step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
+    plan.tokenPlacement = this.#placement.choose(plan.tokenIds.length);
+    await this.#replica.step(plan, (result) => {
+      // In a granted step every sequence has one token.
+      const numTokens = result.stepId === plan.stepId ? plan.tokenIds.length : plan.seqRows.length;
+      this.#placement.measured(numTokens, plan.tokenPlacement, result.engineUs / 1_000);
+      onResult(result);
+    });
+  }
+
+  endGrants(): void {
+    this.#replica.endGrants();
   }
 
   whenReady(): Promise<number> {

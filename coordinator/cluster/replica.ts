@@ -166,16 +166,24 @@ export class Replica {
   }
 
   /**
-   * Runs one step on the lead rank, after those that were given before.
-   * @throws MoesaicError unavailable when the epoch ends before the result is there
+   * Runs a plan's step, and those that it grants, on the lead rank, after those that were given before.
+   * @param onResult called with the result of each
+   * @returns the last result; null when the plan was to go on with a run that ended before
+   * @throws MoesaicError unavailable when the epoch ends before the results are there
    */
-  async step(plan: StepPlan): Promise<StepResult> {
+  async step(plan: StepPlan, onResult: (result: StepResult) => void = () => {}): Promise<StepResult | null> {
     if (!this.#isServing || plan.epoch !== this.epoch) {
       throw new MoesaicError("unavailable", this.reason || `epoch ${plan.epoch} is over`);
     }
-    const { columns, result } = this.#steps.begin(plan);
+    const { columns, result } = this.#steps.begin(plan, onResult);
     if (columns !== null) this.#sendPlan(columns);
     return result;
+  }
+
+  /** Ends the runs that the lead was given: the step that runs is the last. */
+  endGrants(): void {
+    const stepId = this.#steps.endGrants();
+    if (stepId !== null) this.seats[0]!.connection?.send({ end_grants: { epoch: this.epoch, step_id: stepId } });
   }
 
   #sendPlan(columns: v1.StepPlanColumns.$Properties): void {
@@ -194,6 +202,7 @@ export class Replica {
     }
     const { connection } = seat;
     this.#steps.hold();
+    this.endGrants();
     if (this.#steps.isBusy) await this.#steps.whenDone();
     if (seat.connection !== connection || !this.#isOpen) {
       for (const columns of this.#steps.release()) this.#sendPlan(columns);
@@ -436,6 +445,9 @@ export class Replica {
     connection.send(this.#resume());
     const missed = seat.rank === 0 ? this.#steps.missedBy(held.last_step_id ?? 0) : [];
     for (const columns of missed) connection.send({ step_plan: columns });
+    const { grantsEndId } = this.#steps;
+    if (seat.rank === 0 && grantsEndId > 0)
+      connection.send({ end_grants: { epoch: this.epoch, step_id: grantsEndId } });
     this.#log.info({ rank: seat.rank, epoch: this.epoch }, "rank came back; the epoch goes on");
     if (this.seats.some(({ state }) => state === "away")) this.onChange();
     else this.#move("ready", "");

@@ -9,6 +9,7 @@ import {
   LAST_SAMPLED,
   OUTPUT_LOGITS,
   OUTPUT_SAMPLE,
+  grantedPlan,
   type StepPlan,
   type StepResult,
 } from "../../proto/step.js";
@@ -73,8 +74,10 @@ class Conversation {
     const [verb, ...words] = command.split(/\s+/);
     const args = new Map(words.map((word) => word.split("=") as [string, string]));
     this.#nowMs = number(args, "now", this.#nowMs);
+    const mustEndBefore = this.#scheduler.mustEndRun;
     const answer = this.#answer(verb!, args, words);
     this.#scheduler.check();
+    if (this.#scheduler.mustEndRun && !mustEndBefore) answer.push("the run must end");
     return [...answer, ...this.#scheduler.takeEnded().map(outputText)];
   }
 
@@ -85,13 +88,14 @@ class Conversation {
       case "config":
         this.#scheduler = new Scheduler(configOf(args), silentLogger);
         return [];
-      // add seq=1 prompt=5 max=2 tenant=default priority=0 deadline=none logits=no token=(instead of the first prompt token)
+      // add seq=1 prompt=5 max=2 tenant=default priority=0 deadline=none logits=no text=no token=(instead of the first prompt token)
       case "add":
         return this.#add(args);
       // step now=10
       case "step":
         return this.#step();
-      // result (seq=1 token=105 finish=stop)...   of the oldest plan; what is left out is made up: 100 * seq + position, no stop
+      // result (cut) (seq=1 token=105 finish=stop)...   of the oldest step; cut: its run is ended. What is left out is made up:
+      // 100 * seq + position, no stop
       case "result":
         return this.#result(words);
       // again: the last result once more
@@ -120,6 +124,7 @@ class Conversation {
     const deadlineMs = args.has("deadline") ? number(args, "deadline") : null;
     const priority = number(args, "priority", 0);
     const wantsLogits = args.get("logits") === "yes";
+    const endsByText = args.get("text") === "yes";
     try {
       const tenant = args.get("tenant") ?? "default";
       const spec = {
@@ -131,6 +136,7 @@ class Conversation {
         priority,
         deadlineMs,
         wantsLogits,
+        endsByText,
       };
       this.#scheduler.add(spec, this.#nowMs);
       return [];
@@ -142,7 +148,7 @@ class Conversation {
   }
 
   #step(): string[] {
-    const plan = this.#scheduler.schedule(this.#nowMs);
+    const plan = this.#scheduler.mayPlan ? this.#scheduler.schedule(this.#nowMs) : null;
     if (plan === null) return ["nothing"];
     for (const { row, seqId, sampling } of plan.newRows) this.#rows.set(row, { seqId, maxSeqLen: sampling.maxSeqLen });
     this.#inFlight.push({ plan, rows: new Map(this.#rows) });
@@ -164,6 +170,9 @@ class Conversation {
       if (given.get(seqId)?.isStop === true) return FINISH_STOP;
       return plan.seqLens[index]! + 1 === maxSeqLen ? FINISH_LENGTH : FINISH_NONE;
     });
+    result.runsOn = plan.numGrantedSteps > 0 && !words.includes("cut") && result.finishes.every((each) => each === 0);
+    if (result.runsOn) this.#inFlight.unshift({ plan: grantedPlan(plan), rows });
+    else if (plan.numGrantedSteps > 0) this.#inFlight = [];
     this.#lastResult = result;
     return this.#scheduler.apply(result, this.#nowMs).map(outputText);
   }
@@ -180,7 +189,9 @@ class Conversation {
       return what.join(" ").trimEnd();
     });
     const finished = plan.finishedRows.length === 0 ? "" : `, rows ended [${plan.finishedRows.join(" ")}]`;
-    const name = `step ${plan.epoch}.${plan.stepId}: ${plan.tokenIds.length} tokens${finished}`;
+    const granted = plan.numGrantedSteps === 0 ? "" : `, then ${plan.numGrantedSteps} more steps`;
+    const behind = plan.followsStepId === 0 ? "" : ` behind step ${plan.followsStepId}`;
+    const name = `step ${plan.epoch}.${plan.stepId}${behind}: ${plan.tokenIds.length} tokens${granted}${finished}`;
     return [name, ...lines];
   }
 }
@@ -245,7 +256,7 @@ function emptyResult({ epoch, stepId }: StepPlan, numLogits: number): StepResult
     topLogprobs: new Float32Array(0),
     logits: new Float32Array(numLogits),
   };
-  return { epoch, stepId, ...columns, ...floats, numTopLogprobs: 0, engineUs: 0 };
+  return { epoch, stepId, ...columns, ...floats, numTopLogprobs: 0, engineUs: 0, runsOn: false };
 }
 
 function countOutputs(plan: StepPlan, output: number): number {

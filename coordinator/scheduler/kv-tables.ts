@@ -78,6 +78,11 @@ export class KvTables {
     return Math.min(wanted, room + blocksEach * this.#shape.blockSize);
   }
 
+  /** Blocks to be taken for `numTokens` tokens in every group. */
+  numBlocksMissing(numTokens: number): number {
+    return Math.max(0, blocksFor(this.#shape, numTokens) - this.#endIndex) * this.#groups.length;
+  }
+
   /** Blocks still to be taken, at the worst moment, on the way to `numTokens` in chunks of at most `chunk`. */
   blocksPromised(numTokens: number, chunk: number): number {
     return this.#groups.reduce((sum, group) => {
@@ -119,6 +124,16 @@ export class KvTables {
       for (let i = begin; i < group.blockIds.length; i++) records.push(group.blockIds[i]!);
     }
     this.#toldIndex = this.#endIndex;
+  }
+
+  /** Table entries that the ranks know of. */
+  get numToldBlocks(): number {
+    return this.#toldIndex;
+  }
+
+  /** The ranks have not heard of entries from `numBlocks` on after all: they are told again. */
+  untell(numBlocks: number): void {
+    this.#toldIndex = Math.min(this.#toldIndex, numBlocks);
   }
 
   /** Gives every block back. Last first, so that the next sequence takes the first one first. */

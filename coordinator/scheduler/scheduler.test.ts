@@ -136,5 +136,6 @@ function answer({ epoch, stepId }: StepPlan): StepResult {
     topLogprobs: Float32Array.of(-0.5, -1),
     logits: new Float32Array(0),
     engineUs: 0,
+    runsOn: false,
   };
 }

@@ -5,7 +5,8 @@ import { DEFAULT_TENANT } from "../../proto/tenant.js";
 import { checkForecast, checkSpec } from "./admission.js";
 import { BlockPool } from "./block-pool.js";
 import { kvBlocksMax, KvTables, type KvShape } from "./kv-tables.js";
-import type { PlannedPart, PlannedStep } from "./planned-step.js";
+import { numBlocksMissing, numStepsThatFit } from "./granted-steps.js";
+import { arrive, returnTo, type PlannedPart, type PlannedStep } from "./planned-step.js";
 import { orderOf, type SequenceOrder } from "./policy.js";
 import { MaskedSequences } from "./masked-sequences.js";
 import { ResultReader, type Sample } from "./result-reader.js";
@@ -36,6 +37,10 @@ import { whoYields } from "./yielding.js";
  * plans strictly in order, so whoever ends or is preempted gives row and blocks back at once: a plan that still uses them
  * runs before any that gives them to another. What it sampled for a sequence that has ended is dropped.
  *
+ * From `runAhead` 2 on a plan after which everybody decodes grants steps: a run, which the ranks go through without another
+ * plan. Its steps count as planned. Behind it only what continues it is planned, since it may end early: with the first
+ * sequence that ends, or because there is something else to do (`mustEndRun`).
+ *
  * Starts in epoch 1; step ids start at 1 in each epoch.
  */
 export class Scheduler {
@@ -59,7 +64,12 @@ export class Scheduler {
   readonly #pace: StepPace;
 
   #epoch = 1;
+  /** Of the last step that was planned, granted ones included. */
   #stepId = 0;
+  /** Of the last step whose result was applied. */
+  #appliedId = 0;
+  /** There is something to do that the run in flight does not. */
+  #isRunStale = false;
   /** Steps without a result, the oldest first; at most runAhead + 1. */
   readonly #inFlight: PlannedStep[] = [];
   /** Who was preempted for the step being planned. */
@@ -70,6 +80,8 @@ export class Scheduler {
   #yielding: ReadonlySet<TenantAccount> | null = null;
   /** Tokens over weight by which a tenant is far ahead. */
   readonly #lead: number;
+  /** Most steps that the ranks of this epoch take beyond the one that runs; the configured depth may be less. */
+  runAheadMax = Infinity;
   #numAdded = 0;
   #numPreemptions = 0;
   #numScheduledTokens = 0;
@@ -106,6 +118,7 @@ export class Scheduler {
     account.numLive++;
     this.#sequences.set(sequence.seqId, sequence);
     this.#waiting.push(sequence);
+    this.#isRunStale = true;
     if (sequence.deadlineMs !== null) this.#deadlines.push(sequence);
     this.#masked.add(sequence);
   }
@@ -122,9 +135,38 @@ export class Scheduler {
     return true;
   }
 
-  /** Whether a step may be planned before another result. */
+  /** Whether a step may be planned before another result. A run is continued when half of it is left, not at each step. */
   get mayPlan(): boolean {
-    return this.#inFlight.length <= (this.#config.runAhead ?? 0);
+    const numInFlight = this.#inFlight.length;
+    if (this.#isRunInFlight) return !this.#isRunStale && numInFlight <= Math.floor(this.#runAhead / 2);
+    if (numInFlight <= Math.min(1, this.#runAhead)) return true;
+    return numInFlight <= this.#runAhead && !this.#running.some(({ needsHost }) => needsHost);
+  }
+
+  /** Whether the ranks are to end the run that they are in: only then the next step can be planned. */
+  get mustEndRun(): boolean {
+    return this.#isRunInFlight && this.#isRunStale;
+  }
+
+  get #runAhead(): number {
+    return Math.min(this.#config.runAhead ?? 0, this.runAheadMax);
+  }
+
+  get #hasWaiting(): boolean {
+    return this.#sequences.size > this.#running.length;
+  }
+
+  get #isRunInFlight(): boolean {
+    return this.#inFlight.some(({ isGranted }) => isGranted);
+  }
+
+  /** The step whose result comes next. */
+  get oldestInFlight(): PlannedStep | undefined {
+    return this.#inFlight[0];
+  }
+
+  get numStepsInFlight(): number {
+    return this.#inFlight.length;
   }
 
   /**
@@ -137,31 +179,33 @@ export class Scheduler {
     assert(this.mayPlan, `step ${this.#stepId - this.#inFlight.length + 1} has no result yet`);
     this.#endOverdue(nowMs);
     this.#masked.ask((sequence, error) => this.#endNow(sequence, { finish: "error", error }));
+    if (this.#isRunInFlight) return this.#continueRun(nowMs);
+    this.#isRunStale = false;
     const draft = new StepDraft(this.#config.maxBatchedTokens, this.#config.maxLogitRows);
     this.#justPreempted.clear();
     this.#isShort = false;
     this.#fill(draft, nowMs);
-    if (!draft.isEmpty) return this.#dispatch(draft, nowMs);
+    if (draft.sequences.length > 0) return this.#dispatch(draft, nowMs);
     const isWaiting = this.#sequences.size === 0 || this.#inFlight.length > 0 || this.#waitsForMask;
     assert(isWaiting, `${this.#sequences.size} sequences are alive and none can run`);
     return null;
   }
 
   /**
-   * Takes the result of the oldest step in flight. A result that comes twice, or from an earlier epoch, changes nothing.
+   * Takes the result of the oldest step in flight. A result that comes twice, or from an earlier epoch, changes nothing. The
+   * last of a run that ended early says that what was planned behind it is not run.
    * @param nowMs monotonic milliseconds   @returns an output per sequence that got a token or logits or ended, in the plan's order
    */
   apply(result: StepResult, nowMs: number): SequenceOutput[] {
-    const nextId = this.#stepId - this.#inFlight.length + 1;
-    if (result.epoch < this.#epoch || (result.epoch === this.#epoch && result.stepId < nextId)) return [];
-    const isKnown = result.epoch === this.#epoch && result.stepId <= this.#stepId;
-    assert(isKnown, `step ${result.stepId} was never planned`);
-    assert(result.stepId === nextId, `the result of step ${result.stepId} came before that of step ${nextId}`);
-    const { parts, size } = this.#inFlight.shift()!;
-    this.#pace.applied(size, nowMs);
+    if (result.epoch < this.#epoch || (result.epoch === this.#epoch && result.stepId <= this.#appliedId)) return [];
+    const step = this.#takeStep(result);
+    const isRunLeft = this.#inFlight[0]?.isGranted === true;
+    assert(isRunLeft || !result.runsOn, `step ${step.stepId} goes on without a grant`);
+    if (isRunLeft && !result.runsOn) this.#endRunAfter(step);
+    this.#pace.applied(step.size, nowMs);
     const reader = new ResultReader(result, this.#config.vocabSize);
     const outputs: SequenceOutput[] = [];
-    for (const part of parts) {
+    for (const part of step.parts) {
       const output = this.#applyTo(part, reader, nowMs);
       if (output !== null) outputs.push(output);
     }
@@ -185,7 +229,7 @@ export class Scheduler {
     assert(epoch > this.#epoch, `epoch ${epoch} does not follow ${this.#epoch}`);
     const numLost = this.#running.length;
     this.#epoch = epoch;
-    this.#stepId = 0;
+    this.#stepId = this.#appliedId = 0;
     this.#inFlight.length = 0;
     for (const sequence of this.#sequences.values()) sequence.forgetSteps();
     for (const sequence of [...this.#running]) this.#putBack(sequence);
@@ -225,7 +269,7 @@ export class Scheduler {
     }
     for (const sequence of this.#running) checkRunning(sequence);
     const parts = this.#inFlight.flatMap((step) => step.parts);
-    for (const sequence of this.#sequences.values()) checkInFlight(sequence, parts);
+    for (const sequence of this.#sequences.values()) checkInFlight(sequence, parts, this.#config.runAhead ?? 0);
   }
 
   // ---- add
@@ -439,32 +483,88 @@ export class Scheduler {
     sequence.account.numRunning++;
   }
 
-  #dispatch(draft: StepDraft, nowMs: number): StepPlan {
-    this.#stepId++;
+  /**
+   * More of the run in flight, with the sequences that are in it. Its end may still come early; so nothing is given up that
+   * an earlier step would need, and nobody is preempted.
+   */
+  #continueRun(nowMs: number): StepPlan | null {
+    const last = this.#inFlight.at(-1)!;
+    const sequences = last.parts.map(({ sequence }) => sequence);
+    if (this.#isRunStale || sequences.some(({ numRemainingTokens }) => numRemainingTokens === 0)) return null;
+    for (const { sequence, row, position } of this.#inFlight[0]!.parts) {
+      if (sequence.row === row) sequence.kv.freeBehindWindow(position);
+    }
+    if (numBlocksMissing(sequences, 1) > this.#pool.numFree) return null;
+    const draft = new StepDraft(this.#config.maxBatchedTokens, this.#config.maxLogitRows);
+    for (const sequence of sequences) this.#schedule(sequence, 1, draft);
+    return this.#dispatch(draft, nowMs, last.stepId);
+  }
+
+  /** Takes the blocks for as many further steps as the ranks may run by themselves. @returns how many */
+  #grant({ sequences, canRunOn }: StepDraft): number {
+    // Nobody is left behind, and at depth 1 the next plan is as far ahead as the grant would be.
+    const isForAll = sequences.length === this.#running.length && !this.#hasWaiting;
+    if (this.#runAhead < 2 || !canRunOn || !isForAll) return 0;
+    const numSteps = numStepsThatFit(sequences, this.#runAhead - this.#inFlight.length, this.#pool.numFree);
+    for (const { kv, numComputedTokens, numScheduledTokens } of sequences) {
+      kv.grow(numComputedTokens + numScheduledTokens + numSteps);
+    }
+    return numSteps;
+  }
+
+  /** @param followsStepId the last of the run that it continues, 0 when it continues none */
+  #dispatch(draft: StepDraft, nowMs: number, followsStepId = 0): StepPlan {
+    const numGrantedSteps = this.#grant(draft);
     const plan = draft.toPlan({
       epoch: this.#epoch,
-      stepId: this.#stepId,
+      stepId: this.#stepId + 1,
+      numGrantedSteps,
+      followsStepId,
       numGroups: this.#shape.windows.length,
       finishedRows: this.#rows.takeEnded(),
     });
+    assert(followsStepId === 0 || plan.finishedRows.length === 0, "a row ended and its run goes on");
     this.#numScheduledTokens += plan.tokenIds.length;
-    const isBacklogged = this.#sequences.size > this.#running.length;
+    const isBacklogged = this.#hasWaiting;
     const size = { numTokens: draft.numTokens, numDecodes: draft.numDecodes, isBacklogged, plannedMs: nowMs };
-    const parts = draft.send();
-    for (const part of parts) this.#waiting.planned(part);
-    this.#inFlight.push({ stepId: this.#stepId, parts, size });
+    const isCertain = followsStepId === 0;
+    const own = { stepId: ++this.#stepId, isGranted: false, isCertain, parts: draft.send(), size };
+    if (isCertain) for (const part of own.parts) this.#waiting.planned(part);
+    this.#inFlight.push(own);
+    const numSeqs = own.parts.length;
+    const grantedSize = { ...size, numTokens: numSeqs, numDecodes: numSeqs };
+    for (let i = 0; i < numGrantedSteps; i++) {
+      const parts = draft.sendNext();
+      this.#inFlight.push({ stepId: ++this.#stepId, isGranted: true, isCertain: false, parts, size: grantedSize });
+    }
     return plan;
   }
 
   // ---- apply
 
+  #takeStep({ epoch, stepId }: StepResult): PlannedStep {
+    assert(epoch === this.#epoch && stepId <= this.#stepId, `step ${stepId} was never planned`);
+    const step = this.#inFlight.shift();
+    assert(step?.stepId === stepId, `a result of step ${stepId} came, expected: ${step?.stepId ?? "none"}`);
+    this.#appliedId = stepId;
+    if (step.isGranted) this.#numScheduledTokens += step.parts.length;
+    // What might not have been run counts from now on.
+    if (!step.isCertain) for (const part of step.parts) this.#waiting.planned(part);
+    return step;
+  }
+
+  /** The steps that were planned after this one are not run. */
+  #endRunAfter(step: PlannedStep): void {
+    for (const { parts } of this.#inFlight.splice(0)) for (const part of parts) arrive(part);
+    for (const part of step.parts) returnTo(part);
+  }
+
   #applyTo(part: PlannedPart, reader: ResultReader, nowMs: number): SequenceOutput | null {
     // Read even for a sequence that has ended meanwhile: the result has its part.
     const sample = reader.sample(part);
     const logits = reader.logits(part);
+    arrive(part);
     const { sequence } = part;
-    sequence.numStepsInFlight -= 1;
-    if (sample !== null) sequence.numUnknownTokens -= 1;
     if (sequence.state === "ended") return null;
     if (logits !== null) return this.#applyLogits(sequence, logits);
     if (sample !== null) return this.#applySample(sequence, sample, nowMs);
@@ -511,6 +611,7 @@ export class Scheduler {
     sequence.state = "ended";
     sequence.account.setPending(sequence, 0);
     sequence.account.numLive--;
+    if (sequence.numStepsInFlight > 0) this.#isRunStale = true;
     this.#sequences.delete(sequence.seqId);
     this.#masked.delete(sequence);
     addEnd(output, sequence, end);
@@ -581,12 +682,13 @@ function checkRunning(sequence: Sequence): void {
 }
 
 /** @param parts of all steps in flight, the oldest first */
-function checkInFlight(sequence: Sequence, parts: readonly PlannedPart[]): void {
+function checkInFlight(sequence: Sequence, parts: readonly PlannedPart[], runAhead: number): void {
   const { seqId, row, kv, numStepsInFlight, numUnknownTokens } = sequence;
   const own = parts.filter((part) => part.sequence === sequence);
   const numSampling = own.filter(({ output }) => output === OUTPUT_SAMPLE).length;
   assert(own.length === numStepsInFlight, `sequence ${seqId} is in ${own.length} steps, counted ${numStepsInFlight}`);
   assert(numSampling === numUnknownTokens, `sequence ${seqId} samples ${numSampling}, counted ${numUnknownTokens}`);
   const last = own.at(-1);
-  if (last !== undefined && last.row === row) kv.checkBounds(last.numTokens);
+  // A run takes blocks ahead, and gives back those behind its window when it is over.
+  if (last !== undefined && last.row === row && runAhead < 2) kv.checkBounds(last.numTokens);
 }

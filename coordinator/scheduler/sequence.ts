@@ -28,6 +28,8 @@ export interface SequenceSpec {
   wantsLogits: boolean;
   /** Constrains what is sampled; absent: any token. */
   masker?: TokenMasker;
+  /** Its text is compared with stop strings: any token may be its last. Default false. */
+  endsByText?: boolean;
 }
 
 export type FinishReason = "stop" | "length" | "abort" | "error";
@@ -50,6 +52,7 @@ export class Sequence {
   readonly deadlineMs: number | null;
   readonly wantsLogits: boolean;
   readonly masker: TokenMasker | null;
+  readonly endsByText: boolean;
   /** Rank among equal priorities: how many sequences were added before. A clock's reading could be equal for two. */
   readonly arrivalOrder: number;
   readonly kv: KvTables;
@@ -94,6 +97,7 @@ export class Sequence {
     this.deadlineMs = spec.deadlineMs;
     this.wantsLogits = spec.wantsLogits;
     this.masker = spec.masker ?? null;
+    this.endsByText = spec.endsByText ?? false;
     this.numReturnedLogits = spec.numReturnedLogits ?? 0;
     this.kv = kv;
     this.account = account;
@@ -120,6 +124,11 @@ export class Sequence {
   /** Only the token sampled last is to be computed; everything else is prefill. */
   get isDecoding(): boolean {
     return this.numRemainingTokens === 1 && this.numOutputs > 0;
+  }
+
+  /** Somebody beside the ranks looks at each token before the one after next is sampled. */
+  get needsHost(): boolean {
+    return this.endsByText || this.masker !== null;
   }
 
   get numOutputs(): number {

@@ -1,6 +1,6 @@
 import { OUTPUT_LOGITS, OUTPUT_NONE, OUTPUT_SAMPLE, type NewRow, type StepPlan } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
-import type { PlannedPart } from "./planned-step.js";
+import { send, type PlannedPart } from "./planned-step.js";
 import type { Sequence } from "./sequence.js";
 
 /** The step being planned: who is in it, and what is left of its budgets. */
@@ -69,28 +69,39 @@ export class StepDraft {
     this.#sequences = this.#sequences.filter((other) => other !== sequence);
   }
 
-  get isEmpty(): boolean {
-    return this.#sequences.length === 0;
+  /** The sequences of the step, in the plan's order: decodes, prefills, admissions. */
+  get sequences(): readonly Sequence[] {
+    return this.#sequences;
   }
 
-  /** Ends the draft: what it asks of each sequence, in the plan's order (decodes, prefills, admissions), is on its way. */
+  /** Whether the ranks could go on by themselves after the step, with no look at a token by anybody else. */
+  get canRunOn(): boolean {
+    return this.#sequences.every((sequence) => outputOf(sequence) === OUTPUT_SAMPLE && !sequence.needsHost);
+  }
+
+  /** Ends the draft: what it asks of each sequence is on its way. */
   send(): PlannedPart[] {
-    return this.#sequences.map((sequence) => {
-      const { row, numComputedTokens: position, numScheduledTokens: numTokens } = sequence;
-      const output = outputOf(sequence);
-      sequence.numComputedTokens += numTokens;
-      sequence.numScheduledTokens = 0;
-      sequence.numStepsInFlight += 1;
-      if (output === OUTPUT_SAMPLE) sequence.numUnknownTokens += 1;
-      return { sequence, row, position, numTokens, output };
-    });
+    return this.#sequences.map((sequence) => send(sequence, outputOf(sequence)));
+  }
+
+  /** After `send`: the step after it, in which every sequence decodes. */
+  sendNext(): PlannedPart[] {
+    for (const sequence of this.#sequences) sequence.numScheduledTokens = 1;
+    return this.send();
   }
 
   /**
    * The plan of the step. Token ids that are known are named; a decode whose token a step in flight will sample says
    * LAST_SAMPLED. Afterwards the ranks count as told of tables and rows.
    */
-  toPlan(ids: { epoch: number; stepId: number; numGroups: number; finishedRows: Int32Array }): StepPlan {
+  toPlan(ids: {
+    epoch: number;
+    stepId: number;
+    numGrantedSteps: number;
+    followsStepId: number;
+    numGroups: number;
+    finishedRows: Int32Array;
+  }): StepPlan {
     const columns = emptyColumns(this.#sequences);
     const newRows: NewRow[] = [];
     const deltas = Array.from({ length: ids.numGroups }, (): number[] => []);
@@ -104,12 +115,13 @@ export class StepDraft {
       sequence.isRowNew = false;
       sequence.kv.tell(sequence.row, deltas);
     }
-    const { epoch, stepId, finishedRows } = ids;
+    const { epoch, stepId, numGrantedSteps, followsStepId, finishedRows } = ids;
     const blockDeltas = deltas.map((records) => Int32Array.from(records));
     return {
       epoch,
       stepId,
-      numGrantedSteps: 0,
+      numGrantedSteps,
+      followsStepId,
       tokenPlacement: "replicated",
       ...columns,
       newRows,

@@ -26,6 +26,7 @@ export function tinyStep(sequences: TinySequence[], more: Partial<StepPlan> = {}
     epoch: 1,
     stepId: 1,
     numGrantedSteps: 0,
+    followsStepId: 0,
     tokenPlacement: "replicated",
     tokenIds: Int32Array.from(sequences.flatMap(({ tokenIds }) => tokenIds)),
     positions: Int32Array.from(sequences.flatMap(({ begin, tokenIds }) => tokenIds.map((_, i) => begin + i))),

@@ -7439,8 +7439,11 @@ export namespace moesaic {
             /** ToRank resume. */
             resume?: (moesaic.v1.Resume.$Properties|null);
 
+            /** ToRank end_grants. */
+            end_grants?: (moesaic.v1.EndGrants.$Properties|null);
+
             /** ToRank message. */
-            message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume");
+            message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"|"end_grants");
 
             /**
              * Creates a new ToRank instance using the specified properties.
@@ -7520,8 +7523,11 @@ export namespace moesaic {
                 /** ToRank resume */
                 resume?: (moesaic.v1.Resume.$Properties|null);
 
+                /** ToRank end_grants */
+                end_grants?: (moesaic.v1.EndGrants.$Properties|null);
+
                 /** ToRank message */
-                message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume");
+                message?: ("assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"|"end_grants");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -7535,9 +7541,10 @@ export namespace moesaic {
               drain?: moesaic.v1.Drain.$Shape|null;
               end_epoch?: moesaic.v1.EndEpoch.$Shape|null;
               resume?: moesaic.v1.Resume.$Shape|null;
+              end_grants?: moesaic.v1.EndGrants.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null; resume?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null; resume?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape; resume?: null }|{ message?: "resume"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume: moesaic.v1.Resume.$Shape })
+              ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape; resume?: null; end_grants?: null }|{ message?: "resume"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume: moesaic.v1.Resume.$Shape; end_grants?: null }|{ message?: "end_grants"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants: moesaic.v1.EndGrants.$Shape })
             );
         }
 
@@ -9621,6 +9628,9 @@ export namespace moesaic {
             /** StepPlanColumns masks. */
             masks: Uint8Array;
 
+            /** StepPlanColumns follows_step_id. */
+            follows_step_id: number;
+
             /**
              * Creates a new StepPlanColumns instance using the specified properties.
              * @param [properties] Properties to set
@@ -9729,12 +9739,114 @@ export namespace moesaic {
                 /** StepPlanColumns masks */
                 masks?: (Uint8Array|null);
 
+                /** StepPlanColumns follows_step_id */
+                follows_step_id?: (number|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a StepPlanColumns. */
             type $Shape = moesaic.v1.StepPlanColumns.$Properties;
+        }
+
+        /**
+         * Properties of an EndGrants.
+         * @deprecated Use moesaic.v1.EndGrants.$Properties instead.
+         */
+        interface IEndGrants extends moesaic.v1.EndGrants.$Properties {
+        }
+
+        /** Represents an EndGrants. */
+        class EndGrants {
+
+            /**
+             * Constructs a new EndGrants.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.EndGrants.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** EndGrants epoch. */
+            epoch: number;
+
+            /** EndGrants step_id. */
+            step_id: number;
+
+            /**
+             * Creates a new EndGrants instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns EndGrants instance
+             */
+            static create(properties: moesaic.v1.EndGrants.$Shape): moesaic.v1.EndGrants & moesaic.v1.EndGrants.$Shape;
+            static create(properties?: moesaic.v1.EndGrants.$Properties): moesaic.v1.EndGrants;
+
+            /**
+             * Encodes the specified EndGrants message. Does not implicitly {@link moesaic.v1.EndGrants.verify|verify} messages.
+             * @param message EndGrants message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.EndGrants.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an EndGrants message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.EndGrants & moesaic.v1.EndGrants.$Shape} EndGrants
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.EndGrants & moesaic.v1.EndGrants.$Shape;
+
+            /**
+             * Creates an EndGrants message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns EndGrants
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.EndGrants;
+
+            /**
+             * Creates a plain object from an EndGrants message. Also converts values to other types if specified.
+             * @param message EndGrants
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.EndGrants, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this EndGrants to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for EndGrants
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace EndGrants {
+
+            /** Properties of an EndGrants. */
+            interface $Properties {
+
+                /** EndGrants epoch */
+                epoch?: (number|null);
+
+                /** EndGrants step_id */
+                step_id?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an EndGrants. */
+            type $Shape = moesaic.v1.EndGrants.$Properties;
         }
 
         /**
@@ -10071,6 +10183,9 @@ export namespace moesaic {
             /** StepResultColumns engine_us. */
             engine_us: number;
 
+            /** StepResultColumns runs_on. */
+            runs_on: boolean;
+
             /**
              * Creates a new StepResultColumns instance using the specified properties.
              * @param [properties] Properties to set
@@ -10163,6 +10278,9 @@ export namespace moesaic {
 
                 /** StepResultColumns engine_us */
                 engine_us?: (number|null);
+
+                /** StepResultColumns runs_on */
+                runs_on?: (boolean|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

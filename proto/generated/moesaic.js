@@ -20360,7 +20360,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {moesaic.v1.Drain.$Properties|null} [drain] ToRank drain
              * @property {moesaic.v1.EndEpoch.$Properties|null} [end_epoch] ToRank end_epoch
              * @property {moesaic.v1.Resume.$Properties|null} [resume] ToRank resume
-             * @property {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"} [message] ToRank message
+             * @property {moesaic.v1.EndGrants.$Properties|null} [end_grants] ToRank end_grants
+             * @property {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"|"end_grants"} [message] ToRank message
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -20381,9 +20382,10 @@ export const moesaic = $root.moesaic = (() => {
              *   drain?: moesaic.v1.Drain.$Shape|null;
              *   end_epoch?: moesaic.v1.EndEpoch.$Shape|null;
              *   resume?: moesaic.v1.Resume.$Shape|null;
+             *   end_grants?: moesaic.v1.EndGrants.$Shape|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
-             *   ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null; resume?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null; resume?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null; resume?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape; resume?: null }|{ message?: "resume"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume: moesaic.v1.Resume.$Shape })
+             *   ({ message?: undefined; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "assignment"; assignment: moesaic.v1.Assignment.$Shape; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "load"; assignment?: null; load: moesaic.v1.Load.$Shape; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "step_plan"; assignment?: null; load?: null; step_plan: moesaic.v1.StepPlanColumns.$Shape; drain?: null; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "drain"; assignment?: null; load?: null; step_plan?: null; drain: moesaic.v1.Drain.$Shape; end_epoch?: null; resume?: null; end_grants?: null }|{ message?: "end_epoch"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch: moesaic.v1.EndEpoch.$Shape; resume?: null; end_grants?: null }|{ message?: "resume"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume: moesaic.v1.Resume.$Shape; end_grants?: null }|{ message?: "end_grants"; assignment?: null; load?: null; step_plan?: null; drain?: null; end_epoch?: null; resume?: null; end_grants: moesaic.v1.EndGrants.$Shape })
              * )} moesaic.v1.ToRank.$Shape
              */
 
@@ -20450,17 +20452,25 @@ export const moesaic = $root.moesaic = (() => {
              */
             ToRank.prototype.resume = null;
 
+            /**
+             * ToRank end_grants.
+             * @member {moesaic.v1.EndGrants.$Properties|null|undefined} end_grants
+             * @memberof moesaic.v1.ToRank
+             * @instance
+             */
+            ToRank.prototype.end_grants = null;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
             /**
              * ToRank message.
-             * @member {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"|undefined} message
+             * @member {"assignment"|"load"|"step_plan"|"drain"|"end_epoch"|"resume"|"end_grants"|undefined} message
              * @memberof moesaic.v1.ToRank
              * @instance
              */
             $Object.defineProperty(ToRank.prototype, "message", {
-                get: $util.oneOfGetter($oneOfFields = ["assignment", "load", "step_plan", "drain", "end_epoch", "resume"]),
+                get: $util.oneOfGetter($oneOfFields = ["assignment", "load", "step_plan", "drain", "end_epoch", "resume", "end_grants"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -20508,6 +20518,8 @@ export const moesaic = $root.moesaic = (() => {
                     $root.moesaic.v1.EndEpoch.encode(message.end_epoch, writer.uint32(/* id 5, wireType 2 =*/42).fork(), _depth + 1).ldelim();
                 if (message.resume != null && $Object.hasOwnProperty.call(message, "resume"))
                     $root.moesaic.v1.Resume.encode(message.resume, writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
+                if (message.end_grants != null && $Object.hasOwnProperty.call(message, "end_grants"))
+                    $root.moesaic.v1.EndGrants.encode(message.end_grants, writer.uint32(/* id 7, wireType 2 =*/58).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -20594,6 +20606,13 @@ export const moesaic = $root.moesaic = (() => {
                             message.message = "resume";
                             continue;
                         }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            message.end_grants = $root.moesaic.v1.EndGrants.decode(reader, reader.size(), $undefined, _depth + 1, message.end_grants);
+                            message.message = "end_grants";
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -20659,6 +20678,11 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.ToRank.resume: object expected");
                     message.resume = $root.moesaic.v1.Resume.fromObject(object.resume, _depth + 1);
                 }
+                if (object.end_grants != null) {
+                    if (!$util.isObject(object.end_grants))
+                        throw $TypeError(".moesaic.v1.ToRank.end_grants: object expected");
+                    message.end_grants = $root.moesaic.v1.EndGrants.fromObject(object.end_grants, _depth + 1);
+                }
                 return message;
             };
 
@@ -20708,6 +20732,11 @@ export const moesaic = $root.moesaic = (() => {
                     object.resume = $root.moesaic.v1.Resume.toObject(message.resume, options, _depth + 1);
                     if (options.oneofs)
                         object.message = "resume";
+                }
+                if (message.end_grants != null && $Object.hasOwnProperty.call(message, "end_grants")) {
+                    object.end_grants = $root.moesaic.v1.EndGrants.toObject(message.end_grants, options, _depth + 1);
+                    if (options.oneofs)
+                        object.message = "end_grants";
                 }
                 return object;
             };
@@ -26931,6 +26960,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [token_placement] StepPlanColumns token_placement
              * @property {number|null} [last_result_id] StepPlanColumns last_result_id
              * @property {Uint8Array|null} [masks] StepPlanColumns masks
+             * @property {number|null} [follows_step_id] StepPlanColumns follows_step_id
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -27093,6 +27123,14 @@ export const moesaic = $root.moesaic = (() => {
             StepPlanColumns.prototype.masks = $util.newBuffer([]);
 
             /**
+             * StepPlanColumns follows_step_id.
+             * @member {number} follows_step_id
+             * @memberof moesaic.v1.StepPlanColumns
+             * @instance
+             */
+            StepPlanColumns.prototype.follows_step_id = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
              * Creates a new StepPlanColumns instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.StepPlanColumns
@@ -27158,6 +27196,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 15, wireType 0 =*/120).int64(message.last_result_id);
                 if (message.masks != null && $Object.hasOwnProperty.call(message, "masks") && message.masks.length)
                     writer.uint32(/* id 16, wireType 2 =*/130).bytes(message.masks);
+                if (message.follows_step_id != null && $Object.hasOwnProperty.call(message, "follows_step_id") && (typeof message.follows_step_id === "object" ? message.follows_step_id.low || message.follows_step_id.high : message.follows_step_id !== 0))
+                    writer.uint32(/* id 17, wireType 0 =*/136).int64(message.follows_step_id);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -27344,6 +27384,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.masks;
                             continue;
                         }
+                    case 17: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.follows_step_id = value;
+                            else
+                                delete message.follows_step_id;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -27482,6 +27531,16 @@ export const moesaic = $root.moesaic = (() => {
                             $util.base64.decode(object.masks, message.masks = $util.newBuffer($util.base64.length(object.masks)), 0);
                         else if (object.masks.length >= 0)
                             message.masks = object.masks;
+                if (object.follows_step_id != null)
+                    if (typeof object.follows_step_id === "object" ? object.follows_step_id.low || object.follows_step_id.high : $Number(object.follows_step_id) !== 0)
+                        if ($util.Long)
+                            message.follows_step_id = $util.Long.fromValue(object.follows_step_id, false);
+                        else if (typeof object.follows_step_id === "string")
+                            message.follows_step_id = $parseInt(object.follows_step_id, 10);
+                        else if (typeof object.follows_step_id === "number")
+                            message.follows_step_id = object.follows_step_id;
+                        else if (typeof object.follows_step_id === "object")
+                            message.follows_step_id = new $util.LongBits(object.follows_step_id.low >>> 0, object.follows_step_id.high >>> 0).toNumber();
                 return message;
             };
 
@@ -27583,6 +27642,11 @@ export const moesaic = $root.moesaic = (() => {
                         if (options.bytes !== $Array)
                             object.masks = $util.newBuffer(object.masks);
                     }
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.follows_step_id = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.follows_step_id = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -27632,6 +27696,13 @@ export const moesaic = $root.moesaic = (() => {
                         object.last_result_id = options.longs === $String ? $util.Long.prototype.toString.call(message.last_result_id) : options.longs === $Number ? new $util.LongBits(message.last_result_id.low >>> 0, message.last_result_id.high >>> 0).toNumber() : message.last_result_id;
                 if (message.masks != null && $Object.hasOwnProperty.call(message, "masks"))
                     object.masks = options.bytes === $String ? $util.base64.encode(message.masks, 0, message.masks.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.masks) : message.masks;
+                if (message.follows_step_id != null && $Object.hasOwnProperty.call(message, "follows_step_id"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.follows_step_id = typeof message.follows_step_id === "number" ? $BigInt(message.follows_step_id) : $util.Long.fromBits(message.follows_step_id.low >>> 0, message.follows_step_id.high >>> 0, false).toBigInt();
+                    else if (typeof message.follows_step_id === "number")
+                        object.follows_step_id = options.longs === $String ? $String(message.follows_step_id) : message.follows_step_id;
+                    else
+                        object.follows_step_id = options.longs === $String ? $util.Long.prototype.toString.call(message.follows_step_id) : options.longs === $Number ? new $util.LongBits(message.follows_step_id.low >>> 0, message.follows_step_id.high >>> 0).toNumber() : message.follows_step_id;
                 return object;
             };
 
@@ -27661,6 +27732,274 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return StepPlanColumns;
+        })();
+
+        v1.EndGrants = (function() {
+
+            /**
+             * Properties of an EndGrants.
+             * @typedef {Object} moesaic.v1.EndGrants.$Properties
+             * @property {number|null} [epoch] EndGrants epoch
+             * @property {number|null} [step_id] EndGrants step_id
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of an EndGrants.
+             * @memberof moesaic.v1
+             * @interface IEndGrants
+             * @augments moesaic.v1.EndGrants.$Properties
+             * @deprecated Use moesaic.v1.EndGrants.$Properties instead.
+             */
+
+            /**
+             * Shape of an EndGrants.
+             * @typedef {moesaic.v1.EndGrants.$Properties} moesaic.v1.EndGrants.$Shape
+             */
+
+            /**
+             * Constructs a new EndGrants.
+             * @memberof moesaic.v1
+             * @classdesc Represents an EndGrants.
+             * @constructor
+             * @param {moesaic.v1.EndGrants.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const EndGrants = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * EndGrants epoch.
+             * @member {number} epoch
+             * @memberof moesaic.v1.EndGrants
+             * @instance
+             */
+            EndGrants.prototype.epoch = 0;
+
+            /**
+             * EndGrants step_id.
+             * @member {number} step_id
+             * @memberof moesaic.v1.EndGrants
+             * @instance
+             */
+            EndGrants.prototype.step_id = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
+             * Creates a new EndGrants instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.EndGrants
+             * @static
+             * @param {moesaic.v1.EndGrants.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.EndGrants} EndGrants instance
+             * @type {{
+             *   (properties: moesaic.v1.EndGrants.$Shape): moesaic.v1.EndGrants & moesaic.v1.EndGrants.$Shape;
+             *   (properties?: moesaic.v1.EndGrants.$Properties): moesaic.v1.EndGrants;
+             * }}
+             */
+            EndGrants.create = function(properties) {
+                return new EndGrants(properties);
+            };
+
+            /**
+             * Encodes the specified EndGrants message. Does not implicitly {@link moesaic.v1.EndGrants.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.EndGrants
+             * @static
+             * @param {moesaic.v1.EndGrants.$Properties} message EndGrants message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            EndGrants.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && message.epoch !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).int32(message.epoch);
+                if (message.step_id != null && $Object.hasOwnProperty.call(message, "step_id") && (typeof message.step_id === "object" ? message.step_id.low || message.step_id.high : message.step_id !== 0))
+                    writer.uint32(/* id 2, wireType 0 =*/16).int64(message.step_id);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes an EndGrants message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.EndGrants
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.EndGrants & moesaic.v1.EndGrants.$Shape} EndGrants
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            EndGrants.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.EndGrants();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.epoch = value;
+                            else
+                                delete message.epoch;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.step_id = value;
+                            else
+                                delete message.step_id;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates an EndGrants message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.EndGrants
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.EndGrants} EndGrants
+             */
+            EndGrants.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.EndGrants)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.EndGrants: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.EndGrants();
+                if (object.epoch != null)
+                    if ($Number(object.epoch) !== 0)
+                        message.epoch = object.epoch | 0;
+                if (object.step_id != null)
+                    if (typeof object.step_id === "object" ? object.step_id.low || object.step_id.high : $Number(object.step_id) !== 0)
+                        if ($util.Long)
+                            message.step_id = $util.Long.fromValue(object.step_id, false);
+                        else if (typeof object.step_id === "string")
+                            message.step_id = $parseInt(object.step_id, 10);
+                        else if (typeof object.step_id === "number")
+                            message.step_id = object.step_id;
+                        else if (typeof object.step_id === "object")
+                            message.step_id = new $util.LongBits(object.step_id.low >>> 0, object.step_id.high >>> 0).toNumber();
+                return message;
+            };
+
+            /**
+             * Creates a plain object from an EndGrants message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.EndGrants
+             * @static
+             * @param {moesaic.v1.EndGrants} message EndGrants
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            EndGrants.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.epoch = 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.step_id = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.step_id = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                }
+                if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
+                    object.epoch = message.epoch;
+                if (message.step_id != null && $Object.hasOwnProperty.call(message, "step_id"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.step_id = typeof message.step_id === "number" ? $BigInt(message.step_id) : $util.Long.fromBits(message.step_id.low >>> 0, message.step_id.high >>> 0, false).toBigInt();
+                    else if (typeof message.step_id === "number")
+                        object.step_id = options.longs === $String ? $String(message.step_id) : message.step_id;
+                    else
+                        object.step_id = options.longs === $String ? $util.Long.prototype.toString.call(message.step_id) : options.longs === $Number ? new $util.LongBits(message.step_id.low >>> 0, message.step_id.high >>> 0).toNumber() : message.step_id;
+                return object;
+            };
+
+            /**
+             * Converts this EndGrants to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.EndGrants
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            EndGrants.prototype.toJSON = function() {
+                return EndGrants.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for EndGrants
+             * @function getTypeUrl
+             * @memberof moesaic.v1.EndGrants
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            EndGrants.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.EndGrants";
+            };
+
+            return EndGrants;
         })();
 
         v1.NewRowMessage = (function() {
@@ -28619,6 +28958,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {Uint8Array|null} [top_logprobs] StepResultColumns top_logprobs
              * @property {Uint8Array|null} [logits] StepResultColumns logits
              * @property {number|null} [engine_us] StepResultColumns engine_us
+             * @property {boolean|null} [runs_on] StepResultColumns runs_on
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -28739,6 +29079,14 @@ export const moesaic = $root.moesaic = (() => {
             StepResultColumns.prototype.engine_us = 0;
 
             /**
+             * StepResultColumns runs_on.
+             * @member {boolean} runs_on
+             * @memberof moesaic.v1.StepResultColumns
+             * @instance
+             */
+            StepResultColumns.prototype.runs_on = false;
+
+            /**
              * Creates a new StepResultColumns instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.StepResultColumns
@@ -28792,6 +29140,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 10, wireType 2 =*/82).bytes(message.logits);
                 if (message.engine_us != null && $Object.hasOwnProperty.call(message, "engine_us") && !$Object.is(message.engine_us, 0))
                     writer.uint32(/* id 11, wireType 1 =*/89).double(message.engine_us);
+                if (message.runs_on != null && $Object.hasOwnProperty.call(message, "runs_on") && message.runs_on !== false)
+                    writer.uint32(/* id 12, wireType 0 =*/96).bool(message.runs_on);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -28935,6 +29285,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.engine_us;
                             continue;
                         }
+                    case 12: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.runs_on = value;
+                            else
+                                delete message.runs_on;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -29031,6 +29390,9 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.engine_us != null)
                     if (!$Object.is($Number(object.engine_us), 0))
                         message.engine_us = $Number(object.engine_us);
+                if (object.runs_on != null)
+                    if (object.runs_on)
+                        message.runs_on = $Boolean(object.runs_on);
                 return message;
             };
 
@@ -29109,6 +29471,7 @@ export const moesaic = $root.moesaic = (() => {
                             object.logits = $util.newBuffer(object.logits);
                     }
                     object.engine_us = 0;
+                    object.runs_on = false;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -29137,6 +29500,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.logits = options.bytes === $String ? $util.base64.encode(message.logits, 0, message.logits.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.logits) : message.logits;
                 if (message.engine_us != null && $Object.hasOwnProperty.call(message, "engine_us"))
                     object.engine_us = options.json && !$isFinite(message.engine_us) ? $String(message.engine_us) : message.engine_us;
+                if (message.runs_on != null && $Object.hasOwnProperty.call(message, "runs_on"))
+                    object.runs_on = message.runs_on;
                 return object;
             };
 

@@ -79,6 +79,7 @@ function answer(plan: StepPlan, salt: number): StepResult {
     topLogprobs: new Float32Array(0),
     logits: new Float32Array(0),
     engineUs: 0,
+    runsOn: false,
   };
 }
 

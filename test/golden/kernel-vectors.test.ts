@@ -383,6 +383,7 @@ function emptyPlan(stepId: number): StepPlan {
     epoch: 1,
     stepId,
     numGrantedSteps: 0,
+    followsStepId: 0,
     tokenPlacement: "replicated",
     tokenIds: none,
     positions: none,

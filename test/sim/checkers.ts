@@ -107,6 +107,8 @@ interface ExpectedSequence {
 export class OrderChecker {
   readonly #policy: Policy;
   readonly #places = new Map<number, Place>();
+  /** Ended since the last plan: when somebody was preempted they may have been there still. */
+  #gone = new Map<number, Place>();
   #rows = new Map<number, number>();
   #epoch = 1;
   #stepId = 0;
@@ -122,7 +124,11 @@ export class OrderChecker {
   }
 
   onOutputs(outputs: readonly SequenceOutput[]): void {
-    for (const { seqId, finish } of outputs) if (finish !== undefined) this.#places.delete(seqId);
+    for (const { seqId, finish } of outputs) {
+      if (finish === undefined) continue;
+      this.#gone.set(seqId, this.#places.get(seqId)!);
+      this.#places.delete(seqId);
+    }
   }
 
   onReset(epoch: number): void {
@@ -133,15 +139,18 @@ export class OrderChecker {
 
   onPlan(plan: StepPlan): void {
     assert.deepEqual([plan.epoch, plan.stepId], [this.#epoch, this.#stepId + 1]);
-    this.#stepId = plan.stepId;
-    const preempted = Array.from(plan.finishedRows, (row) => this.#endRow(row)).filter((seqId) => this.#isLive(seqId));
+    this.#stepId = plan.stepId + plan.numGrantedSteps;
+    const ended = Array.from(plan.finishedRows, (row) => this.#endRow(row));
+    const preempted = ended.filter((seqId) => this.#isLive(seqId));
+    const gone = ended.filter((seqId) => !this.#isLive(seqId));
     for (const seqId of preempted) {
       const others = [...this.#rows.values()].filter((other) => this.#isLive(other));
       const younger = others.filter((other) => this.#isSameTenant(seqId, other) && this.#isBefore(seqId, other));
       assert.deepEqual(younger, [], `sequence ${seqId} was preempted before younger ones`);
-      const isFirst = others.length > 0 && others.every((other) => this.#isBefore(seqId, other));
+      const isFirst = others.length > 0 && [...others, ...gone].every((other) => this.#isBefore(seqId, other));
       assert.ok(!isFirst, `sequence ${seqId} was preempted and is the first of all`);
     }
+    this.#gone.clear();
     this.#checkAdmissions(plan);
   }
 
@@ -168,6 +177,10 @@ export class OrderChecker {
     return seqId;
   }
 
+  #placeOf(seqId: number): Place {
+    return (this.#places.get(seqId) ?? this.#gone.get(seqId))!;
+  }
+
   #isLive(seqId: number): boolean {
     return this.#places.has(seqId);
   }
@@ -177,7 +190,7 @@ export class OrderChecker {
   }
 
   #isBefore(a: number, b: number): boolean {
-    const [one, other] = [this.#places.get(a)!, this.#places.get(b)!];
+    const [one, other] = [this.#placeOf(a), this.#placeOf(b)];
     return one.priority === other.priority ? one.arrival < other.arrival : one.priority < other.priority;
   }
 }

@@ -29,9 +29,9 @@ class MortalRank implements StepExecutor {
     this.#lostAt = new Set(lostAt);
   }
 
-  async step(plan: StepPlan): Promise<StepResult> {
+  async step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
     this.numSteps += 1;
-    if (!this.#lostAt.has(this.numSteps)) return this.#engine.step(plan);
+    if (!this.#lostAt.has(this.numSteps)) return onResult(this.#engine.stepNow(plan));
     this.#epoch += 1;
     this.#engine = this.#begin();
     throw new MoesaicError("unavailable", "the rank was lost");

@@ -27,9 +27,9 @@ class MortalWorld implements StepExecutor {
     this.#lostAt = new Set(lostAt);
   }
 
-  async step(plan: StepPlan): Promise<StepResult> {
+  async step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
     this.numSteps += 1;
-    if (!this.#lostAt.has(this.numSteps)) return this.#engine.step(plan);
+    if (!this.#lostAt.has(this.numSteps)) return onResult(this.#engine.stepNow(plan));
     this.#epoch += 1;
     this.#engine = this.#newEngine();
     throw new MoesaicError("unavailable", "the rank was lost");

@@ -94,7 +94,13 @@ class BackloggedPair {
     const floats = { logprobs: new Float32Array(seqRows.length), topLogprobs: new Float32Array(0) };
     return {
       ...{ epoch: plan.epoch, stepId: plan.stepId, seqRows, tokenIds: new Int32Array(seqRows.length) },
-      ...{ finishes: Int32Array.from(finishes), numTopLogprobs: 0, topTokenIds: new Int32Array(0), engineUs: 0 },
+      ...{
+        finishes: Int32Array.from(finishes),
+        numTopLogprobs: 0,
+        topTokenIds: new Int32Array(0),
+        engineUs: 0,
+        runsOn: false,
+      },
       ...{ ...floats, logits: new Float32Array(0) },
     };
   }

@@ -21,7 +21,7 @@ export function randomConfig(random: Random): SchedulerConfig {
     maxSequences,
     maxLogitRows: random.integer(1, 12),
     maxWaiting: random.pick([1, 4, 30]),
-    runAhead: random.pick([0, 1, 1, 2, 5]),
+    runAhead: random.pick([0, 1, 2, 5, 12]),
     admissionMargin: random.pick([0, 0.01, 0.2]),
     policy: random.pick(["fifo", "priority", "fair", "fair"]),
     tenantWeights: { heavy: 3, light: 0.5 },
@@ -70,6 +70,7 @@ export function randomSpec(random: Random, seqId: number, nowMs: number, config:
     priority: random.chance(0.8) ? 0 : random.integer(-1, 1),
     deadlineMs: random.chance(0.1) ? nowMs + random.integer(0, 200) : null,
     wantsLogits: random.chance(0.1),
+    endsByText: random.chance(0.1),
   };
   return !spec.wantsLogits && random.chance(0.3) ? constrained(spec, random, config) : spec;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { EngineLoop, type StepExecutor } from "../../coordinator/engine-loop.js";
 import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
@@ -9,6 +10,7 @@ import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
 import { FakeEngine } from "../../worker/fake-engine.js";
+import { LazyRanks } from "./lazy-ranks.js";
 import { randomConfig, randomSpec } from "./faults.js";
 import { Random } from "./random.js";
 
@@ -33,7 +35,7 @@ interface Seen {
 // are lost, it sees the same at every depth.
 describe("Run-ahead", () => {
   it(`shows clients the same at depths ${DEPTHS.join(", ")}, in ${NUM_WORLDS} worlds of tiny pools and lost ranks`, async () => {
-    const counts = { ahead: 0, lost: 0, preemptions: 0, left: 0 };
+    const counts = { ahead: 0, granted: 0, lost: 0, preemptions: 0, left: 0 };
     for (let seed = 1; seed <= NUM_WORLDS; seed++) {
       const [specified, ...others] = await Promise.all(DEPTHS.map((depth) => serve(seed, depth, counts)));
       for (const [index, seen] of others.entries()) {
@@ -44,57 +46,77 @@ describe("Run-ahead", () => {
   });
 });
 
-/** A fake rank that answers after some turns of the event loop, and is lost in random steps. */
+/** A fake rank whose steps take some turns of the event loop each, and that is lost in random ones. */
 class FickleRanks implements StepExecutor {
   numAhead = 0;
+  numGranted = 0;
   numLost = 0;
   readonly #config: SchedulerConfig;
   readonly #random: Random;
   #epoch = 1;
-  #engine: FakeEngine;
-  #last: Promise<unknown> = Promise.resolve();
-  #numUnderWay = 0;
+  #ranks: LazyRanks;
+  #given: { plan: StepPlan; onResult: (result: StepResult) => void; lose: (error: MoesaicError) => void }[] = [];
+  #isRunning = false;
 
   constructor(config: SchedulerConfig, random: Random) {
     this.#config = config;
     this.#random = random;
-    this.#engine = this.#open();
+    this.#ranks = this.#open();
   }
 
-  step(plan: StepPlan): Promise<StepResult> {
-    if (this.#numUnderWay > 0) this.numAhead++;
-    this.#numUnderWay++;
-    const result = this.#last.then(() => this.#run(plan));
-    this.#last = result.catch(() => {});
-    return result.finally(() => this.#numUnderWay--);
+  step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
+    const lost = new Promise<void>((_, lose) => this.#given.push({ plan, onResult, lose }));
+    if (plan.epoch !== this.#epoch) this.#lose();
+    if (this.#isRunning) this.numAhead++;
+    this.numGranted += plan.numGrantedSteps;
+    this.#ranks.give(plan);
+    if (!this.#isRunning) void this.#run();
+    return lost;
+  }
+
+  endGrants(): void {
+    const { plan } = this.#given.at(-1)!;
+    this.#ranks.endGrants(plan.stepId + plan.numGrantedSteps);
   }
 
   whenReady(): Promise<number> {
     return Promise.resolve(this.#epoch);
   }
 
-  async #run(plan: StepPlan): Promise<StepResult> {
-    for (let turns = this.#random.integer(0, 2); turns > 0; turns--)
-      await new Promise((resolve) => setImmediate(resolve));
-    if (plan.epoch === this.#epoch && !this.#random.chance(0.02)) return this.#engine.stepNow(plan);
-    if (plan.epoch === this.#epoch) {
-      this.#epoch++;
-      this.numLost++;
-      this.#engine = this.#open();
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    for (;;) {
+      for (let turns = this.#random.integer(0, 2); turns >= 0; turns--) await turn();
+      const result = this.#ranks.runStep();
+      if (result === null) break;
+      if (this.#random.chance(0.02)) {
+        this.#epoch++;
+        this.numLost++;
+        this.#ranks = this.#open();
+        this.#lose();
+        break;
+      }
+      this.#given.findLast(({ plan }) => plan.stepId <= result.stepId)!.onResult(result);
     }
-    throw new MoesaicError("unavailable", "the rank was lost");
+    this.#isRunning = false;
   }
 
-  #open(): FakeEngine {
+  #lose(): void {
+    for (const { lose } of this.#given.splice(0)) lose(new MoesaicError("unavailable", "the rank was lost"));
+  }
+
+  #open(): LazyRanks {
     const { vocabSize, maxLogitRows, kvGroups } = this.#config;
-    return new FakeEngine({ epoch: this.#epoch, vocabSize, limits: this.#config, kvGroups, maxLogitRows });
+    return new LazyRanks(
+      new FakeEngine({ epoch: this.#epoch, vocabSize, limits: this.#config, kvGroups, maxLogitRows }),
+    );
   }
 }
 
 async function serve(
   seed: number,
   runAhead: number,
-  counts: { ahead: number; lost: number; preemptions: number; left: number },
+  counts: Record<"ahead" | "granted" | "lost" | "preemptions" | "left", number>,
 ): Promise<Seen[]> {
   const random = new Random(seed);
   const config = { ...randomConfig(random), runAhead, maxWaiting: 100 };
@@ -107,6 +129,7 @@ async function serve(
   loop.stop();
   await running;
   counts.ahead += ranks.numAhead;
+  counts.granted += ranks.numGranted;
   counts.lost += ranks.numLost;
   counts.preemptions += scheduler.stats().numPreemptions;
   counts.left += seen.filter(({ finish }, index) => finish === clients[index]!.leavesAs).length;
@@ -130,7 +153,8 @@ async function listen(loop: EngineLoop, { spec, leavesAfter, leavesAs }: Client)
     const isRefused = (error: unknown) =>
       ["resource_exhausted", "invalid_argument"].includes(MoesaicError.from(error).code);
     try {
-      loop.submit(spec, ({ tokenId, logits, finish }) => {
+      loop.submit(spec, ({ tokenId, logits, finish, error }) => {
+        assert.notEqual(error?.code, "internal", error?.message);
         if (tokenId !== undefined) seen.tokenIds.push(tokenId);
         seen.numLogits += logits?.numTokens ?? 0;
         seen.finish = finish ?? null;

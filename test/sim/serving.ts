@@ -178,7 +178,7 @@ class ServingWorld {
       logprobs: new Float32Array(sampled.length),
       numTopLogprobs: 0,
       topTokenIds: new Int32Array(0),
-      ...{ topLogprobs: none, logits: none, engineUs: 0 },
+      ...{ topLogprobs: none, logits: none, engineUs: 0, runsOn: false },
     };
   }
 

@@ -35,7 +35,17 @@ function simulateSeed(seed: number): SimulationCounts {
 /** A simulation in which nothing happens proves nothing. */
 function checkCoverage(counts: readonly SimulationCounts[]): void {
   const total = (read: (one: SimulationCounts) => number): number => counts.reduce((sum, one) => sum + read(one), 0);
-  for (const name of ["steps", "ahead", "added", "refused", "resets", "preemptions"] as const) {
+  for (const name of [
+    "steps",
+    "ahead",
+    "granted",
+    "continued",
+    "ended",
+    "added",
+    "refused",
+    "resets",
+    "preemptions",
+  ] as const) {
     assert.ok(total((one) => one[name]) > 20, `hardly any ${name}`);
   }
   for (const finish of ["stop", "length", "abort", "error"]) {

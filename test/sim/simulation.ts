@@ -6,6 +6,7 @@ import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
 import type { SequenceOutput } from "../../coordinator/scheduler/sequence-output.js";
 import { FakeEngine } from "../../worker/fake-engine.js";
+import { LazyRanks } from "./lazy-ranks.js";
 import { OrderChecker, RequestChecker } from "./checkers.js";
 import { LATE_STEPS_MAX, randomConfig, randomRates, randomSpec, type FaultRates } from "./faults.js";
 import { Random } from "./random.js";
@@ -15,6 +16,11 @@ export interface SimulationCounts {
   steps: number;
   /** Steps planned while others were in flight. */
   ahead: number;
+  granted: number;
+  /** Plans behind a run. */
+  continued: number;
+  /** Runs that had to end for something else. */
+  ended: number;
   added: number;
   refused: number;
   resets: number;
@@ -47,15 +53,20 @@ class World {
   readonly #counts: SimulationCounts = {
     steps: 0,
     ahead: 0,
+    granted: 0,
+    continued: 0,
+    ended: 0,
     added: 0,
     refused: 0,
     resets: 0,
     preemptions: 0,
     finishes: {},
   };
-  #engine: FakeEngine;
-  /** Of the steps in flight, the oldest first. */
+  #ranks: LazyRanks;
+  /** On their way back, the oldest first. */
   #results: StepResult[] = [];
+  /** Of the last step that was planned, granted ones included. */
+  #lastStepId = 0;
   #lastResult: StepResult | null = null;
   #lateAborts: { dueStep: number; seqId: number }[] = [];
   #epoch = 1;
@@ -70,21 +81,23 @@ class World {
     this.#scheduler = new Scheduler(this.#config, silentLogger);
     this.#requests = new RequestChecker(this.#config);
     this.#order = new OrderChecker(this.#config);
-    this.#engine = this.#openEngine();
+    this.#ranks = this.#openRanks();
   }
 
   /** Plans ahead, or not quite as far as allowed, then one result, with whatever goes wrong before and meanwhile. */
   step(): void {
     this.#nowMs += this.#random.integer(0, 10);
     this.#disturb();
-    const { runAhead = 0 } = this.#config;
-    while (this.#results.length <= runAhead && (this.#results.length === 0 || this.#random.chance(0.8))) {
+    while (this.#scheduler.numStepsInFlight === 0 || this.#random.chance(0.8)) {
       if (!this.#plan()) break;
       this.#nowMs += this.#random.integer(0, 5);
       this.#disturb();
     }
+    if (this.#random.chance(0.5)) this.#endRun();
+    for (let numSteps = this.#random.integer(0, 4); numSteps > 0; numSteps--) this.#run();
     if (this.#random.chance(this.#rates.reset)) this.#reset();
     this.#repeatResult();
+    if (this.#results.length === 0) this.#run();
     this.#land();
     this.#repeatResult();
   }
@@ -93,7 +106,9 @@ class World {
   comeToRest(): void {
     for (let i = 0; ; i++) {
       assert.ok(i < REST_STEPS_MAX, "the sequences never end");
-      if (!this.#plan() && this.#results.length === 0) break;
+      if (!this.#plan() && this.#scheduler.numStepsInFlight === 0) break;
+      this.#endRun();
+      this.#run();
       this.#land();
     }
     this.#requests.onIdle();
@@ -107,12 +122,26 @@ class World {
 
   /** @returns false when there was nothing to plan */
   #plan(): boolean {
-    const { runAhead = 0 } = this.#config;
-    const plan = this.#results.length <= runAhead ? this.#schedule() : null;
+    const isAhead = this.#scheduler.numStepsInFlight > 0;
+    const plan = this.#scheduler.mayPlan ? this.#schedule() : null;
     if (plan === null) return false;
-    this.#counts.ahead += this.#results.length > 0 ? 1 : 0;
-    this.#results.push(this.#engine.stepNow(plan));
+    this.#counts.ahead += isAhead ? 1 : 0;
+    this.#counts.granted += plan.numGrantedSteps;
+    this.#counts.continued += plan.followsStepId > 0 ? 1 : 0;
+    this.#lastStepId = plan.stepId + plan.numGrantedSteps;
+    this.#ranks.give(plan);
     return true;
+  }
+
+  #endRun(): void {
+    if (!this.#scheduler.mustEndRun) return;
+    this.#counts.ended++;
+    this.#ranks.endGrants(this.#lastStepId);
+  }
+
+  #run(): void {
+    const result = this.#ranks.runStep();
+    if (result !== null) this.#results.push(result);
   }
 
   #land(): void {
@@ -134,7 +163,7 @@ class World {
     }
     this.#numUnanswered = 0;
     if (plan === null) {
-      const isIdle = this.#results.length > 0 || this.#requests.liveSeqIds.length === 0;
+      const isIdle = this.#scheduler.numStepsInFlight > 0 || this.#requests.liveSeqIds.length === 0;
       assert.ok(isIdle, "nothing was planned, nothing is in flight, and sequences are alive");
       return null;
     }
@@ -220,12 +249,14 @@ class World {
     this.#counts.resets++;
     this.#scheduler.reset(this.#epoch);
     this.#order.onReset(this.#epoch);
-    this.#engine = this.#openEngine();
+    this.#ranks = this.#openRanks();
     this.#observe(this.#scheduler.takeEnded());
   }
 
-  #openEngine(): FakeEngine {
+  #openRanks(): LazyRanks {
     const { vocabSize, maxLogitRows, kvGroups } = this.#config;
-    return new FakeEngine({ epoch: this.#epoch, vocabSize, limits: this.#config, kvGroups, maxLogitRows });
+    return new LazyRanks(
+      new FakeEngine({ epoch: this.#epoch, vocabSize, limits: this.#config, kvGroups, maxLogitRows }),
+    );
   }
 }

@@ -255,6 +255,7 @@ function samplingStep(stepId: number, samplings: Partial<RowSampling>[], tokens:
     epoch: 1,
     stepId,
     numGrantedSteps: 0,
+    followsStepId: 0,
     tokenPlacement: "replicated",
     tokenIds: Int32Array.from(tokens.flat()),
     positions: Int32Array.from(rows.flatMap(() => [0, 1])),
