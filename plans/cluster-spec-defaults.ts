@@ -124,7 +124,7 @@ export const CLUSTER_SPEC_DEFAULTS = [
   {
     path: "spec.scheduler.runAhead",
     default: "auto",
-    why: "one step: the ranks have the next one before they end the last, and need not wait for the coordinator",
+    why: "1 on a CPU: ranks need not wait for the coordinator; 8 on a GPU: not when it pauses for some of its short steps either",
   },
   { path: "spec.workers[].host", default: "localhost", why: "the machine that runs the command" },
   { path: "spec.workers[].device", default: "auto", why: "the best device of the host that has kernels" },

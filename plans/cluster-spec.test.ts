@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 
 import { thrownBy } from "../test/thrown.js";
 import { CLUSTER_SPEC_DEFAULTS, defaultsInUse } from "./cluster-spec-defaults.js";
-import { checkSupported, parseClusterSpec } from "./cluster-spec.js";
+import { checkSupported, parseClusterSpec, runAheadOf } from "./cluster-spec.js";
 
 const MINIMAL = `
 apiVersion: moesaic.dev/v1
@@ -256,3 +256,12 @@ function messageOf(call: () => unknown): string {
   assert.equal(error.code, "invalid_argument");
   return error.message;
 }
+
+describe("runAheadOf", () => {
+  it("is what was written, else as far as the steps of the device are short", () => {
+    const depthOf = (more: string): number => runAheadOf(parseClusterSpec(`${MINIMAL}  ${more}\n`, "f"));
+    assert.equal(depthOf("scheduler: { runAhead: 0 }"), 0);
+    assert.equal(depthOf("workers: [{ device: cpu }]"), 1);
+    assert.equal(depthOf("workers: [{ device: cuda }]"), 8);
+  });
+});

@@ -177,10 +177,14 @@ export function deviceOf({ spec }: ClusterSpec): "cpu" | "cuda" {
   return spec.workers.every(({ device }) => device === "cuda") ? "cuda" : "cpu";
 }
 
-/** `auto` decided: one step, which is enough for the ranks not to wait for the coordinator. */
-export function runAheadOf({ spec }: ClusterSpec): number {
-  const { runAhead } = spec.scheduler;
-  return runAhead === "auto" ? 1 : runAhead;
+/**
+ * `auto` decided: one step is enough for the ranks not to wait for the coordinator. A GPU's steps are shorter than the pauses that
+ * the coordinator makes: it gets work for ten milliseconds or so.
+ */
+export function runAheadOf(cluster: ClusterSpec): number {
+  const { runAhead } = cluster.spec.scheduler;
+  if (runAhead !== "auto") return runAhead;
+  return deviceOf(cluster) === "cuda" ? 8 : 1;
 }
 
 /** `auto` decided: the fastest that the device has kernels for. */

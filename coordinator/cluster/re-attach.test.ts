@@ -119,6 +119,33 @@ describe("a replica whose stream to a rank breaks", () => {
     );
   });
 
+  it("goes on with a run: results that were lost come again, and its end is asked for again", async () => {
+    const { replica, ranks } = served();
+    const heard: number[] = [];
+    const onResult = ({ stepId }: { stepId: number }): void => void heard.push(stepId);
+    const run = replica.step(planOf(1, 1, { numGrantedSteps: 3 }), onResult);
+    const behind = replica.step(planOf(1, 5, { numGrantedSteps: 1, followsStepId: 4 }), onResult);
+    const result = (rank: FakeRank, stepId: number, runsOn: boolean): void =>
+      rank.onMessage({ step_result: encodeStepResult({ ...resultOf(1, stepId), runsOn }) });
+    result(ranks[0], 1, true);
+    breakStream(ranks[0]);
+    replica.endGrants();
+    replica.endGrants();
+    const again = ranks[0].again({ last_step_id: 6 });
+    attachTo(replica, again);
+    assert.deepEqual(again.received, [
+      { resume: { epoch: 1, fencing_token: 0, last_result_id: 1 } },
+      { end_grants: { epoch: 1, step_id: 6 } },
+    ]);
+    result(again, 2, true);
+    result(again, 3, false);
+    assert.deepEqual([heard, (await run)?.stepId, await behind], [[1, 2, 3], 3, null]);
+    const next = replica.step(planOf(1, 7));
+    assert.equal(again.last.step_plan?.last_result_id, 6, "of what was not run nothing will come");
+    result(again, 7, false);
+    assert.equal((await next)?.stepId, 7);
+  });
+
   it("fails every step that ran when the lead is lost, and takes a result out of order for the fault that it is", async () => {
     for (const how of ["lost", "out of order"]) {
       const { replica, ranks } = served();

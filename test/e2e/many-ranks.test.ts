@@ -12,13 +12,16 @@ const SHORT_RUNS = [
   "--ep 4 --tokens-placement sharded",
   `--ep 4 --tokens-placement sharded ${ALONE}`,
   "--tp 2 --ep 2",
+  "--tp 2 --run-ahead 8",
 ];
-const LONG_RUNS = ["--ep 2", "--ep 4", "--tp 2", "--tp 2 --ep 2"].flatMap((layout) =>
-  ["replicated", "sharded"].flatMap((placement) => {
-    const flags = `${layout} --tokens-placement ${placement}`;
-    return [flags, `${flags} ${ALONE}`];
-  }),
-);
+const LONG_RUNS = ["--ep 2", "--ep 4", "--tp 2", "--tp 2 --ep 2"]
+  .flatMap((layout) =>
+    ["replicated", "sharded"].flatMap((placement) => {
+      const flags = `${layout} --tokens-placement ${placement}`;
+      return [flags, `${flags} ${ALONE}`];
+    }),
+  )
+  .concat("--tp 2 --run-ahead 8");
 
 describe("moesaic generate on several ranks", () => {
   for (const flags of IS_LONG ? LONG_RUNS : SHORT_RUNS) {
