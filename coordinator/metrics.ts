@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { RequestObserver } from "./api/generation.js";
 import type { StepObserver } from "./engine-loop.js";
-import type { SchedulerStats } from "./scheduler/scheduler.js";
+import type { SchedulerStats } from "./scheduler/scheduler-stats.js";
 
 const LATENCY_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 

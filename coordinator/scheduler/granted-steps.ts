@@ -18,3 +18,10 @@ export function numBlocksMissing(sequences: readonly Sequence[], numTokens: numb
     return sum + kv.numBlocksMissing(numComputedTokens + numScheduledTokens + numTokens);
   }, 0);
 }
+
+/** Makes room for so many tokens of each sequence, beyond what it has scheduled. */
+export function takeBlocks(sequences: readonly Sequence[], numTokens: number): void {
+  for (const { kv, numComputedTokens, numScheduledTokens } of sequences) {
+    kv.grow(numComputedTokens + numScheduledTokens + numTokens);
+  }
+}

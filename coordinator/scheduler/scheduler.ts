@@ -1,22 +1,26 @@
-import { OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../../proto/step.js";
-import { assert, MoesaicError } from "../../proto/errors.js";
+import type { StepPlan, StepResult } from "../../proto/step.js";
+import { assert } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import { DEFAULT_TENANT } from "../../proto/tenant.js";
 import { checkForecast, checkSpec } from "./admission.js";
 import { BlockPool } from "./block-pool.js";
 import { kvBlocksMax, KvTables, type KvShape } from "./kv-tables.js";
-import { numBlocksMissing, numStepsThatFit } from "./granted-steps.js";
-import { arrive, returnTo, type PlannedPart, type PlannedStep } from "./planned-step.js";
+import { numBlocksMissing, numStepsThatFit, takeBlocks } from "./granted-steps.js";
+import { arrive, type PlannedPart, type PlannedStep } from "./planned-step.js";
 import { orderOf, type SequenceOrder } from "./policy.js";
 import { MaskedSequences } from "./masked-sequences.js";
+import { numBlocksUsed, type SchedulerStats } from "./scheduler-stats.js";
 import { ResultReader, type Sample } from "./result-reader.js";
 import { RowPool } from "./row-pool.js";
 import { checkSchedulerConfig, type SchedulerConfig } from "./scheduler-config.js";
 import { isDueBefore, Sequence, type FinishReason } from "./sequence.js";
 import type { SequenceEnd, SequenceSpec } from "./sequence.js";
+import { outOfBlocks, overdue } from "./sequence-errors.js";
+import { checkInFlight, checkOrder, checkQueues, checkRunning } from "./sequence-checks.js";
 import { SequenceHeap } from "./sequence-heap.js";
-import { addEnd, outputFor, type SequenceLogits, type SequenceOutput } from "./sequence-output.js";
+import { addEnd, outputFor, tokenOutput, type SequenceLogits, type SequenceOutput } from "./sequence-output.js";
 import { StepDraft } from "./step-draft.js";
+import { StepsInFlight } from "./steps-in-flight.js";
 import { StepPace } from "./step-pace.js";
 import { victimsToAdmit, victimToGrow, type Sharing, type Shortage } from "./victims.js";
 import type { TenantAccount } from "./tenant-account.js";
@@ -64,14 +68,10 @@ export class Scheduler {
   readonly #pace: StepPace;
 
   #epoch = 1;
-  /** Of the last step that was planned, granted ones included. */
-  #stepId = 0;
-  /** Of the last step whose result was applied. */
-  #appliedId = 0;
   /** There is something to do that the run in flight does not. */
   #isRunStale = false;
   /** Steps without a result, the oldest first; at most runAhead + 1. */
-  readonly #inFlight: PlannedStep[] = [];
+  readonly #inFlight = new StepsInFlight();
   /** Who was preempted for the step being planned. */
   readonly #justPreempted = new Set<Sequence>();
   /** The step being planned took blocks from one running sequence for another. */
@@ -137,36 +137,28 @@ export class Scheduler {
 
   /** Whether a step may be planned before another result. A run is continued when half of it is left, not at each step. */
   get mayPlan(): boolean {
-    const numInFlight = this.#inFlight.length;
-    if (this.#isRunInFlight) return !this.#isRunStale && numInFlight <= Math.floor(this.#runAhead / 2);
+    const numInFlight = this.#inFlight.count;
+    if (this.#inFlight.isRun) return !this.#isRunStale && numInFlight <= Math.floor(this.#runAhead / 2);
     if (numInFlight <= Math.min(1, this.#runAhead)) return true;
     return numInFlight <= this.#runAhead && !this.#running.some(({ needsHost }) => needsHost);
   }
 
   /** Whether the ranks are to end the run that they are in: only then the next step can be planned. */
   get mustEndRun(): boolean {
-    return this.#isRunInFlight && this.#isRunStale;
+    return this.#inFlight.isRun && this.#isRunStale;
   }
 
   get #runAhead(): number {
     return Math.min(this.#config.runAhead ?? 0, this.runAheadMax);
   }
 
-  get #hasWaiting(): boolean {
-    return this.#sequences.size > this.#running.length;
-  }
-
-  get #isRunInFlight(): boolean {
-    return this.#inFlight.some(({ isGranted }) => isGranted);
-  }
-
   /** The step whose result comes next. */
   get oldestInFlight(): PlannedStep | undefined {
-    return this.#inFlight[0];
+    return this.#inFlight.oldest;
   }
 
   get numStepsInFlight(): number {
-    return this.#inFlight.length;
+    return this.#inFlight.count;
   }
 
   /**
@@ -176,17 +168,17 @@ export class Scheduler {
    *   their masks
    */
   schedule(nowMs: number): StepPlan | null {
-    assert(this.mayPlan, `step ${this.#stepId - this.#inFlight.length + 1} has no result yet`);
+    assert(this.mayPlan, () => `step ${this.#inFlight.oldest?.stepId} has no result yet`);
     this.#endOverdue(nowMs);
     this.#masked.ask((sequence, error) => this.#endNow(sequence, { finish: "error", error }));
-    if (this.#isRunInFlight) return this.#continueRun(nowMs);
+    if (this.#inFlight.isRun) return this.#continueRun(nowMs);
     this.#isRunStale = false;
     const draft = new StepDraft(this.#config.maxBatchedTokens, this.#config.maxLogitRows);
     this.#justPreempted.clear();
     this.#isShort = false;
     this.#fill(draft, nowMs);
     if (draft.sequences.length > 0) return this.#dispatch(draft, nowMs);
-    const isWaiting = this.#sequences.size === 0 || this.#inFlight.length > 0 || this.#waitsForMask;
+    const isWaiting = this.#sequences.size === 0 || this.#inFlight.count > 0 || this.#waitsForMask;
     assert(isWaiting, `${this.#sequences.size} sequences are alive and none can run`);
     return null;
   }
@@ -197,18 +189,16 @@ export class Scheduler {
    * @param nowMs monotonic milliseconds   @returns an output per sequence that got a token or logits or ended, in the plan's order
    */
   apply(result: StepResult, nowMs: number): SequenceOutput[] {
-    if (result.epoch < this.#epoch || (result.epoch === this.#epoch && result.stepId <= this.#appliedId)) return [];
-    const step = this.#takeStep(result);
-    const isRunLeft = this.#inFlight[0]?.isGranted === true;
-    assert(isRunLeft || !result.runsOn, `step ${step.stepId} goes on without a grant`);
-    if (isRunLeft && !result.runsOn) this.#endRunAfter(step);
+    if (result.epoch < this.#epoch) return [];
+    assert(result.epoch === this.#epoch, () => `step ${result.stepId} was never planned`);
+    if (this.#inFlight.isTaken(result.stepId)) return [];
+    const step = this.#inFlight.take(result);
+    if (step.isGranted) this.#numScheduledTokens += step.parts.length;
+    // What might not have been run counts from now on.
+    if (!step.isCertain) for (const part of step.parts) this.#waiting.planned(part);
     this.#pace.applied(step.size, nowMs);
     const reader = new ResultReader(result, this.#config.vocabSize);
-    const outputs: SequenceOutput[] = [];
-    for (const part of step.parts) {
-      const output = this.#applyTo(part, reader, nowMs);
-      if (output !== null) outputs.push(output);
-    }
+    const outputs = step.parts.flatMap((part) => this.#applyTo(part, reader, nowMs) ?? []);
     reader.close();
     return outputs;
   }
@@ -229,8 +219,7 @@ export class Scheduler {
     assert(epoch > this.#epoch, `epoch ${epoch} does not follow ${this.#epoch}`);
     const numLost = this.#running.length;
     this.#epoch = epoch;
-    this.#stepId = this.#appliedId = 0;
-    this.#inFlight.length = 0;
+    this.#inFlight.reset();
     for (const sequence of this.#sequences.values()) sequence.forgetSteps();
     for (const sequence of [...this.#running]) this.#putBack(sequence);
     // Who waited already may have waited with tokens that now nobody will sample.
@@ -240,14 +229,10 @@ export class Scheduler {
   }
 
   stats(): SchedulerStats {
-    const numBlocksUsed = { full: 0, sliding: 0 };
-    for (const { kv } of this.#running) {
-      for (const [index, { kind }] of this.#config.kvGroups.entries()) numBlocksUsed[kind] += kv.numBlocks(index);
-    }
     return {
       numRunning: this.#running.length,
       numWaiting: this.#sequences.size - this.#running.length,
-      numBlocksUsed,
+      numBlocksUsed: numBlocksUsed(this.#running, this.#config.kvGroups),
       numBlocksTotal: this.#pool.numTotal,
       numBlocksFree: this.#pool.numFree,
       numPreemptions: this.#numPreemptions,
@@ -258,17 +243,15 @@ export class Scheduler {
   /** Recounts every block, reference, row and queue. O(live sequences + blocks). @throws MoesaicError internal */
   check(): void {
     const waiting = this.#waiting.members();
-    this.#checkQueues(waiting);
+    checkQueues(waiting, this.#running, this.#sequences);
+    checkOrder(this.#running, this.#isBefore);
     this.#waiting.check([...this.#sequences.values()]);
     const references = new Int32Array(this.#pool.numBlocks);
     for (const sequence of this.#sequences.values()) sequence.kv.recount(references);
     this.#pool.check(references);
     this.#rows.check(this.#running.map(({ row }) => row));
-    for (const sequence of waiting) {
-      assert(sequence.row === -1 && sequence.numComputedTokens === 0, `sequence ${sequence.seqId} waits with state`);
-    }
     for (const sequence of this.#running) checkRunning(sequence);
-    const parts = this.#inFlight.flatMap((step) => step.parts);
+    const { parts } = this.#inFlight;
     for (const sequence of this.#sequences.values()) checkInFlight(sequence, parts, this.#config.runAhead ?? 0);
   }
 
@@ -296,9 +279,7 @@ export class Scheduler {
       const sequence = this.#deadlines.first();
       if (sequence === undefined || sequence.deadlineMs! > nowMs) return;
       this.#deadlines.shift();
-      const { requestId, arrivalMs, deadlineMs } = sequence;
-      const text = `wanted an end within ${deadlineMs! - arrivalMs} ms, there were ${sequence.outputTokenIds.length} output tokens by then`;
-      this.#endNow(sequence, { finish: "abort", error: new MoesaicError("deadline_exceeded", text, { requestId }) });
+      this.#endNow(sequence, { finish: "abort", error: overdue(sequence) });
     }
   }
 
@@ -488,10 +469,10 @@ export class Scheduler {
    * an earlier step would need, and nobody is preempted.
    */
   #continueRun(nowMs: number): StepPlan | null {
-    const last = this.#inFlight.at(-1)!;
+    const last = this.#inFlight.newest!;
     const sequences = last.parts.map(({ sequence }) => sequence);
     if (this.#isRunStale || sequences.some(({ numRemainingTokens }) => numRemainingTokens === 0)) return null;
-    for (const { sequence, row, position } of this.#inFlight[0]!.parts) {
+    for (const { sequence, row, position } of this.#inFlight.oldest!.parts) {
       if (sequence.row === row) sequence.kv.freeBehindWindow(position);
     }
     if (numBlocksMissing(sequences, 1) > this.#pool.numFree) return null;
@@ -503,12 +484,10 @@ export class Scheduler {
   /** Takes the blocks for as many further steps as the ranks may run by themselves. @returns how many */
   #grant({ sequences, canRunOn }: StepDraft): number {
     // Nobody is left behind, and at depth 1 the next plan is as far ahead as the grant would be.
-    const isForAll = sequences.length === this.#running.length && !this.#hasWaiting;
+    const isForAll = sequences.length === this.#running.length && this.#sequences.size === this.#running.length;
     if (this.#runAhead < 2 || !canRunOn || !isForAll) return 0;
-    const numSteps = numStepsThatFit(sequences, this.#runAhead - this.#inFlight.length, this.#pool.numFree);
-    for (const { kv, numComputedTokens, numScheduledTokens } of sequences) {
-      kv.grow(numComputedTokens + numScheduledTokens + numSteps);
-    }
+    const numSteps = numStepsThatFit(sequences, this.#runAhead - this.#inFlight.count, this.#pool.numFree);
+    takeBlocks(sequences, numSteps);
     return numSteps;
   }
 
@@ -517,47 +496,23 @@ export class Scheduler {
     const numGrantedSteps = this.#grant(draft);
     const plan = draft.toPlan({
       epoch: this.#epoch,
-      stepId: this.#stepId + 1,
+      stepId: this.#inFlight.nextStepId,
       numGrantedSteps,
       followsStepId,
       numGroups: this.#shape.windows.length,
       finishedRows: this.#rows.takeEnded(),
     });
-    assert(followsStepId === 0 || plan.finishedRows.length === 0, "a row ended and its run goes on");
-    this.#numScheduledTokens += plan.tokenIds.length;
-    const isBacklogged = this.#hasWaiting;
-    const size = { numTokens: draft.numTokens, numDecodes: draft.numDecodes, isBacklogged, plannedMs: nowMs };
     const isCertain = followsStepId === 0;
-    const own = { stepId: ++this.#stepId, isGranted: false, isCertain, parts: draft.send(), size };
-    if (isCertain) for (const part of own.parts) this.#waiting.planned(part);
-    this.#inFlight.push(own);
-    const numSeqs = own.parts.length;
-    const grantedSize = { ...size, numTokens: numSeqs, numDecodes: numSeqs };
-    for (let i = 0; i < numGrantedSteps; i++) {
-      const parts = draft.sendNext();
-      this.#inFlight.push({ stepId: ++this.#stepId, isGranted: true, isCertain: false, parts, size: grantedSize });
-    }
+    assert(isCertain || plan.finishedRows.length === 0, "a row ended and its run goes on");
+    this.#numScheduledTokens += plan.tokenIds.length;
+    const isBacklogged = this.#sequences.size > this.#running.length;
+    const size = { numTokens: draft.numTokens, numDecodes: draft.numDecodes, isBacklogged, plannedMs: nowMs };
+    for (const part of this.#inFlight.send(draft, numGrantedSteps, size, isCertain))
+      if (isCertain) this.#waiting.planned(part);
     return plan;
   }
 
   // ---- apply
-
-  #takeStep({ epoch, stepId }: StepResult): PlannedStep {
-    assert(epoch === this.#epoch && stepId <= this.#stepId, `step ${stepId} was never planned`);
-    const step = this.#inFlight.shift();
-    assert(step?.stepId === stepId, `a result of step ${stepId} came, expected: ${step?.stepId ?? "none"}`);
-    this.#appliedId = stepId;
-    if (step.isGranted) this.#numScheduledTokens += step.parts.length;
-    // What might not have been run counts from now on.
-    if (!step.isCertain) for (const part of step.parts) this.#waiting.planned(part);
-    return step;
-  }
-
-  /** The steps that were planned after this one are not run. */
-  #endRunAfter(step: PlannedStep): void {
-    for (const { parts } of this.#inFlight.splice(0)) for (const part of parts) arrive(part);
-    for (const part of step.parts) returnTo(part);
-  }
 
   #applyTo(part: PlannedPart, reader: ResultReader, nowMs: number): SequenceOutput | null {
     // Read even for a sequence that has ended meanwhile: the result has its part.
@@ -571,13 +526,10 @@ export class Scheduler {
     return null;
   }
 
-  #applySample(sequence: Sequence, { tokenId, finish, logprob, topLogprobs }: Sample, nowMs: number): SequenceOutput {
-    const end = sequence.append(tokenId, finish);
+  #applySample(sequence: Sequence, sample: Sample, nowMs: number): SequenceOutput {
+    const end = sequence.append(sample.tokenId, sample.finish);
     if (sequence.firstTokenMs === null) this.#firstTokenCame(sequence, nowMs);
-    const output = outputFor(sequence);
-    output.tokenId = tokenId;
-    if (logprob !== null) output.logprob = logprob;
-    if (topLogprobs !== null) output.topLogprobs = topLogprobs;
+    const output = tokenOutput(sequence, sample);
     return end === null ? output : this.#end(sequence, output, end);
   }
 
@@ -588,10 +540,9 @@ export class Scheduler {
 
   #applyLogits(sequence: Sequence, logits: SequenceLogits): SequenceOutput {
     sequence.numReturnedLogits = logits.position + logits.numTokens;
-    const output = outputFor(sequence);
-    output.logits = logits;
-    const isWhole = sequence.numReturnedLogits === sequence.numTokens;
-    return isWhole ? this.#end(sequence, output, { finish: "length" }) : output;
+    const output = { ...outputFor(sequence), logits };
+    if (sequence.numReturnedLogits < sequence.numTokens) return output;
+    return this.#end(sequence, output, { finish: "length" });
   }
 
   // ---- leaving `running`
@@ -624,11 +575,9 @@ export class Scheduler {
 
   #endOutOfBlocks(sequence: Sequence): void {
     const { seqId, requestId, numTokens } = sequence;
-    const text =
-      `KV blocks: a sequence of ${numTokens} tokens has the pool of ${this.#pool.numTotal} blocks to itself and needs ` +
-      `more; ask for fewer tokens, or give the engine more blocks`;
-    this.#log.warn({ seqId, requestId, numTokens, numBlocks: this.#pool.numTotal }, "sequence ran out of KV blocks");
-    this.#endNow(sequence, { finish: "error", error: new MoesaicError("resource_exhausted", text, { requestId }) });
+    const numBlocks = this.#pool.numTotal;
+    this.#log.warn({ seqId, requestId, numTokens, numBlocks }, "sequence ran out of KV blocks");
+    this.#endNow(sequence, { finish: "error", error: outOfBlocks(sequence, numBlocks) });
   }
 
   #leave(sequence: Sequence): void {
@@ -641,16 +590,6 @@ export class Scheduler {
     this.#rows.release(sequence.row, !sequence.isRowNew);
     sequence.row = -1;
   }
-
-  #checkQueues(waiting: readonly Sequence[]): void {
-    const queued = new Set([...waiting, ...this.#running]);
-    assert(queued.size === waiting.length + this.#running.length, "a sequence is queued twice");
-    assert(queued.size === this.#sequences.size, `${queued.size} sequences queued, ${this.#sequences.size} alive`);
-    for (const sequence of queued) assert(this.#sequences.get(sequence.seqId) === sequence, "a stranger is queued");
-    for (let i = 1; i < this.#running.length; i++) {
-      assert(this.#isBefore(this.#running[i - 1]!, this.#running[i]!), "running sequences are out of order");
-    }
-  }
 }
 
 /** Full steps that a tenant which comes to wait may have before the others, and by which these are far ahead of it. */
@@ -658,37 +597,3 @@ const CREDIT_STEPS = 4;
 const LEAD_STEPS = 2;
 /** Of no machine: a step or two of any put it right. */
 const DEFAULT_STEP_COST = { fixedMs: 1, perTokenMs: 0.1 };
-
-/** A look at the scheduler. Counters count from the start of the process. */
-export interface SchedulerStats {
-  numRunning: number;
-  numWaiting: number;
-  /** Blocks owned by all groups of a kind together. */
-  numBlocksUsed: { full: number; sliding: number };
-  numBlocksTotal: number;
-  numBlocksFree: number;
-  /** Counter. */
-  numPreemptions: number;
-  /** Counter, replays included. */
-  numScheduledTokens: number;
-}
-
-function checkRunning(sequence: Sequence): void {
-  const { seqId, numComputedTokens, numScheduledTokens, numTokens, kv } = sequence;
-  assert(sequence.state === "running", `sequence ${seqId} is ${sequence.state} and runs`);
-  assert(numScheduledTokens === 0, `sequence ${seqId} was planned and not sent`);
-  assert(numComputedTokens <= numTokens, `sequence ${seqId} computes tokens it does not have`);
-  assert(numComputedTokens <= kv.numTokensMax, `sequence ${seqId} computes tokens it has no blocks for`);
-}
-
-/** @param parts of all steps in flight, the oldest first */
-function checkInFlight(sequence: Sequence, parts: readonly PlannedPart[], runAhead: number): void {
-  const { seqId, row, kv, numStepsInFlight, numUnknownTokens } = sequence;
-  const own = parts.filter((part) => part.sequence === sequence);
-  const numSampling = own.filter(({ output }) => output === OUTPUT_SAMPLE).length;
-  assert(own.length === numStepsInFlight, `sequence ${seqId} is in ${own.length} steps, counted ${numStepsInFlight}`);
-  assert(numSampling === numUnknownTokens, `sequence ${seqId} samples ${numSampling}, counted ${numUnknownTokens}`);
-  const last = own.at(-1);
-  // A run takes blocks ahead, and gives back those behind its window when it is over.
-  if (last !== undefined && last.row === row && runAhead < 2) kv.checkBounds(last.numTokens);
-}

@@ -57,6 +57,18 @@ export function outputFor(sequence: Sequence): SequenceOutput {
   };
 }
 
+/** A token that was sampled, with what was asked about it. */
+export function tokenOutput(
+  sequence: Sequence,
+  { tokenId, logprob, topLogprobs }: { tokenId: number; logprob: number | null; topLogprobs: TokenLogprob[] | null },
+): SequenceOutput {
+  const output = outputFor(sequence);
+  output.tokenId = tokenId;
+  if (logprob !== null) output.logprob = logprob;
+  if (topLogprobs !== null) output.topLogprobs = topLogprobs;
+  return output;
+}
+
 /** Makes an output the sequence's last. */
 export function addEnd(output: SequenceOutput, sequence: Sequence, end: SequenceEnd): void {
   const { arrivalMs, scheduledMs, firstTokenMs } = sequence;
