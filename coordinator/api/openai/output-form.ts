@@ -28,5 +28,5 @@ export function outputFormOf(format: AnswerFormat | null | undefined): OutputFor
 }
 
 function jsonOf(schema: Record<string, unknown>): v1.OutputConstraint.$Shape {
-  return v1.OutputConstraint.create({ json_schema: JSON.stringify(schema) }) as v1.OutputConstraint.$Shape;
+  return v1.OutputConstraint.create({ json_schema: JSON.stringify(schema) });
 }
