@@ -2,6 +2,7 @@ import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
 import { encodeStepPlan } from "../../proto/step-codec.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
+import type { ToRank } from "./rank-connection.js";
 
 /** A plan's step and those that it grants. */
 interface PendingRun {
@@ -24,8 +25,8 @@ interface PendingRun {
  */
 export class PendingSteps {
   #pending: PendingRun[] = [];
-  /** No granted step up to this one is wanted any more. */
-  #grantsEndId = 0;
+  /** Which granted steps are not wanted any more. */
+  #endGrants: v1.EndGrants.$Properties | null = null;
   /** Of the last result that was taken: what comes a second time is dropped. */
   #lastResultId = 0;
   /** Steps of this epoch that another coordinator planned. */
@@ -57,7 +58,7 @@ export class PendingSteps {
   epochAdopted(lastStepId: number, liveRows: readonly number[]): void {
     this.#lastResultId = this.#numEarlierSteps = lastStepId;
     this.#abandonedRows = liveRows;
-    this.#grantsEndId = 0;
+    this.#endGrants = null;
     this.#isHolding = false;
   }
 
@@ -97,9 +98,11 @@ export class PendingSteps {
     return held.map(({ columns }) => columns);
   }
 
-  /** The plans that were sent and that a lead that got none after `lastStepId` has missed, in order. */
-  missedBy(lastStepId: number): v1.StepPlanColumns.$Properties[] {
-    return this.#pending.filter(({ stepId, isSent }) => isSent && stepId > lastStepId).map(({ columns }) => columns);
+  /** What was sent and a lead that got no plan after `lastStepId` has missed, or may have, in order. */
+  missedBy(lastStepId: number): ToRank[] {
+    const missed = this.#pending.filter(({ stepId, isSent }) => isSent && stepId > lastStepId);
+    const plans = missed.map(({ columns }) => ({ step_plan: columns }));
+    return this.#endGrants === null ? plans : [...plans, { end_grants: this.#endGrants }];
   }
 
   /** @returns false when it is an old result that came again  @throws MoesaicError internal when it is not the next one */
@@ -128,17 +131,12 @@ export class PendingSteps {
     for (const { resolve } of followers) resolve(null);
   }
 
-  /** @returns up to which step the lead is to end its grants; null when there are none, or it was told */
-  endGrants(): number | null {
-    const stepId = this.#pending.findLast((run) => run.lastStepId > run.stepId)?.lastStepId ?? 0;
-    if (stepId <= this.#grantsEndId) return null;
-    this.#grantsEndId = stepId;
-    return stepId;
-  }
-
-  /** What a lead that came back may not have heard: up to which step it is to end its grants; 0: none. */
-  get grantsEndId(): number {
-    return this.#grantsEndId;
+  /** @returns what tells the lead to end the grants that it has; null when there are none, or it was told */
+  endGrants(): ToRank | null {
+    const run = this.#pending.findLast(({ stepId, lastStepId }) => lastStepId > stepId);
+    if (run === undefined || run.lastStepId <= (this.#endGrants?.step_id ?? 0)) return null;
+    this.#endGrants = { epoch: run.columns.epoch ?? 0, step_id: run.lastStepId };
+    return { end_grants: this.#endGrants };
   }
 
   /** Whoever waits for a step hears the error. */

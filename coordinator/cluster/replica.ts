@@ -19,9 +19,8 @@ const FAILED_EPOCHS_MAX = 5;
 /** Pause before another epoch of the same ranks; doubles with each that fails. */
 const RETRY_DELAY_MS = 250;
 
-/** Protocol version from which on a rank keeps the results of several steps for a coordinator that missed them. */
-const RUN_AHEAD_PROTOCOL = 2;
-const MASKS_PROTOCOL = 2;
+/** Protocol versions from which on a rank keeps results for a coordinator that missed them, and knows masks. */
+const [RUN_AHEAD_PROTOCOL, MASKS_PROTOCOL] = [2, 2];
 
 /** Longest wait for a rank whose stream broke, milliseconds: it dials again at once, and keeps what it has for longer. */
 const AWAY_MS_MAX = 5_000;
@@ -167,8 +166,7 @@ export class Replica {
 
   /**
    * Runs a plan's step, and those that it grants, on the lead rank, after those that were given before.
-   * @param onResult called with the result of each
-   * @returns the last result; null when the plan was to go on with a run that ended before
+   * @returns the last of the results, which go to `onResult`; null when the plan was to go on with a run that ended before
    * @throws MoesaicError unavailable when the epoch ends before the results are there
    */
   async step(plan: StepPlan, onResult: (result: StepResult) => void = () => {}): Promise<StepResult | null> {
@@ -182,8 +180,8 @@ export class Replica {
 
   /** Ends the runs that the lead was given: the step that runs is the last. */
   endGrants(): void {
-    const stepId = this.#steps.endGrants();
-    if (stepId !== null) this.seats[0]!.connection?.send({ end_grants: { epoch: this.epoch, step_id: stepId } });
+    const message = this.#steps.endGrants();
+    if (message !== null) this.seats[0]!.connection?.send(message);
   }
 
   #sendPlan(columns: v1.StepPlanColumns.$Properties): void {
@@ -204,10 +202,8 @@ export class Replica {
     this.#steps.hold();
     this.endGrants();
     if (this.#steps.isBusy) await this.#steps.whenDone();
-    if (seat.connection !== connection || !this.#isOpen) {
-      for (const columns of this.#steps.release()) this.#sendPlan(columns);
-      return;
-    }
+    const isGone = seat.connection !== connection || !this.#isOpen;
+    if (isGone) return this.#steps.release().forEach((columns) => this.#sendPlan(columns));
     seat.state = "draining";
     const text = `rank ${rank} was drained`;
     this.#log.info({ rank, epoch: this.epoch }, "rank drains");
@@ -444,10 +440,7 @@ export class Replica {
     this.#listen(connection, seat);
     connection.send(this.#resume());
     const missed = seat.rank === 0 ? this.#steps.missedBy(held.last_step_id ?? 0) : [];
-    for (const columns of missed) connection.send({ step_plan: columns });
-    const { grantsEndId } = this.#steps;
-    if (seat.rank === 0 && grantsEndId > 0)
-      connection.send({ end_grants: { epoch: this.epoch, step_id: grantsEndId } });
+    for (const message of missed) connection.send(message);
     this.#log.info({ rank: seat.rank, epoch: this.epoch }, "rank came back; the epoch goes on");
     if (this.seats.some(({ state }) => state === "away")) this.onChange();
     else this.#move("ready", "");

@@ -155,7 +155,7 @@ class World {
     const plan = this.#scheduler.schedule(this.#nowMs);
     this.#observe(this.#scheduler.takeEnded());
     this.#scheduler.check();
-    if (plan === null && this.#results.length === 0 && this.#requests.numMasked > 0) {
+    if (plan === null && this.#scheduler.numStepsInFlight === 0 && this.#requests.numMasked > 0) {
       // Whoever is alive waits for a mask; a few questions later there is one.
       this.#numUnanswered += 1;
       assert.ok(this.#numUnanswered < 10, "nobody runs though masks are known");
