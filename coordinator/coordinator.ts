@@ -1,8 +1,7 @@
 import { HealthImplementation } from "grpc-health-check";
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   checkSupported,
-  deviceOf,
   isLoopbackAddress,
   kernelPackagesOf,
   precisionOf,
@@ -35,13 +34,8 @@ import { openServedModel } from "./api/model.js";
 import { loopbackOrJoinToken } from "./api/request-context.js";
 import { ApiServer } from "./api/server.js";
 import { BusPresence } from "./cluster/bus-presence.js";
-import {
-  isLocalHost,
-  rankProfileOf,
-  requirementsOf,
-  threadsOfEach,
-  threadsOfLocalRanks,
-} from "./cluster/local-ranks.js";
+import { rankProfileOf, requirementsOf } from "./cluster/local-ranks.js";
+import { localWorkers } from "./cluster/local-workers.js";
 import { Replica } from "./cluster/replica.js";
 import type { ReplicaEvent } from "./cluster/replica-state.js";
 import { rankBytesOf, type ReplicaConfig, type SizedRank } from "./cluster/replica-config.js";
@@ -338,7 +332,7 @@ export class Coordinator {
     }
     this.#isStandby = false;
     this.#bus.announce(reachableAddress(this.grpcAddress), this.#options.build);
-    this.#launcher.launch(this.#localWorkers());
+    this.#launcher.launch(localWorkers(this.#options.spec, this.#requirements, this.#options.numCores));
     void this.#jobs.open();
     this.#notify();
   }
@@ -477,22 +471,6 @@ export class Coordinator {
       for (const { replica } of this.#replicas) replica.processEnded(launchId);
     };
     return launcher;
-  }
-
-  /** One per seat of this machine, and the spares where every seat is of this machine. */
-  #localWorkers(): LaunchedWorker[] {
-    const { spec, numCores } = this.#options;
-    const { workers, spares } = spec.spec;
-    const launchIds = this.#requirements.flatMap(({ launchId }) => (launchId === null ? [] : [launchId]));
-    const threads = threadsOfLocalRanks(spec, numCores);
-    const device = deviceOf(spec);
-    const seated = launchIds.map((launchId, index) => ({ launchId, threads: threads[index]!, device, index }));
-    const numSpares = workers.every(({ host }) => isLocalHost(host)) ? spares : 0;
-    const idle = { threads: threadsOfEach(spec, numCores), device };
-    const spareWorkers = Array.from({ length: numSpares }, (_, index) => {
-      return { launchId: randomUUID(), ...idle, index: seated.length + index };
-    });
-    return [...seated, ...spareWorkers];
   }
 
   // ---- reacting ----------------------------------------------------------------------------------------------------
