@@ -105,7 +105,7 @@ export class Coordinator {
   readonly #seating: Seating;
   readonly #router: Router;
   readonly #launcher: WorkerLauncher;
-  readonly #metrics = new Metrics(() => this.#servedStats());
+  readonly #metrics: Metrics;
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
   readonly #jobs: Jobs;
   readonly #api: ApiServer;
@@ -168,6 +168,7 @@ export class Coordinator {
     this.#provisional = provisionalLimits(limitsRequestOf(spec), source.description);
     this.#requirements = spec.spec.workers.flatMap(requirementsOf);
     this.#router = new Router(log);
+    this.#metrics = new Metrics(spec.spec.servedModelName, () => this.#servedStats());
     this.#launcher = this.#createLauncher();
     this.#replicas = Array.from({ length: spec.spec.replicas }, (_, replicaId) => this.#createReplica(replicaId));
     this.#seating = new Seating(

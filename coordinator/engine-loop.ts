@@ -34,7 +34,7 @@ export interface StepObserver {
    * @param facts durationMs: since its plan was sent, or since the result before it, whichever came later; numDecodes: sequences
    *   that got their next token one step after the last
    */
-  stepFinished(facts: { result: StepResult; durationMs: number; numDecodes: number }): void;
+  stepFinished(facts: { step: PlannedStep; result: StepResult; durationMs: number; numDecodes: number }): void;
 }
 
 /** What has come of the steps of an epoch, and was not looked at yet. */
@@ -260,11 +260,11 @@ export class EngineLoop implements SequenceRunner {
     this.#deliver(this.#scheduler.apply(result, atMs));
   }
 
-  #observe({ size: { plannedMs }, parts }: PlannedStep, result: StepResult, atMs: number): void {
-    this.#stepMs = atMs - Math.max(plannedMs, this.#landedMs);
+  #observe(step: PlannedStep, result: StepResult, atMs: number): void {
+    this.#stepMs = atMs - Math.max(step.size.plannedMs, this.#landedMs);
     this.#landedMs = atMs;
-    const numDecodes = parts.filter(({ numTokens, output }) => numTokens === 1 && output === OUTPUT_SAMPLE).length;
-    this.#observer.stepFinished({ result, durationMs: this.#stepMs, numDecodes });
+    const numDecodes = step.parts.filter(({ numTokens, output }) => numTokens === 1 && output === OUTPUT_SAMPLE).length;
+    this.#observer.stepFinished({ step, result, durationMs: this.#stepMs, numDecodes });
   }
 
   #logLoss({ code, message }: MoesaicError): void {

@@ -2,8 +2,10 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { RequestObserver } from "./api/generation.js";
 import type { StepObserver } from "./engine-loop.js";
 import type { SchedulerStats } from "./scheduler/scheduler-stats.js";
+import { addVllmAliases, bucketsFor } from "./vllm-aliases.js";
 
-const LATENCY_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+/** What dashboards of vLLM do not ask for, in seconds: engines and steps are faster than its smallest bucket. */
+const FINE_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 /** Totals of a replica since the coordinator started, for `status`. */
 export interface Totals {
@@ -22,37 +24,49 @@ export interface ReplicaMetrics extends StepObserver {
 type StepFacts = Parameters<StepObserver["stepFinished"]>[0];
 
 /**
- * The Prometheus metrics of one coordinator, by the names of the vocabulary. What is a state is read from the scheduler
+ * The Prometheus metrics of one coordinator, by our own names, and by vLLM's (`vllm-aliases.ts`). What is a state is read from the scheduler
  * when somebody looks, so that it is never stale.
  */
 export class Metrics implements RequestObserver {
   readonly #ofReplica = new Map<number, ReplicaMetrics>();
   readonly #registry = new Registry();
-  readonly #firstToken = this.#histogram("moesaic_time_to_first_token_seconds", "request received to first token");
-  readonly #requestLatency = this.#histogram("moesaic_request_latency_seconds", "request received to last token");
-  readonly #tokenLatency = this.#histogram(
+  readonly #firstToken = this.#latency("moesaic_time_to_first_token_seconds", "request received to first token");
+  readonly #requestLatency = this.#latency("moesaic_request_latency_seconds", "request received to last token");
+  readonly #queue = this.#latency("moesaic_request_queue_seconds", "request received to the first step with it");
+  readonly #prefill = this.#latency("moesaic_request_prefill_seconds", "first step with a choice to its first token");
+  readonly #decode = this.#latency("moesaic_request_decode_seconds", "first token of a choice to its last");
+  readonly #inference = this.#latency(
+    "moesaic_request_inference_seconds",
+    "first step with a choice to its last token",
+  );
+  readonly #meanGap = this.#latency("moesaic_time_per_output_token_seconds", "mean gap between the tokens of a choice");
+  readonly #tokenLatency = this.#latency(
     "moesaic_inter_token_latency_seconds",
     "gap between two tokens of a sequence",
+    ["replica"],
   );
-  readonly #step = this.#histogram(
+  readonly #step = this.#latency(
     "moesaic_step_seconds",
     "step plan sent, or the result before it received where that was later, to step result received",
     ["replica"],
   );
-  readonly #engineStep = this.#histogram("moesaic_engine_step_seconds", "the part of a step inside the engine", [
+  readonly #engineStep = this.#latency("moesaic_engine_step_seconds", "the part of a step inside the engine", [
     "replica",
   ]);
+  readonly #stepTokens = this.#histogram("moesaic_step_tokens", "tokens computed by a step", ["replica"]);
+  readonly #requestPromptTokens = this.#histogram("moesaic_request_prompt_tokens", "prompt tokens of a choice");
+  readonly #requestOutputTokens = this.#histogram("moesaic_request_output_tokens", "output tokens of a choice");
   readonly #promptTokens = this.#counter("moesaic_prompt_tokens_total", "prompt tokens of finished requests", []);
   readonly #outputTokens = this.#counter("moesaic_output_tokens_total", "tokens sampled", ["replica"]);
-  readonly #requests = new Counter({
-    name: "moesaic_requests_total",
-    help: "choices that ended, by finish reason",
-    labelNames: ["finish_reason"],
-    registers: [this.#registry],
-  });
+  readonly #requests = this.#counter("moesaic_requests_total", "choices that ended, by finish reason", [
+    "finish_reason",
+  ]);
 
-  /** @param replicas those that serve, with their schedulers' stats */
-  constructor(replicas: () => { replicaId: number; stats: SchedulerStats }[]) {
+  /**
+   * @param modelName as it is served: the label `model_name` of the aliases
+   * @param replicas those that serve, with their schedulers' stats
+   */
+  constructor(modelName: string, replicas: () => { replicaId: number; stats: SchedulerStats }[]) {
     const each = (set: (replica: string, stats: SchedulerStats) => void) => {
       for (const { replicaId, stats } of replicas()) set(String(replicaId), stats);
     };
@@ -75,9 +89,14 @@ export class Metrics implements RequestObserver {
         gauge.set({ queue: "waiting", replica }, numWaiting);
       }),
     );
-    this.#gauge("moesaic_preemptions", "sequences preempted since the start", ["replica"], (gauge) =>
-      each((replica, { numPreemptions }) => gauge.set({ replica }, numPreemptions)),
+    this.#gauge("moesaic_kv_blocks_used_ratio", "part of the pool's KV blocks in use", ["replica"], (gauge) =>
+      each((replica, { numBlocksFree, numBlocksTotal }) => gauge.set({ replica }, 1 - numBlocksFree / numBlocksTotal)),
     );
+    this.#counter("moesaic_preemptions_total", "sequences preempted", ["replica"], (counter) => {
+      counter.reset();
+      each((replica, { numPreemptions }) => counter.inc({ replica }, numPreemptions));
+    });
+    addVllmAliases(this.#registry, modelName);
   }
 
   /** What is counted of one replica's steps. */
@@ -104,32 +123,63 @@ export class Metrics implements RequestObserver {
     return this.#registry.contentType;
   }
 
-  #stepFinished(replica: string, totals: Totals, { result, durationMs, numDecodes }: StepFacts): void {
+  #stepFinished(replica: string, totals: Totals, { step, result, durationMs, numDecodes }: StepFacts): void {
     const numSampled = result.tokenIds.length;
     totals.numSteps += 1;
     totals.numOutputTokens += numSampled;
     this.#step.observe({ replica }, durationMs / 1_000);
     this.#engineStep.observe({ replica }, result.engineUs / 1e6);
     this.#outputTokens.inc({ replica }, numSampled);
-    for (let decode = numDecodes; decode > 0; decode -= 1) this.#tokenLatency.observe(durationMs / 1_000);
+    this.#stepTokens.observe({ replica }, step.size.numTokens);
+    for (let decode = numDecodes; decode > 0; decode -= 1) {
+      this.#tokenLatency.observe({ replica }, durationMs / 1_000);
+    }
   }
 
   firstToken(timeToFirstTokenMs: number): void {
     this.#firstToken.observe(timeToFirstTokenMs / 1_000);
   }
 
-  finished(finish: { reason: string; numPromptTokens: number; totalMs: number }): void {
-    this.#promptTokens.inc(finish.numPromptTokens);
-    this.#requestLatency.observe(finish.totalMs / 1_000);
-    this.#requests.inc({ finish_reason: finish.reason });
+  finished({
+    reason,
+    numPromptTokens,
+    numOutputTokens,
+    totalMs,
+    times,
+  }: Parameters<RequestObserver["finished"]>[0]): void {
+    this.#promptTokens.inc(numPromptTokens);
+    this.#requestPromptTokens.observe(numPromptTokens);
+    this.#requestOutputTokens.observe(numOutputTokens);
+    this.#requestLatency.observe(totalMs / 1_000);
+    this.#requests.inc({ finish_reason: reason });
+    if (times === null) return;
+    const { queueMs, prefillMs, decodeMs } = times;
+    this.#queue.observe(queueMs / 1_000);
+    this.#prefill.observe(prefillMs / 1_000);
+    this.#decode.observe(decodeMs / 1_000);
+    this.#inference.observe((prefillMs + decodeMs) / 1_000);
+    if (numOutputTokens > 1) this.#meanGap.observe(decodeMs / (numOutputTokens - 1) / 1_000);
   }
 
-  #histogram(name: string, help: string, labelNames: string[] = []): Histogram {
-    return new Histogram({ name, help, labelNames, buckets: LATENCY_BUCKETS_SECONDS, registers: [this.#registry] });
+  #latency(name: string, help: string, labelNames: string[] = []): Histogram {
+    return this.#histogram(name, help, labelNames, FINE_BUCKETS_SECONDS);
   }
 
-  #counter(name: string, help: string, labelNames: string[]): Counter {
-    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  /** With the buckets of its aliases, and `fine` ones. */
+  #histogram(name: string, help: string, labelNames: string[] = [], fine: readonly number[] = []): Histogram {
+    const buckets = bucketsFor(name, fine);
+    return new Histogram({ name, help, labelNames, buckets, registers: [this.#registry] });
+  }
+
+  #counter(name: string, help: string, labelNames: string[], collect?: (counter: Counter) => void): Counter {
+    const counter: Counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      ...(collect === undefined ? {} : { collect: () => collect(counter) }),
+    });
+    return counter;
   }
 
   #gauge(name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void {

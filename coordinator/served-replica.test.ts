@@ -28,7 +28,7 @@ async function busyReplica() {
     },
     runAhead: 1,
     recoveryTimeoutMs: 10_000,
-    metrics: new Metrics(() => []).ofReplica(0),
+    metrics: new Metrics("demo", () => []).ofReplica(0),
     clock,
     log: silentLogger,
   });

@@ -208,11 +208,11 @@ function yamlBlocks(): { page: string; text: string }[] {
 
 describe("docs/operating.md", () => {
   it("lists the metrics that there are, with their kinds", async () => {
-    const rendered = await new Metrics(() => []).render();
+    const rendered = await new Metrics("demo", () => []).render();
     const kinds = Object.fromEntries(
-      [...rendered.matchAll(/^# TYPE (moesaic_\w+) (\w+)$/gm)].map(([, name, kind]) => [name!, kind!]),
+      [...rendered.matchAll(/^# TYPE ((?:moesaic_|vllm:)\w+) (\w+)$/gm)].map(([, name, kind]) => [name!, kind!]),
     );
-    const rows = readFileSync("docs/operating.md", "utf8").matchAll(/^\| `(moesaic_\w+)` \| (\w+) \|/gm);
+    const rows = readFileSync("docs/operating.md", "utf8").matchAll(/^\| `((?:moesaic_|vllm:)\w+)` \| (\w+) \|/gm);
     assert.deepEqual(Object.fromEntries([...rows].map(([, name, kind]) => [name!, kind!])), kinds);
   });
 });

@@ -117,7 +117,7 @@ export async function openApi(test: TestContext, clock: Clock = systemClock) {
   const description = describeModel(JSON.parse(readFileSync(configFile, "utf8")), configFile);
   const served = await openServedModel("demo", description, DEMO_MODEL, MAX_MODEL_LEN);
   const model = new ScriptedModel(served.tokenizer!);
-  const metrics = new Metrics(() => []);
+  const metrics = new Metrics("demo", () => []);
   const service = new InferenceService(served, model, metrics, randomIds, clock);
   const http = new HttpServer({
     metrics,

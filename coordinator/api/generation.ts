@@ -2,7 +2,7 @@ import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
 import type { SequenceRunner } from "../engine-loop.js";
-import type { SequenceOutput } from "../scheduler/sequence-output.js";
+import type { SequenceOutput, SequenceTimings } from "../scheduler/sequence-output.js";
 import type { FinishReason } from "../scheduler/sequence.js";
 import type { CompiledGrammar } from "../grammar/compiled-grammar.js";
 import type { ChoiceText } from "./choice-text.js";
@@ -29,7 +29,22 @@ export interface PreparedRequest {
 /** What a request is told about: its first token and its end. */
 export interface RequestObserver {
   firstToken(timeToFirstTokenMs: number): void;
-  finished(finish: { reason: string; numPromptTokens: number; numOutputTokens: number; totalMs: number }): void;
+  finished(finish: {
+    reason: string;
+    numPromptTokens: number;
+    numOutputTokens: number;
+    /** Request received to last token, milliseconds. */
+    totalMs: number;
+    /** null where no token came. */
+    times: ChoiceTimes | null;
+  }): void;
+}
+
+/** Received → first step with it → first token → last token, milliseconds of one monotonic clock. */
+export interface ChoiceTimes {
+  queueMs: number;
+  prefillMs: number;
+  decodeMs: number;
 }
 
 /** Runs one request: a sequence per choice, and the events of all of them in the order in which they happen. */
@@ -116,6 +131,7 @@ export class Generation {
 
   #token(choice: Choice, output: SequenceOutput, tokenId: number): void {
     this.#noteFirstToken();
+    choice.timings ??= output.timings ?? null;
     choice.lastTokenId = tokenId;
     const { deltas, stopString, kind } = choice.text.push(tokenId);
     // The last text belongs to the last token's event, so that a client never waits for an event without a token.
@@ -148,7 +164,7 @@ export class Generation {
         cached_tokens: output.numCachedTokens,
         reasoning_tokens: choice.text.numReasoningTokens,
       },
-      timings: this.#timings(output, totalMs),
+      timings: this.#timings(choice.timings ?? output.timings, totalMs),
     };
     if (stopString !== null) finish.stop_string = stopString;
     else if (finishReason === "stop") finish.stop_token_id = choice.lastTokenId;
@@ -158,6 +174,7 @@ export class Generation {
       numPromptTokens: this.#request.promptTokenIds.length,
       numOutputTokens: output.numOutputTokens,
       totalMs,
+      times: choice.times(this.#receivedMs, this.#receivedMs + totalMs),
     });
     this.#events.push(this.#event(choice, { finish }));
     if (this.#choices.every((other) => other.isFinished)) this.#events.close();
@@ -169,9 +186,9 @@ export class Generation {
     this.#observer.firstToken(this.#firstTokenMs - this.#receivedMs);
   }
 
-  #timings(output: SequenceOutput, totalMs: number): v1.Timings.$Properties {
+  #timings(timings: SequenceTimings | undefined, totalMs: number): v1.Timings.$Properties {
     const firstTokenMs = this.#firstTokenMs === null ? totalMs : this.#firstTokenMs - this.#receivedMs;
-    const scheduledMs = output.timings?.scheduledMs;
+    const scheduledMs = timings?.scheduledMs;
     return {
       queue_ms: scheduledMs == null ? firstTokenMs : scheduledMs - this.#receivedMs,
       time_to_first_token_ms: firstTokenMs,
@@ -190,12 +207,23 @@ class Choice {
   offset = 0;
   isFinished = false;
   lastTokenId = -1;
+  /** Of its first token. */
+  timings: SequenceTimings | null = null;
 
   constructor(
     readonly index: number,
     readonly seqId: number,
     readonly text: ChoiceText,
   ) {}
+
+  /** Both times on the clock of `nowMs`. @returns null while no token came */
+  times(receivedMs: number, endedMs: number): ChoiceTimes | null {
+    if (this.timings === null) return null;
+    const { arrivalMs, scheduledMs, firstTokenMs } = this.timings;
+    const beginMs = scheduledMs ?? arrivalMs;
+    const tokenMs = firstTokenMs ?? endedMs;
+    return { queueMs: beginMs - receivedMs, prefillMs: tokenMs - beginMs, decodeMs: Math.max(0, endedMs - tokenMs) };
+  }
 }
 
 function errorDetail(error: MoesaicError): v1.ErrorDetail.$Properties {

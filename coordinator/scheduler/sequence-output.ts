@@ -21,7 +21,7 @@ export interface SequenceOutput {
   finish?: FinishReason;
   /** Why it finished so: with error always, with abort when its deadline passed (deadline_exceeded). */
   error?: MoesaicError;
-  /** Present with `finish`. */
+  /** Present with the first token of a sequence, and with `finish`. */
   timings?: SequenceTimings;
 }
 
@@ -64,6 +64,7 @@ export function tokenOutput(
 ): SequenceOutput {
   const output = outputFor(sequence);
   output.tokenId = tokenId;
+  if (output.numOutputTokens === 1) addTimings(output, sequence);
   if (logprob !== null) output.logprob = logprob;
   if (topLogprobs !== null) output.topLogprobs = topLogprobs;
   return output;
@@ -71,8 +72,11 @@ export function tokenOutput(
 
 /** Makes an output the sequence's last. */
 export function addEnd(output: SequenceOutput, sequence: Sequence, end: SequenceEnd): void {
-  const { arrivalMs, scheduledMs, firstTokenMs } = sequence;
   output.finish = end.finish;
   if (end.error !== undefined) output.error = end.error;
+  addTimings(output, sequence);
+}
+
+function addTimings(output: SequenceOutput, { arrivalMs, scheduledMs, firstTokenMs }: Sequence): void {
   output.timings = { arrivalMs, scheduledMs, firstTokenMs };
 }
