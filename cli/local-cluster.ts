@@ -1,3 +1,4 @@
+import type { Tracer } from "@opentelemetry/api";
 import { MoesaicClient } from "../client/client.js";
 import { numLocalRanks } from "../coordinator/cluster/local-ranks.js";
 import { Coordinator } from "../coordinator/coordinator.js";
@@ -21,6 +22,7 @@ export async function startCoordinator(
   spec: ClusterSpec,
   baseDir: string,
   context: CommandContext,
+  tracer?: Tracer,
 ): Promise<Coordinator> {
   // Its workers will need the addon: better to hear here, once, that it is not built.
   const { numCores } = native.deviceProperties();
@@ -40,6 +42,7 @@ export async function startCoordinator(
     dummySeed: DUMMY_SEED,
     numCores,
     build: packageVersion(),
+    ...(tracer === undefined ? {} : { tracer }),
     clock: systemClock,
     log: context.log.child({ process: "coordinator" }),
   });

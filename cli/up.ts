@@ -4,6 +4,7 @@ import { MoesaicError } from "../proto/errors.js";
 import { defineCommand, type ExitCode } from "./command.js";
 import type { CommandContext } from "./context.js";
 import { loaded, startCoordinator } from "./local-cluster.js";
+import { startOpenTelemetry } from "./open-telemetry.js";
 import { JSON_OPTION, wholeNumber } from "./options.js";
 import { readClusterSpec } from "./text-file.js";
 
@@ -27,11 +28,13 @@ export const upCommand = defineCommand({
   async run({ file, graceMs }, context) {
     context.out.onClosed = () => {}; // A cluster goes on when nobody reads its events.
     const spec = await readClusterSpec(file);
-    const coordinator = await startCoordinator(spec, dirname(file), context);
+    const telemetry = await startOpenTelemetry(context.env);
+    const coordinator = await startCoordinator(spec, dirname(file), context, telemetry?.tracer);
     try {
       return await serve(coordinator, context);
     } finally {
       await coordinator.drain(graceMs);
+      await telemetry?.stop();
       await tell(context, { event: "stopped" }, "stopped");
     }
   },

@@ -1,5 +1,6 @@
 import * as grpc from "@grpc/grpc-js";
 import { randomUUID } from "node:crypto";
+import { context, propagation } from "@opentelemetry/api";
 import { MoesaicError } from "../proto/errors.js";
 import { fromGrpcStatus } from "../proto/grpc-status.js";
 import { v1 } from "../proto/messages.js";
@@ -113,7 +114,7 @@ export class MoesaicClient {
    */
   async *generate(request: GenerateRequest, options: CallOptions = {}): AsyncGenerator<GenerateEvent, void, undefined> {
     const message = toGenerateMessage(request);
-    const open = (callOptions: grpc.CallOptions) => this.#inference.generate(message, callOptions);
+    const open = (callOptions: grpc.CallOptions) => this.#inference.generate(message, callOptions, traceMetadata());
     for await (const event of this.#stream(open, options)) yield toGenerateEvent(event);
   }
 
@@ -399,6 +400,13 @@ function openChannel(endpoint: string, interceptors: grpc.Interceptor[]): grpc.C
     // Without TLS a coordinator is on loopback, where a proxy from the environment cannot reach it.
     "grpc.enable_http_proxy": 0,
   });
+}
+
+/** The caller's trace, where its process traces: the server's spans go on with it. */
+function traceMetadata(): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  propagation.inject(context.active(), metadata, { set: (carrier, key, value) => carrier.set(key, value) });
+  return metadata;
 }
 
 function rowsOf(event: v1.LogitsEvent): LogitsRows {

@@ -1,3 +1,4 @@
+import type { Tracer } from "@opentelemetry/api";
 import { HealthImplementation } from "grpc-health-check";
 import { randomBytes } from "node:crypto";
 import {
@@ -50,6 +51,7 @@ import { Metrics } from "./metrics.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
 import { isOfAllInterfaces, reachableAddress } from "./reachable-address.js";
 import { checkDrainable, ServedReplica } from "./served-replica.js";
+import { Tracing } from "./tracing.js";
 
 /** Largest gRPC message: a step's logits at 20b's vocabulary fit many times. */
 export const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
@@ -78,6 +80,8 @@ export interface CoordinatorOptions {
   /** Replaced by tests of several coordinators in one process. */
   openBus?: typeof openBus;
   build: string;
+  /** Records requests and steps; absent: nobody traces. */
+  tracer?: Tracer;
   clock: Clock;
   log: Logger;
 }
@@ -106,6 +110,7 @@ export class Coordinator {
   readonly #router: Router;
   readonly #launcher: WorkerLauncher;
   readonly #metrics: Metrics;
+  readonly #tracing: Tracing | null;
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
   readonly #jobs: Jobs;
   readonly #api: ApiServer;
@@ -168,6 +173,7 @@ export class Coordinator {
     this.#provisional = provisionalLimits(limitsRequestOf(spec), source.description);
     this.#requirements = spec.spec.workers.flatMap(requirementsOf);
     this.#router = new Router(log);
+    this.#tracing = options.tracer === undefined ? null : new Tracing(options.tracer, clock);
     this.#metrics = new Metrics(spec.spec.servedModelName, () => this.#servedStats());
     this.#launcher = this.#createLauncher();
     this.#replicas = Array.from({ length: spec.spec.replicas }, (_, replicaId) => this.#createReplica(replicaId));
@@ -402,6 +408,7 @@ export class Coordinator {
       clock,
       log,
     );
+    const metrics = this.#metrics.ofReplica(replicaId);
     const served = new ServedReplica({
       replica,
       placement: this.#placementOptions(),
@@ -409,7 +416,7 @@ export class Coordinator {
       scheduler,
       runAhead: runAheadOf(spec),
       recoveryTimeoutMs: engine.recoveryTimeoutMs,
-      metrics: this.#metrics.ofReplica(replicaId),
+      metrics: this.#tracing?.stepsOf(replicaId, metrics) ?? metrics,
       clock,
       log,
     });
@@ -525,7 +532,7 @@ export class Coordinator {
     try {
       const { description, modelDir } = this.#source;
       const model = await openServedModel(spec.spec.servedModelName, description, modelDir, limits.limits.maxSeqLen);
-      this.#inference = new InferenceService(model, this.#router, this.#metrics, randomIds, clock);
+      this.#inference = new InferenceService(model, this.#router, this.#metrics, randomIds, clock, this.#tracing);
     } catch (caught) {
       for (const { replica } of this.#replicas) replica.fail(MoesaicError.from(caught).describe());
       return;

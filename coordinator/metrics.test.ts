@@ -14,7 +14,7 @@ const STATS: SchedulerStats = {
   numBlocksFree: 75,
   numPreemptions: 4,
   numScheduledTokens: 0,
-} as SchedulerStats;
+};
 
 /** A step of one decode and one prefill of 7 tokens that does not end in it. */
 const STEP = {

@@ -8,6 +8,7 @@ import { GrammarThread } from "../grammar/grammar-link.js";
 import { GrammarService } from "../grammar/grammar-service.js";
 import { vocabularyTable } from "../grammar/vocabulary-table.js";
 import type { VocabularyTable } from "../grammar/vocabulary.js";
+import type { Tracing } from "../tracing.js";
 import { parseChatInput, type ParsedChat } from "./chat-input.js";
 import { controlIdsOf, grammarSpecOf } from "./constraint.js";
 import { HarmonyText, noText, PlainText, type ChoiceText } from "./choice-text.js";
@@ -59,15 +60,24 @@ export class InferenceService {
   readonly #ids: IdSource;
   readonly #clock: Clock;
   readonly #grammars: GrammarService;
+  readonly #tracing: Tracing | null;
   #lastSeqId = 0;
 
-  constructor(model: ServedModel, loop: SequenceRunner, observer: RequestObserver, ids: IdSource, clock: Clock) {
+  constructor(
+    model: ServedModel,
+    loop: SequenceRunner,
+    observer: RequestObserver,
+    ids: IdSource,
+    clock: Clock,
+    tracing: Tracing | null = null,
+  ) {
     this.#model = model;
     this.#loop = loop;
     this.#observer = observer;
     this.#ids = ids;
     this.#clock = clock;
     this.#grammars = new GrammarService(() => new GrammarThread(this.#vocabularyTable(), clock));
+    this.#tracing = tracing;
   }
 
   readonly handlers: InferenceHandlers = {
@@ -84,7 +94,8 @@ export class InferenceService {
     const generation = new Generation(prepared, this.#loop, this.#observer, this.#clock, this.#model.maxModelLen);
     const seqIds = Array.from({ length: prepared.sampling.numChoices }, () => this.#nextSeqId());
     try {
-      yield* generation.run(seqIds, context);
+      const events = generation.run(seqIds, context);
+      yield* this.#tracing?.request({ ...prepared, seqIds }, context, events) ?? events;
     } finally {
       prepared.grammar?.release();
     }

@@ -21,6 +21,8 @@ export interface RequestContext {
   deadlineMs: number;
   /** W3C trace context of the caller, or null. */
   traceparent: string | null;
+  /** What vendors of tracing add to it. */
+  tracestate?: string;
   /** Aborted when the caller is gone or its deadline has passed. */
   signal: AbortSignal;
 }
@@ -107,6 +109,7 @@ export function createRequestContext(call: CallFacts, authenticate: Authenticate
     );
   }
   const traceparent = call.metadata.get("traceparent")[0];
+  const tracestate = call.metadata.get("tracestate")[0];
   return {
     method: call.method,
     peer: call.peer,
@@ -115,6 +118,7 @@ export function createRequestContext(call: CallFacts, authenticate: Authenticate
     tenant,
     deadlineMs: deadlineOf(call.deadline, clock),
     traceparent: typeof traceparent === "string" ? traceparent : null,
+    ...(typeof tracestate === "string" ? { tracestate } : {}),
     signal: call.signal,
   };
 }
