@@ -397,6 +397,7 @@ function openChannel(endpoint: string, interceptors: grpc.Interceptor[]): grpc.C
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     "grpc.keepalive_time_ms": 20_000,
+    "grpc.keepalive_timeout_ms": 10_000,
     // Without TLS a coordinator is on loopback, where a proxy from the environment cannot reach it.
     "grpc.enable_http_proxy": 0,
   });

@@ -32,6 +32,7 @@ import { HttpServer } from "./api/http.js";
 import { handlersOf, InferenceService, randomIds } from "./api/inference-service.js";
 import { jobsHandlers } from "./api/jobs-service.js";
 import { openServedModel } from "./api/model.js";
+import { addReflection } from "./api/reflection.js";
 import { loopbackOrJoinToken } from "./api/request-context.js";
 import { ApiServer } from "./api/server.js";
 import { BusPresence } from "./cluster/bus-presence.js";
@@ -355,6 +356,10 @@ export class Coordinator {
     );
     this.#api.addService(v1.Rank, { attach: (stream) => ranks.handle(stream) });
     this.#health.addToServer(this.#api.raw);
+    addReflection(
+      this.#api.raw,
+      ["Inference", "Cluster", "Rank"].map((name) => `moesaic.v1.${name}`),
+    );
   }
 
   /** Another coordinator has the lease: nothing here may command a rank any more. */
