@@ -17,6 +17,7 @@ import {
   type TokenizeRequest,
 } from "./generate-request.js";
 import { resultsOf, submissionsOf, toJob, type Job, type JobResult } from "./job.js";
+import { ResumedStream } from "./resumed-stream.js";
 import { RetryPolicy } from "./retry.js";
 
 export interface ClientOptions {
@@ -79,6 +80,8 @@ export interface ServedModel {
   chat: boolean;
 }
 
+/** How long the word that a request is not wanted any more may take, milliseconds. */
+const CANCEL_TIMEOUT_MS = 2_000;
 /** Prompts, logits and statuses may be large; a client trusts its server not to send without end. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
@@ -110,12 +113,42 @@ export class MoesaicClient {
 
   /**
    * Runs one request. Iterate at your own pace: the server waits for a slow reader. Leaving the loop cancels the request.
+   * A resumable one goes on by itself where its stream was cut.
    * @throws MoesaicError while iterating: invalid_argument, resource_exhausted, deadline_exceeded, cancelled, …
    */
-  async *generate(request: GenerateRequest, options: CallOptions = {}): AsyncGenerator<GenerateEvent, void, undefined> {
+  generate(request: GenerateRequest, options: CallOptions = {}): AsyncGenerator<GenerateEvent, void, undefined> {
+    return request.resumable === true ? this.#resumable(request, options) : this.#generate(request, options);
+  }
+
+  async *#generate(request: GenerateRequest, options: CallOptions): AsyncGenerator<GenerateEvent, void, undefined> {
     const message = toGenerateMessage(request);
     const open = (callOptions: grpc.CallOptions) => this.#inference.generate(message, callOptions, traceMetadata());
     for await (const event of this.#stream(open, options)) yield toGenerateEvent(event);
+  }
+
+  async *#resumable(request: GenerateRequest, options: CallOptions): AsyncGenerator<GenerateEvent, void, undefined> {
+    const message = toGenerateMessage({ ...request, requestId: request.requestId ?? randomUUID() });
+    const { timeoutMs = this.#defaultTimeoutMs } = options;
+    const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+    const stream = new ResumedStream(message.sampling?.n ?? 1);
+    const attempt = (offset: number) => {
+      const sent = offset === 0 ? message : { ...message, resume_after_offset: offset };
+      const open = (callOptions: grpc.CallOptions) => this.#inference.generate(sent, callOptions, traceMetadata());
+      return this.#openStream(open, { ...options, ...remaining(deadlineMs) });
+    };
+    try {
+      for await (const event of stream.read(attempt, options.signal)) yield toGenerateEvent(event);
+    } finally {
+      // A cut stream does not end it, so that whoever does not want it any more has to say so.
+      if (!stream.isFinished) await this.#cancel(message.request_id!);
+    }
+  }
+
+  /** Best effort: a request that nobody reads ends by itself in a while. */
+  async #cancel(requestId: string): Promise<void> {
+    await this.#inference
+      .cancel({ request_id: requestId }, { deadline: Date.now() + CANCEL_TIMEOUT_MS })
+      .catch(() => {});
   }
 
   /** Runs one request to its end. @throws MoesaicError as generate, and when every choice failed */
@@ -401,6 +434,11 @@ function openChannel(endpoint: string, interceptors: grpc.Interceptor[]): grpc.C
     // Without TLS a coordinator is on loopback, where a proxy from the environment cannot reach it.
     "grpc.enable_http_proxy": 0,
   });
+}
+
+/** What is left of a call's time for another attempt. */
+function remaining(deadlineMs: number | undefined): CallOptions {
+  return deadlineMs === undefined ? {} : { timeoutMs: Math.max(1, deadlineMs - performance.now()) };
 }
 
 /** The caller's trace, where its process traces: the server's spans go on with it. */

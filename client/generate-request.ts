@@ -15,6 +15,11 @@ export type GenerateRequest = (PromptInput | TokenIdsInput | ChatInput) & {
   priority?: number;
   /** What the output must be: all of it, or the answer of a Harmony chat. Absent: anything. */
   constraint?: OutputConstraint;
+  /**
+   * Whether the server keeps the events, so that the client reads on by itself where a stream was cut. Sent twice with one `requestId`
+   * it is generated once; where none is given the client draws one. Default false: a cut stream ends the request.
+   */
+  resumable?: boolean;
 };
 
 /** A JSON schema, a regular expression in JavaScript's syntax that matches all of the output, or one of some texts. */
@@ -120,6 +125,7 @@ export function toGenerateMessage(request: GenerateRequest): v1.GenerateRequest.
     sampling: samplingOf(request.sampling ?? {}),
     priority: int32(request.priority ?? 0, "priority"),
     constraint: request.constraint === undefined ? null : constraintOf(request.constraint),
+    resumable: request.resumable ?? false,
   };
 }
 

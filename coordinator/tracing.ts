@@ -13,7 +13,7 @@ import {
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
-import type { RequestContext } from "./api/request-context.js";
+import type { CallLimits, RequestContext } from "./api/request-context.js";
 import type { StepObserver } from "./engine-loop.js";
 
 /** While requests are traced one in so many of a replica's steps has spans: a step takes milliseconds. */
@@ -21,6 +21,9 @@ const STEPS_PER_SPAN = 16;
 
 type GenerateEvent = v1.GenerateEvent.$Properties;
 type StepFacts = Parameters<StepObserver["stepFinished"]>[0];
+
+/** Who asks for a request; one of the coordinator's own jobs is part of nobody's trace. */
+type Caller = CallLimits & Partial<Pick<RequestContext, "method" | "traceparent" | "tracestate">>;
 
 /** What is traced of a request, beside its events. */
 export interface TracedRequest {
@@ -55,7 +58,7 @@ export class Tracing {
   /** Passes a request's events on, and records it. */
   async *request(
     request: TracedRequest,
-    context: RequestContext,
+    context: Caller,
     events: AsyncIterable<GenerateEvent>,
   ): AsyncGenerator<GenerateEvent, void, undefined> {
     const receivedMs = this.#nowMs();
@@ -97,8 +100,8 @@ export class Tracing {
     return this.#originMs + this.#clock.nowMs();
   }
 
-  #begin({ requestId, model }: TracedRequest, context: RequestContext, startTime: number): Span {
-    const { traceparent, tracestate, method } = context;
+  #begin({ requestId, model }: TracedRequest, context: Caller, startTime: number): Span {
+    const { traceparent = null, tracestate, method = "job" } = context;
     const carrier = { ...(traceparent === null ? {} : { traceparent }), ...(tracestate ? { tracestate } : {}) };
     const attributes = { "gen_ai.request.model": model, "gen_ai.response.id": requestId, "rpc.method": method };
     const options = { kind: SpanKind.SERVER, startTime, attributes };

@@ -1,7 +1,7 @@
-import { randomInt, randomUUID } from "node:crypto";
+import { createHash, randomInt, randomUUID } from "node:crypto";
 import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
-import type { v1 } from "../../proto/messages.js";
+import { v1 } from "../../proto/messages.js";
 import type { SequenceRunner } from "../engine-loop.js";
 import type { CompiledGrammar } from "../grammar/compiled-grammar.js";
 import { GrammarThread } from "../grammar/grammar-link.js";
@@ -13,6 +13,7 @@ import { parseChatInput, type ParsedChat } from "./chat-input.js";
 import { controlIdsOf, grammarSpecOf } from "./constraint.js";
 import { HarmonyText, noText, PlainText, type ChoiceText } from "./choice-text.js";
 import { Generation, type PreparedRequest, type RequestObserver } from "./generation.js";
+import { KeptRequests } from "./kept-requests.js";
 import { streamLogits } from "./logits.js";
 import { requireTokenizer, type ServedModel } from "./model.js";
 import type { CallLimits, RequestContext } from "./request-context.js";
@@ -45,6 +46,7 @@ export type InferenceHandlers = Required<ContextHandlers<v1.Inference>>;
 export function handlersOf(current: () => InferenceService): InferenceHandlers {
   return {
     generate: (request, context) => current().handlers.generate(request, context),
+    cancel: async (request, context) => current().handlers.cancel(request, context),
     logits: (request, context) => current().handlers.logits(request, context),
     tokenize: async (request, context) => current().handlers.tokenize(request, context),
     detokenize: async (request, context) => current().handlers.detokenize(request, context),
@@ -61,6 +63,7 @@ export class InferenceService {
   readonly #clock: Clock;
   readonly #grammars: GrammarService;
   readonly #tracing: Tracing | null;
+  readonly #kept: KeptRequests;
   #lastSeqId = 0;
 
   constructor(
@@ -78,18 +81,35 @@ export class InferenceService {
     this.#clock = clock;
     this.#grammars = new GrammarService(() => new GrammarThread(this.#vocabularyTable(), clock));
     this.#tracing = tracing;
+    this.#kept = new KeptRequests(clock);
   }
 
   readonly handlers: InferenceHandlers = {
     generate: (request, context) => this.generate(request, context),
+    cancel: async ({ request_id: requestId }, { tenant }) => ({ found: this.#kept.cancel(tenant, requestId) }),
     logits: (request, context) => this.#logits(request, context),
     tokenize: async (request) => this.#tokenize(request),
     detokenize: async (request) => this.#detokenize(request),
     listModels: async () => this.#listModels(),
   };
 
-  /** Runs a request, whoever asks. @throws MoesaicError while it is iterated, first of all for what is wrong with it */
-  async *generate(request: v1.GenerateRequest, context: CallLimits): AsyncIterable<v1.GenerateEvent.$Properties> {
+  /**
+   * Runs a request, whoever asks, or reads one that was begun.
+   * @throws MoesaicError at once when it cannot be resumed; while it is iterated, first of all for what is wrong with it
+   */
+  generate(request: v1.GenerateRequest, context: CallLimits): AsyncIterable<v1.GenerateEvent.$Properties> {
+    checkResume(request);
+    if (!request.resumable) return this.#run(request, context);
+    const start = {
+      requestId: checkRequestId(request.request_id),
+      tenant: context.tenant,
+      fingerprint: fingerprintOf(request),
+      run: (signal: AbortSignal) => this.#run(request, { ...context, signal }),
+    };
+    return this.#kept.read(start, request.resume_after_offset ?? 0, context.signal);
+  }
+
+  async *#run(request: v1.GenerateRequest, context: CallLimits): AsyncIterable<v1.GenerateEvent.$Properties> {
     const prepared = await this.#prepare(request);
     const generation = new Generation(prepared, this.#loop, this.#observer, this.#clock, this.#model.maxModelLen);
     const seqIds = Array.from({ length: prepared.sampling.numChoices }, () => this.#nextSeqId());
@@ -103,7 +123,6 @@ export class InferenceService {
 
   async #prepare(request: v1.GenerateRequest): Promise<PreparedRequest> {
     this.#checkModel(request.model);
-    refuseLater(request);
     const requestId = checkRequestId(request.request_id) || this.#ids.requestId();
     const limits = { vocabSize: this.#model.description.vocabSize, modelStopTokenIds: this.#model.stopTokenIds };
     const sampling = parseSamplingParams(request.sampling ?? {}, limits, this.#ids.seed());
@@ -235,12 +254,21 @@ function checkRequestId(requestId: string): string {
   );
 }
 
-/** What the protocol has room for and this version does not do. Silence would be worse than no. */
-function refuseLater(request: v1.GenerateRequest): void {
-  if (request.resume_after_offset != null) {
-    throw new MoesaicError(
-      "unimplemented",
-      "resume_after_offset: resuming a stream is not available yet; send the request again",
-    );
+function checkResume({ request_id: requestId, resumable, resume_after_offset: offset }: v1.GenerateRequest): void {
+  if (!resumable && offset != null) {
+    throw new MoesaicError("invalid_argument", "a request that was not sent as resumable cannot be resumed", {
+      place: "resume_after_offset",
+    });
   }
+  if (resumable && requestId === "") {
+    throw new MoesaicError("invalid_argument", "a resumable request needs an id of its client's", {
+      place: "request_id",
+    });
+  }
+}
+
+/** Equal for what is sent again to resume, and for nothing else. */
+function fingerprintOf(request: v1.GenerateRequest): string {
+  const { resume_after_offset: _, ...rest } = v1.GenerateRequest.toObject(request);
+  return createHash("sha256").update(v1.GenerateRequest.encode(rest).finish()).digest("base64");
 }

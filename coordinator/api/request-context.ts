@@ -33,6 +33,7 @@ export type CallLimits = Pick<RequestContext, "tenant" | "deadlineMs" | "signal"
 /** The role each RPC asks for. An RPC that is not listed is denied: forgetting one fails closed. */
 const REQUIRED_ROLES: Readonly<Record<string, Role>> = {
   "/moesaic.v1.Inference/Generate": "user",
+  "/moesaic.v1.Inference/Cancel": "user",
   "/moesaic.v1.Inference/Logits": "user",
   "/moesaic.v1.Inference/Tokenize": "user",
   "/moesaic.v1.Inference/Detokenize": "user",

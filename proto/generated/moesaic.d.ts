@@ -1883,6 +1883,9 @@ export namespace moesaic {
             /** Calls Generate. */
             generate: moesaic.v1.Inference.Generate;
 
+            /** Calls Cancel. */
+            cancel: moesaic.v1.Inference.Cancel;
+
             /** Calls Logits. */
             logits: moesaic.v1.Inference.Logits;
 
@@ -1915,6 +1918,25 @@ export namespace moesaic {
               readonly responseType: "GenerateEvent";
               readonly requestStream: undefined;
               readonly responseStream: true;
+            };
+
+            /**
+             * Callback as used by {@link moesaic.v1.Inference#cancel}.
+             * @param error Error, if any
+             * @param [response] CancelResponse
+             */
+            type CancelCallback = (error: (Error|null), response?: moesaic.v1.CancelResponse) => void;
+
+            /** Calls Cancel. */
+            type Cancel = {
+              (request: moesaic.v1.ICancelRequest, callback: moesaic.v1.Inference.CancelCallback): void;
+              (request: moesaic.v1.ICancelRequest): Promise<moesaic.v1.CancelResponse>;
+              readonly name: "Cancel";
+              readonly path: "/moesaic.v1.Inference/Cancel";
+              readonly requestType: "CancelRequest";
+              readonly responseType: "CancelResponse";
+              readonly requestStream: undefined;
+              readonly responseStream: undefined;
             };
 
             /**
@@ -2040,6 +2062,9 @@ export namespace moesaic {
             /** GenerateRequest resume_after_offset. */
             resume_after_offset?: (number|null);
 
+            /** GenerateRequest resumable. */
+            resumable: boolean;
+
             /** GenerateRequest input. */
             input?: ("prompt"|"token_ids"|"chat");
 
@@ -2130,6 +2155,9 @@ export namespace moesaic {
                 /** GenerateRequest resume_after_offset */
                 resume_after_offset?: (number|null);
 
+                /** GenerateRequest resumable */
+                resumable?: (boolean|null);
+
                 /** GenerateRequest input */
                 input?: ("prompt"|"token_ids"|"chat");
 
@@ -2148,10 +2176,197 @@ export namespace moesaic {
               priority?: number|null;
               constraint?: moesaic.v1.OutputConstraint.$Shape|null;
               resume_after_offset?: number|null;
+              resumable?: boolean|null;
               $unknowns?: Uint8Array[];
             } & (
               ({ input?: undefined; prompt?: null; token_ids?: null; chat?: null }|{ input?: "prompt"; prompt: string; token_ids?: null; chat?: null }|{ input?: "token_ids"; prompt?: null; token_ids: moesaic.v1.TokenIds.$Shape; chat?: null }|{ input?: "chat"; prompt?: null; token_ids?: null; chat: moesaic.v1.ChatInput.$Shape })
             );
+        }
+
+        /**
+         * Properties of a CancelRequest.
+         * @deprecated Use moesaic.v1.CancelRequest.$Properties instead.
+         */
+        interface ICancelRequest extends moesaic.v1.CancelRequest.$Properties {
+        }
+
+        /** Represents a CancelRequest. */
+        class CancelRequest {
+
+            /**
+             * Constructs a new CancelRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.CancelRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** CancelRequest request_id. */
+            request_id: string;
+
+            /**
+             * Creates a new CancelRequest instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns CancelRequest instance
+             */
+            static create(properties: moesaic.v1.CancelRequest.$Shape): moesaic.v1.CancelRequest & moesaic.v1.CancelRequest.$Shape;
+            static create(properties?: moesaic.v1.CancelRequest.$Properties): moesaic.v1.CancelRequest;
+
+            /**
+             * Encodes the specified CancelRequest message. Does not implicitly {@link moesaic.v1.CancelRequest.verify|verify} messages.
+             * @param message CancelRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.CancelRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a CancelRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.CancelRequest & moesaic.v1.CancelRequest.$Shape} CancelRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.CancelRequest & moesaic.v1.CancelRequest.$Shape;
+
+            /**
+             * Creates a CancelRequest message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns CancelRequest
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.CancelRequest;
+
+            /**
+             * Creates a plain object from a CancelRequest message. Also converts values to other types if specified.
+             * @param message CancelRequest
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.CancelRequest, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this CancelRequest to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for CancelRequest
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace CancelRequest {
+
+            /** Properties of a CancelRequest. */
+            interface $Properties {
+
+                /** CancelRequest request_id */
+                request_id?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a CancelRequest. */
+            type $Shape = moesaic.v1.CancelRequest.$Properties;
+        }
+
+        /**
+         * Properties of a CancelResponse.
+         * @deprecated Use moesaic.v1.CancelResponse.$Properties instead.
+         */
+        interface ICancelResponse extends moesaic.v1.CancelResponse.$Properties {
+        }
+
+        /** Represents a CancelResponse. */
+        class CancelResponse {
+
+            /**
+             * Constructs a new CancelResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.CancelResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** CancelResponse found. */
+            found: boolean;
+
+            /**
+             * Creates a new CancelResponse instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns CancelResponse instance
+             */
+            static create(properties: moesaic.v1.CancelResponse.$Shape): moesaic.v1.CancelResponse & moesaic.v1.CancelResponse.$Shape;
+            static create(properties?: moesaic.v1.CancelResponse.$Properties): moesaic.v1.CancelResponse;
+
+            /**
+             * Encodes the specified CancelResponse message. Does not implicitly {@link moesaic.v1.CancelResponse.verify|verify} messages.
+             * @param message CancelResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.CancelResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a CancelResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.CancelResponse & moesaic.v1.CancelResponse.$Shape} CancelResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.CancelResponse & moesaic.v1.CancelResponse.$Shape;
+
+            /**
+             * Creates a CancelResponse message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns CancelResponse
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.CancelResponse;
+
+            /**
+             * Creates a plain object from a CancelResponse message. Also converts values to other types if specified.
+             * @param message CancelResponse
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.CancelResponse, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this CancelResponse to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for CancelResponse
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace CancelResponse {
+
+            /** Properties of a CancelResponse. */
+            interface $Properties {
+
+                /** CancelResponse found */
+                found?: (boolean|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a CancelResponse. */
+            type $Shape = moesaic.v1.CancelResponse.$Properties;
         }
 
         /**

@@ -5436,6 +5436,47 @@ export const moesaic = $root.moesaic = (() => {
             });
 
             /**
+             * Callback as used by {@link moesaic.v1.Inference#cancel}.
+             * @memberof moesaic.v1.Inference
+             * @typedef CancelCallback
+             * @type {function}
+             * @param {Error|null} error Error, if any
+             * @param {moesaic.v1.CancelResponse} [response] CancelResponse
+             */
+
+            /**
+             * Calls Cancel.
+             * @memberof moesaic.v1.Inference
+             * @typedef Cancel
+             * @type {{
+             *   (request: moesaic.v1.ICancelRequest, callback: moesaic.v1.Inference.CancelCallback): void;
+             *   (request: moesaic.v1.ICancelRequest): Promise<moesaic.v1.CancelResponse>;
+             *   readonly name: "Cancel";
+             *   readonly path: "/moesaic.v1.Inference/Cancel";
+             *   readonly requestType: "CancelRequest";
+             *   readonly responseType: "CancelResponse";
+             *   readonly requestStream: undefined;
+             *   readonly responseStream: undefined;
+             * }}
+             */
+
+            /**
+             * Calls Cancel.
+             * @name moesaic.v1.Inference#cancel
+             * @type {moesaic.v1.Inference.Cancel}
+             */
+            $Object.defineProperties(Inference.prototype.cancel = function(request, callback) {
+                return $protobuf.rpc.Service.prototype.rpcCall.call(this, Inference.prototype.cancel, $root.moesaic.v1.CancelRequest, $root.moesaic.v1.CancelResponse, request, callback);
+            }, {
+                name: { value: "Cancel" },
+                path: { value: "/moesaic.v1.Inference/Cancel" },
+                requestType: { value: "CancelRequest" },
+                responseType: { value: "CancelResponse" },
+                requestStream: { value: $undefined },
+                responseStream: { value: $undefined }
+            });
+
+            /**
              * Callback as used by {@link moesaic.v1.Inference#logits}.
              * @memberof moesaic.v1.Inference
              * @typedef LogitsCallback
@@ -5616,6 +5657,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [priority] GenerateRequest priority
              * @property {moesaic.v1.OutputConstraint.$Properties|null} [constraint] GenerateRequest constraint
              * @property {number|null} [resume_after_offset] GenerateRequest resume_after_offset
+             * @property {boolean|null} [resumable] GenerateRequest resumable
              * @property {"prompt"|"token_ids"|"chat"} [input] GenerateRequest input
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
@@ -5640,6 +5682,7 @@ export const moesaic = $root.moesaic = (() => {
              *   priority?: number|null;
              *   constraint?: moesaic.v1.OutputConstraint.$Shape|null;
              *   resume_after_offset?: number|null;
+             *   resumable?: boolean|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
              *   ({ input?: undefined; prompt?: null; token_ids?: null; chat?: null }|{ input?: "prompt"; prompt: string; token_ids?: null; chat?: null }|{ input?: "token_ids"; prompt?: null; token_ids: moesaic.v1.TokenIds.$Shape; chat?: null }|{ input?: "chat"; prompt?: null; token_ids?: null; chat: moesaic.v1.ChatInput.$Shape })
@@ -5733,6 +5776,14 @@ export const moesaic = $root.moesaic = (() => {
              */
             GenerateRequest.prototype.resume_after_offset = null;
 
+            /**
+             * GenerateRequest resumable.
+             * @member {boolean} resumable
+             * @memberof moesaic.v1.GenerateRequest
+             * @instance
+             */
+            GenerateRequest.prototype.resumable = false;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -5803,6 +5854,8 @@ export const moesaic = $root.moesaic = (() => {
                     $root.moesaic.v1.OutputConstraint.encode(message.constraint, writer.uint32(/* id 8, wireType 2 =*/66).fork(), _depth + 1).ldelim();
                 if (message.resume_after_offset != null && $Object.hasOwnProperty.call(message, "resume_after_offset"))
                     writer.uint32(/* id 9, wireType 0 =*/72).uint64(message.resume_after_offset);
+                if (message.resumable != null && $Object.hasOwnProperty.call(message, "resumable") && message.resumable !== false)
+                    writer.uint32(/* id 10, wireType 0 =*/80).bool(message.resumable);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -5914,6 +5967,15 @@ export const moesaic = $root.moesaic = (() => {
                             message._resume_after_offset = "resume_after_offset";
                             continue;
                         }
+                    case 10: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.resumable = value;
+                            else
+                                delete message.resumable;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -5989,6 +6051,9 @@ export const moesaic = $root.moesaic = (() => {
                         message.resume_after_offset = object.resume_after_offset;
                     else if (typeof object.resume_after_offset === "object")
                         message.resume_after_offset = new $util.LongBits(object.resume_after_offset.low >>> 0, object.resume_after_offset.high >>> 0).toNumber(true);
+                if (object.resumable != null)
+                    if (object.resumable)
+                        message.resumable = $Boolean(object.resumable);
                 return message;
             };
 
@@ -6015,6 +6080,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.sampling = null;
                     object.priority = 0;
                     object.constraint = null;
+                    object.resumable = false;
                 }
                 if (message.request_id != null && $Object.hasOwnProperty.call(message, "request_id"))
                     object.request_id = message.request_id;
@@ -6048,6 +6114,8 @@ export const moesaic = $root.moesaic = (() => {
                         object.resume_after_offset = options.longs === $String ? $String(message.resume_after_offset) : message.resume_after_offset;
                     else
                         object.resume_after_offset = options.longs === $String ? $util.Long.prototype.toString.call(message.resume_after_offset) : options.longs === $Number ? new $util.LongBits(message.resume_after_offset.low >>> 0, message.resume_after_offset.high >>> 0).toNumber(true) : message.resume_after_offset;
+                if (message.resumable != null && $Object.hasOwnProperty.call(message, "resumable"))
+                    object.resumable = message.resumable;
                 return object;
             };
 
@@ -6077,6 +6145,456 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return GenerateRequest;
+        })();
+
+        v1.CancelRequest = (function() {
+
+            /**
+             * Properties of a CancelRequest.
+             * @typedef {Object} moesaic.v1.CancelRequest.$Properties
+             * @property {string|null} [request_id] CancelRequest request_id
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a CancelRequest.
+             * @memberof moesaic.v1
+             * @interface ICancelRequest
+             * @augments moesaic.v1.CancelRequest.$Properties
+             * @deprecated Use moesaic.v1.CancelRequest.$Properties instead.
+             */
+
+            /**
+             * Shape of a CancelRequest.
+             * @typedef {moesaic.v1.CancelRequest.$Properties} moesaic.v1.CancelRequest.$Shape
+             */
+
+            /**
+             * Constructs a new CancelRequest.
+             * @memberof moesaic.v1
+             * @classdesc Represents a CancelRequest.
+             * @constructor
+             * @param {moesaic.v1.CancelRequest.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const CancelRequest = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * CancelRequest request_id.
+             * @member {string} request_id
+             * @memberof moesaic.v1.CancelRequest
+             * @instance
+             */
+            CancelRequest.prototype.request_id = "";
+
+            /**
+             * Creates a new CancelRequest instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.CancelRequest
+             * @static
+             * @param {moesaic.v1.CancelRequest.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.CancelRequest} CancelRequest instance
+             * @type {{
+             *   (properties: moesaic.v1.CancelRequest.$Shape): moesaic.v1.CancelRequest & moesaic.v1.CancelRequest.$Shape;
+             *   (properties?: moesaic.v1.CancelRequest.$Properties): moesaic.v1.CancelRequest;
+             * }}
+             */
+            CancelRequest.create = function(properties) {
+                return new CancelRequest(properties);
+            };
+
+            /**
+             * Encodes the specified CancelRequest message. Does not implicitly {@link moesaic.v1.CancelRequest.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.CancelRequest
+             * @static
+             * @param {moesaic.v1.CancelRequest.$Properties} message CancelRequest message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            CancelRequest.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.request_id != null && $Object.hasOwnProperty.call(message, "request_id") && message.request_id !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.request_id);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a CancelRequest message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.CancelRequest
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.CancelRequest & moesaic.v1.CancelRequest.$Shape} CancelRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            CancelRequest.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.CancelRequest();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.request_id = value;
+                            else
+                                delete message.request_id;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a CancelRequest message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.CancelRequest
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.CancelRequest} CancelRequest
+             */
+            CancelRequest.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.CancelRequest)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.CancelRequest: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.CancelRequest();
+                if (object.request_id != null)
+                    if (typeof object.request_id !== "string" || object.request_id.length)
+                        message.request_id = $String(object.request_id);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a CancelRequest message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.CancelRequest
+             * @static
+             * @param {moesaic.v1.CancelRequest} message CancelRequest
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            CancelRequest.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults)
+                    object.request_id = "";
+                if (message.request_id != null && $Object.hasOwnProperty.call(message, "request_id"))
+                    object.request_id = message.request_id;
+                return object;
+            };
+
+            /**
+             * Converts this CancelRequest to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.CancelRequest
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            CancelRequest.prototype.toJSON = function() {
+                return CancelRequest.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for CancelRequest
+             * @function getTypeUrl
+             * @memberof moesaic.v1.CancelRequest
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            CancelRequest.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.CancelRequest";
+            };
+
+            return CancelRequest;
+        })();
+
+        v1.CancelResponse = (function() {
+
+            /**
+             * Properties of a CancelResponse.
+             * @typedef {Object} moesaic.v1.CancelResponse.$Properties
+             * @property {boolean|null} [found] CancelResponse found
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a CancelResponse.
+             * @memberof moesaic.v1
+             * @interface ICancelResponse
+             * @augments moesaic.v1.CancelResponse.$Properties
+             * @deprecated Use moesaic.v1.CancelResponse.$Properties instead.
+             */
+
+            /**
+             * Shape of a CancelResponse.
+             * @typedef {moesaic.v1.CancelResponse.$Properties} moesaic.v1.CancelResponse.$Shape
+             */
+
+            /**
+             * Constructs a new CancelResponse.
+             * @memberof moesaic.v1
+             * @classdesc Represents a CancelResponse.
+             * @constructor
+             * @param {moesaic.v1.CancelResponse.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const CancelResponse = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * CancelResponse found.
+             * @member {boolean} found
+             * @memberof moesaic.v1.CancelResponse
+             * @instance
+             */
+            CancelResponse.prototype.found = false;
+
+            /**
+             * Creates a new CancelResponse instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.CancelResponse
+             * @static
+             * @param {moesaic.v1.CancelResponse.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.CancelResponse} CancelResponse instance
+             * @type {{
+             *   (properties: moesaic.v1.CancelResponse.$Shape): moesaic.v1.CancelResponse & moesaic.v1.CancelResponse.$Shape;
+             *   (properties?: moesaic.v1.CancelResponse.$Properties): moesaic.v1.CancelResponse;
+             * }}
+             */
+            CancelResponse.create = function(properties) {
+                return new CancelResponse(properties);
+            };
+
+            /**
+             * Encodes the specified CancelResponse message. Does not implicitly {@link moesaic.v1.CancelResponse.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.CancelResponse
+             * @static
+             * @param {moesaic.v1.CancelResponse.$Properties} message CancelResponse message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            CancelResponse.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.found != null && $Object.hasOwnProperty.call(message, "found") && message.found !== false)
+                    writer.uint32(/* id 1, wireType 0 =*/8).bool(message.found);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a CancelResponse message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.CancelResponse
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.CancelResponse & moesaic.v1.CancelResponse.$Shape} CancelResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            CancelResponse.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.CancelResponse();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.found = value;
+                            else
+                                delete message.found;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a CancelResponse message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.CancelResponse
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.CancelResponse} CancelResponse
+             */
+            CancelResponse.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.CancelResponse)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.CancelResponse: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.CancelResponse();
+                if (object.found != null)
+                    if (object.found)
+                        message.found = $Boolean(object.found);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a CancelResponse message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.CancelResponse
+             * @static
+             * @param {moesaic.v1.CancelResponse} message CancelResponse
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            CancelResponse.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults)
+                    object.found = false;
+                if (message.found != null && $Object.hasOwnProperty.call(message, "found"))
+                    object.found = message.found;
+                return object;
+            };
+
+            /**
+             * Converts this CancelResponse to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.CancelResponse
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            CancelResponse.prototype.toJSON = function() {
+                return CancelResponse.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for CancelResponse
+             * @function getTypeUrl
+             * @memberof moesaic.v1.CancelResponse
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            CancelResponse.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.CancelResponse";
+            };
+
+            return CancelResponse;
         })();
 
         v1.TokenIds = (function() {
