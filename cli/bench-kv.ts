@@ -49,7 +49,7 @@ export const kvCommand = defineCommand({
   },
   async run({ layout, contexts, streams, plot, csv }, context) {
     const cluster = clusterOfFlags(layout);
-    const { json: explained } = await explainCluster(cluster, ".", { measured: {}, given: {} });
+    const { json: explained } = await explainCluster(cluster, ".", []);
     checkFits(explained, { contexts, streams });
     const { description: model } = await openModelSource(cluster, ".");
     const before = await rankBandwidth(cluster);

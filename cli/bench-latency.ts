@@ -7,6 +7,7 @@ import { MoesaicError } from "../proto/errors.js";
 import { machineFigures, report, type Figures } from "./bench-report.js";
 import { defineCommand } from "./command.js";
 import type { CommandContext } from "./context.js";
+import { engineTime } from "./engine-time.js";
 import { explainCluster, rankBandwidth, threadsOf, decided } from "./explained-plan.js";
 import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf, type LayoutArguments } from "./layout-flags.js";
 import { withLocalCluster } from "./local-cluster.js";
@@ -49,7 +50,7 @@ export const latencyCommand = defineCommand({
   },
   async run({ args, cluster, promptLen, outputLen, repeats, plot, csv }, context) {
     const numThreads = threadsOf(cluster);
-    const { json: explained } = await explainCluster(cluster, ".", { measured: {}, given: {} });
+    const { json: explained } = await explainCluster(cluster, ".", []);
     const before = await rankBandwidth(cluster);
     const measured = await withLocalCluster(cluster, context, (client, coordinator) =>
       measure(client, coordinator, { promptLen, outputLen, repeats }, context),
@@ -107,7 +108,7 @@ async function measure(
   const [model] = await client.listModels({ signal });
   const promptTokenIds = benchPrompt(promptLen, model?.vocabSize ?? 1, 1);
   const warmUp = await timedRun(client, promptTokenIds, outputLen, signal);
-  const engineBefore = await engineSeconds(coordinator, signal);
+  const { seconds: engineBefore } = await engineTime(coordinator, signal);
   const runs: TimedRun[] = [];
   for (let repeat = 0; repeat < repeats; repeat += 1)
     runs.push(await timedRun(client, promptTokenIds, outputLen, signal));
@@ -117,15 +118,8 @@ async function measure(
     promptTokenIds,
     runs,
     wallSeconds,
-    engineSeconds: (await engineSeconds(coordinator, signal)) - engineBefore,
+    engineSeconds: (await engineTime(coordinator, signal)).seconds - engineBefore,
   };
-}
-
-/** Time inside the engine since the start, from the coordinator's own metrics. */
-async function engineSeconds(coordinator: Coordinator, signal: AbortSignal): Promise<number> {
-  const response = await fetch(`http://${coordinator.httpAddress}/metrics`, { signal });
-  const line = /^moesaic_engine_step_seconds_sum(?:\{[^}]*\})? (\S+)$/m.exec(await response.text());
-  return Number(line?.[1] ?? NaN);
 }
 
 function latencyFigures(measured: Measured, explained: Explanation, seqLen: number, bandwidth: number): Figures {

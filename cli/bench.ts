@@ -1,4 +1,5 @@
 import { batchCommand } from "./bench-batch.js";
+import { calibrateCommand } from "./bench-calibrate.js";
 import { commCommand } from "./bench-comm.js";
 import { kernelsCommand } from "./bench-kernels.js";
 import { kvCommand } from "./bench-kv.js";
@@ -15,4 +16,5 @@ export const benchCommand = defineGroup("bench", "measure, with results checked 
   loadCommand,
   kernelsCommand,
   kvCommand,
+  calibrateCommand,
 ]);

@@ -94,7 +94,7 @@ function kernelPackage(name: string): Finding {
 /** Which kernel serves each op here; a heavy op that only the reference serves is what makes this machine slow. */
 async function kernelsOfOps(): Promise<Finding> {
   try {
-    const { json } = await explainCluster(clusterOfFlags({ dummy: PROBE_MODEL }), ".", { measured: {}, given: {} });
+    const { json } = await explainCluster(clusterOfFlags({ dummy: PROBE_MODEL }), ".", []);
     const served = json.kernels.map((row) => ({
       ops: row.ops.join(" + "),
       by: `${row.package}/${row.kernel}`,

@@ -15,7 +15,7 @@ import { USUAL_SEQ_LEN } from "../plans/cost.js";
 import { explainPlan, type Explanation } from "../plans/explain.js";
 import { explainReplica, type ReplicaExplanation } from "../plans/explain-replica.js";
 import { lower } from "../plans/lower.js";
-import { sourcedProfile, type Figures } from "../plans/machine-profile.js";
+import { sourcedProfile, type KnownFigures } from "../plans/machine-profile.js";
 import { chooseReplicaLimits, limitsRequestOf, provisionalLimits } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import { thisMachine } from "./this-machine.js";
@@ -24,12 +24,6 @@ import { gpuBandwidth, readBandwidth } from "./read-bandwidth.js";
 /** Of the first rank, and of all together where there are several. */
 export type ClusterExplanation = Explanation & { replica?: ReplicaExplanation };
 
-/** What is known of a rank that predictions may use, in place of usual figures. */
-export interface KnownFigures {
-  measured: Figures;
-  given: Figures;
-}
-
 /**
  * What the first rank of a cluster would run on this machine, and how a replica's ranks share the work, without loading
  * anything. What is known of the ranks changes what is predicted, never what the cluster's plan is.
@@ -37,7 +31,7 @@ export interface KnownFigures {
 export async function explainCluster(
   written: ClusterSpec,
   baseDir: string,
-  { measured, given }: KnownFigures,
+  known: readonly KnownFigures[],
 ): Promise<{ json: ClusterExplanation; text: string }> {
   const gpus = native.cudaDevices().devices;
   const cluster = decided(written);
@@ -65,15 +59,17 @@ export async function explainCluster(
     dequantize: engine.dequantize,
     choices: chosen.choices,
     defaults: defaultsInUse(cluster),
-    readBytesPerSecond: given.readBytesPerSecond ?? measured.readBytesPerSecond ?? null,
+    readBytesPerSecond:
+      known.findLast(({ figures }) => figures.readBytesPerSecond !== undefined)?.figures.readBytesPerSecond ?? null,
   });
   if (plan.worldSize === 1) return rank;
   const replica = explainReplica({
     modelName: servedModelName,
     model,
     plan,
-    ...sourcedProfile(rankProfileOf(cluster), measured, given),
+    ...sourcedProfile(rankProfileOf(cluster), known),
     dequantize: engine.dequantize,
+    precision: precisionOf(cluster),
     seqLen: USUAL_SEQ_LEN,
   });
   return { json: { ...rank.json, replica: replica.json }, text: `${rank.text}\n${replica.text}` };

@@ -10,6 +10,7 @@ describe("figures of a machine", () => {
     assert.deepEqual(figuresOf({ "read-gbytes": 400, gflops: 1_500, "link-us": 50, "link-gbits": 10 }), {
       readBytesPerSecond: 400e9,
       flopsPerSecond: 1.5e12,
+      attentionFlopsPerSecond: 1.5e12,
       linkLatencyUs: 50,
       linkBytesPerSecond: 1.25e9,
     });
@@ -25,14 +26,15 @@ describe("figures of a machine", () => {
 
   it("take the place of what was measured, which takes that of the usual, each with its source", () => {
     const measured = { readBytesPerSecond: 1, linkLatencyUs: 2 };
-    const { profile, sources } = sourcedProfile(CPU_RANK.tcp, measured, { linkLatencyUs: 3 });
+    const { profile, sources } = sourcedProfile(CPU_RANK.tcp, [
+      { figures: measured, source: "measured" },
+      { figures: { linkLatencyUs: 3 }, source: "given" },
+    ]);
     assert.deepEqual(profile, { ...CPU_RANK.tcp, readBytesPerSecond: 1, linkLatencyUs: 3 });
-    assert.deepEqual(sources, {
-      readBytesPerSecond: "measured on this machine just now",
-      flopsPerSecond: CPU_RANK_SOURCE,
-      linkLatencyUs: "as given",
-      linkBytesPerSecond: CPU_RANK_SOURCE,
-    });
+    const { readBytesPerSecond, flopsPerSecond, linkLatencyUs, linkBytesPerSecond, opUs } = sources;
+    assert.deepEqual([readBytesPerSecond, linkLatencyUs], ["measured", "given"]);
+    assert.deepEqual([flopsPerSecond, linkBytesPerSecond], [CPU_RANK_SOURCE, CPU_RANK_SOURCE]);
+    assert.match(opUs, /^not counted without a calibration/);
   });
 });
 

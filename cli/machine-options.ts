@@ -17,7 +17,7 @@ export function figuresOf(args: Partial<ArgumentsOf<typeof MACHINE_OPTIONS>>): F
   const { gflops, "read-gbytes": read, "link-us": latency, "link-gbits": link } = args;
   return {
     ...(read === undefined ? {} : { readBytesPerSecond: read * 1e9 }),
-    ...(gflops === undefined ? {} : { flopsPerSecond: gflops * 1e9 }),
+    ...(gflops === undefined ? {} : { flopsPerSecond: gflops * 1e9, attentionFlopsPerSecond: gflops * 1e9 }),
     ...(latency === undefined ? {} : { linkLatencyUs: latency }),
     ...(link === undefined ? {} : { linkBytesPerSecond: (link / 8) * 1e9 }),
   };

@@ -7,6 +7,8 @@ import { diffPlans } from "../plans/plan-diff.js";
 import { resolvePlan, type ResolvedPlan } from "../plans/resolved-plan.js";
 import { parseShardingPlan } from "../plans/sharding-plan.js";
 import { MoesaicError } from "../proto/errors.js";
+import { knownBy } from "../plans/calibration.js";
+import { CALIBRATION_OPTION, readCalibration } from "./calibration-file.js";
 import { defineCommand, defineGroup } from "./command.js";
 import { explainCluster, rankBandwidth } from "./explained-plan.js";
 import { checkFile } from "./file-check.js";
@@ -25,7 +27,7 @@ const explainCommand = defineCommand({
   usage: "explain [file]",
   describe: "bytes per rank, KV blocks, kernels and predicted speed of a cluster file or of layout flags",
   positionals: { file: { describe: "cluster file" } },
-  options: { ...LAYOUT_OPTIONS, ...DUMMY_OPTION, ...MACHINE_OPTIONS, ...JSON_OPTION },
+  options: { ...LAYOUT_OPTIONS, ...DUMMY_OPTION, ...MACHINE_OPTIONS, ...CALIBRATION_OPTION, ...JSON_OPTION },
   examples: [
     ["plan explain cluster.yaml", "of a cluster file"],
     ["plan explain --dummy gpt-oss-20b", "of a model that is not here"],
@@ -34,14 +36,23 @@ const explainCommand = defineCommand({
   parse: (args, { file }) => {
     const given = [file, args.model, args.dummy].filter((value) => value !== undefined);
     if (given.length !== 1) throw new MoesaicError("invalid_argument", EXPLAIN_WHAT);
+    const { calibration } = args;
     const figures = figuresOf(args);
-    return file === undefined ? { spec: clusterOfFlags(args), figures } : { file: String(file), figures };
+    return file === undefined
+      ? { spec: clusterOfFlags(args), figures, calibration }
+      : { file: String(file), figures, calibration };
   },
-  async run({ spec, file, figures: given }, { out, json }) {
+  async run({ spec, file, figures: given, calibration: calibrationName }, { out, json }) {
     const cluster = spec ?? (await readClusterSpec(file));
-    const measured = given.readBytesPerSecond === undefined ? await measuredFigures(cluster) : {};
+    const calibration = calibrationName === undefined ? null : await readCalibration(calibrationName);
+    const isMeasured = given.readBytesPerSecond === undefined && calibration === null;
+    const known = [
+      { figures: isMeasured ? await measuredFigures(cluster) : {}, source: "measured on this machine just now" },
+      ...(calibration === null ? [] : [knownBy(calibration)]),
+      { figures: given, source: "as given" },
+    ];
     const baseDir = file === undefined ? "." : dirname(file);
-    const explained = await explainCluster(cluster, baseDir, { measured, given }).catch((error: unknown) => {
+    const explained = await explainCluster(cluster, baseDir, known).catch((error: unknown) => {
       throw inTermsOfFlags(error);
     });
     if (json) await out.json(explained.json);

@@ -6,7 +6,7 @@ export interface TimedRun {
   tokenIds: number[];
   /** Request sent to first token received. */
   ttftMs: number;
-  /** Between successive tokens, in order. */
+  /** Between successive tokens, in order; 0 between those that came together. */
   gapsMs: number[];
 }
 
@@ -29,10 +29,12 @@ export async function timedRun(
     if (event.type === "finish" && event.error !== null) throw event.error;
     if (event.type !== "delta") continue;
     const nowMs = performance.now();
-    if (run.tokenIds.length === 0) run.ttftMs = nowMs - startedMs;
-    else run.gapsMs.push(nowMs - lastMs);
-    lastMs = nowMs;
-    run.tokenIds.push(...event.tokenIds);
+    for (const tokenId of event.tokenIds) {
+      if (run.tokenIds.length === 0) run.ttftMs = nowMs - startedMs;
+      else run.gapsMs.push(nowMs - lastMs);
+      lastMs = nowMs;
+      run.tokenIds.push(tokenId);
+    }
     onToken(run.tokenIds.length);
   }
   if (run.tokenIds.length === outputLen) return run;

@@ -434,7 +434,8 @@ export class Coordinator {
 
   #placementOptions(): ConstructorParameters<typeof ServedReplica>[0]["placement"] {
     const { spec } = this.#options;
-    const options = { dequantize: spec.spec.engine.dequantize, seqLen: USUAL_SEQ_LEN };
+    const { dequantize } = spec.spec.engine;
+    const options = { dequantize, precision: precisionOf(spec), seqLen: USUAL_SEQ_LEN };
     const cost = costOf(this.#source.description, this.#plan, rankProfileOf(spec), options);
     return {
       placements: placementsOf(this.#plan),

@@ -2,9 +2,18 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import type { Placement } from "./collectives.js";
-import { bytesRead, costOf, placementsOf, predictStep, shardedFromTokens, type PlanCost } from "./cost.js";
+import {
+  bytesRead,
+  costOf,
+  decodeShape,
+  placementsOf,
+  predictShape,
+  predictStep,
+  shardedFromTokens,
+  type PlanCost,
+} from "./cost.js";
 import { lower } from "./lower.js";
-import type { MachineProfile } from "./machine-profile.js";
+import { NO_OVERHEADS, type MachineProfile } from "./machine-profile.js";
 import { describeDummy } from "./model-description.js";
 import { resolvePlan } from "./resolved-plan.js";
 import { parseShardingPlan } from "./sharding-plan.js";
@@ -14,8 +23,10 @@ const MODEL = describeDummy("gpt-oss-20b");
 const TYPICAL: MachineProfile = {
   readBytesPerSecond: 20e9,
   flopsPerSecond: 200e9,
+  attentionFlopsPerSecond: 200e9,
   linkLatencyUs: 20,
   linkBytesPerSecond: 5e9,
+  ...NO_OVERHEADS,
   transport: "shm",
 };
 /** Of one token's hidden state in float32. */
@@ -24,7 +35,7 @@ const ROW = 2_880 * 4;
 function costFrom(yaml: string, profile: MachineProfile = TYPICAL): PlanCost {
   const written = parseShardingPlan(yaml, "p.yaml");
   const plan = resolvePlan(written, MODEL, written.worldSize);
-  return costOf(MODEL, plan, profile, { dequantize: false, seqLen: 1_024 });
+  return costOf(MODEL, plan, profile, { dequantize: false, precision: "exact", seqLen: 1_024 });
 }
 
 const TP4 = "worldSize: 4\nexperts: { tp: 4 }\n";
@@ -142,5 +153,44 @@ describe("placementsOf", () => {
     assert.deepEqual(of(TP4), ["replicated", "sharded"]);
     assert.deepEqual(of(`${TP4}tokens: sharded\n`), ["sharded"]);
     assert.deepEqual(of("worldSize: 2\nattention: { ranks: [1] }\nexperts: { ep: 2 }\n"), ["sharded"]);
+  });
+});
+
+describe("overheads", () => {
+  const overheads = { opUs: 10, opRowUs: 2, stepUs: 500, sampleUs: 30, requestUs: 9_999 };
+
+  it("come on top: of every op, of every token in it, of the step and of what is sampled", () => {
+    const [bare, cost] = [costFrom("worldSize: 1\n"), costFrom("worldSize: 1\n", { ...TYPICAL, ...overheads })];
+    const { numOps } = cost;
+    assert.equal(numOps.replicated, 24 * 9 + 6, "ops of the program of 24 layers");
+    const [before, after] = [predictStep(bare, "replicated", 5), predictStep(cost, "replicated", 5)];
+    assert.equal(before.overheadMs, 0);
+    const expected = (numOps.replicated * (10 + 5 * 2) + 500 + 5 * 30) / 1_000;
+    assert.ok(Math.abs(after.overheadMs - expected) < 1e-9);
+    assert.ok(Math.abs(after.totalMs - before.totalMs - expected) < 1e-9);
+  });
+
+  it("of tokens are shared by ranks that share the work; those of ops are not", () => {
+    const perToken = (yaml: string): number => {
+      const cost = costFrom(yaml, { ...TYPICAL, ...NO_OVERHEADS, opRowUs: 2 });
+      return (1_000 * predictStep(cost, "replicated", 8).overheadMs) / cost.numOps.replicated / 8 / 2;
+    };
+    assert.equal(perToken("worldSize: 1\n"), 1);
+    assert.ok(Math.abs(perToken(TP4) - 1 / 4) < 0.01, `${perToken(TP4)}`);
+    assert.equal(perToken("worldSize: 4\nattention: { tp: 1 }\nexperts: { ep: 4 }\n"), (1 + 1 / 4) / 2);
+  });
+
+  it("leave the head out of a step that samples nothing", () => {
+    const cost = costFrom("worldSize: 1\n");
+    const shape = { ...decodeShape(cost, 4), numSampled: 0 };
+    assert.equal(predictShape(cost, "replicated", shape).headMs, 0);
+  });
+
+  it("store keys and values of precision fast in half the bytes", () => {
+    const of = (precision: "exact" | "fast"): number => {
+      const plan = resolvePlan("auto", MODEL, 1);
+      return costOf(MODEL, plan, TYPICAL, { dequantize: false, precision, seqLen: 1 }).ranks[0]!.kvBytesPerLayer;
+    };
+    assert.equal(of("exact"), 2 * of("fast"));
   });
 });

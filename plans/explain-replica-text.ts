@@ -25,7 +25,7 @@ export function renderReplica(explanation: ReplicaExplanation): string {
     {
       title: `Predicted steps, sequences of ${counted(seqLen, "token")}`,
       rows: stepLines(explanation),
-      header: ["tokens", "placement", "attention", "experts", "head", "collectives", "all"],
+      header: ["tokens", "placement", "attention", "experts", "head", "collectives", "overhead", "all"],
     },
     { title: "Layouts of these ranks", rows: strategyLines(explanation), header: ["", ...sizes, "weights of a rank"] },
     { title: "Advice", rows: adviceLines(explanation) },
@@ -90,7 +90,7 @@ function stepLines({ steps }: ReplicaExplanation): string[][] {
   return steps.map((row) => [
     count(row.num_tokens),
     row.placement,
-    ...[row.attention_ms, row.experts_ms, row.head_ms, row.collectives_ms, row.total_ms].map(ms),
+    ...[row.attention_ms, row.experts_ms, row.head_ms, row.collectives_ms, row.overhead_ms, row.total_ms].map(ms),
   ]);
 }
 
@@ -108,6 +108,10 @@ function adviceLines({ recommendations }: ReplicaExplanation): string[][] {
   return recommendations.map((row) => [counted(row.num_tokens, "token"), row.text]);
 }
 
+function us(value: number): string {
+  return value === 0 ? "0 us" : `${value.toPrecision(3)} us`;
+}
+
 function figureLines({ profile }: ReplicaExplanation): string[][] {
   const { sources, link_bytes_per_second: link } = profile;
   const gb = (value: number): string => `${(value / 1e9).toPrecision(3)} GB/s`;
@@ -119,6 +123,12 @@ function figureLines({ profile }: ReplicaExplanation): string[][] {
       `sends over ${profile.transport}`,
       `${gb(link)} (${((8 * link) / 1e9).toPrecision(3)} Gbit/s)`,
       sources["link_bytes_per_second"] ?? "",
+    ],
+    ["overhead of an op", `${us(profile.op_us)}, ${us(profile.op_row_us)} a token`, sources["op_us"] ?? ""],
+    [
+      "overhead of a step",
+      `${us(profile.step_us)}, ${us(profile.sample_us)} a sampled token`,
+      sources["step_us"] ?? "",
     ],
   ];
 }

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 
 import { USUAL_SEQ_LEN } from "./cost.js";
 import { explainReplica, type ReplicaExplanation } from "./explain-replica.js";
-import { sourcedProfile, type MachineProfile } from "./machine-profile.js";
+import { NO_OVERHEADS, sourcedProfile, type MachineProfile } from "./machine-profile.js";
 import { describeDummy } from "./model-description.js";
 import { resolvePlan } from "./resolved-plan.js";
 import { parseShardingPlan } from "./sharding-plan.js";
@@ -13,16 +13,24 @@ const MODEL = describeDummy("gpt-oss-20b");
 const TYPICAL: MachineProfile = {
   readBytesPerSecond: 20e9,
   flopsPerSecond: 200e9,
+  attentionFlopsPerSecond: 200e9,
   linkLatencyUs: 20,
   linkBytesPerSecond: 5e9,
+  ...NO_OVERHEADS,
   transport: "shm",
 };
 
 function explained(yaml: string, profile: MachineProfile = TYPICAL): { json: ReplicaExplanation; text: string } {
   const written = parseShardingPlan(yaml, "p.yaml");
   const plan = resolvePlan(written, MODEL, written.worldSize, profile);
-  const sources = sourcedProfile(profile, {}, profile).sources;
-  const rest = { sources, modelName: "gpt-oss-20b", dequantize: false, seqLen: USUAL_SEQ_LEN };
+  const sources = sourcedProfile(profile, [{ figures: profile, source: "as given" }]).sources;
+  const rest = {
+    sources,
+    modelName: "gpt-oss-20b",
+    dequantize: false,
+    precision: "exact" as const,
+    seqLen: USUAL_SEQ_LEN,
+  };
   return explainReplica({ ...rest, model: MODEL, plan, profile });
 }
 

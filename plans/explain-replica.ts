@@ -5,6 +5,7 @@ import { renderReplica } from "./explain-replica-text.js";
 import { layoutName } from "./layout-choice.js";
 import { FIGURES, type MachineProfile, type SourcedProfile } from "./machine-profile.js";
 import type { ModelDescription } from "./model-description.js";
+import type { Precision } from "./rank-program.js";
 import type { PlanDecision, ResolvedPlan } from "./resolved-plan.js";
 import { recommend, strategiesOf } from "./strategies.js";
 import type { TensorClass } from "./tensor-class.js";
@@ -18,6 +19,7 @@ export interface ReplicaInput {
   /** Of each figure of the profile, where it comes from. */
   sources: SourcedProfile["sources"];
   dequantize: boolean;
+  precision: Precision;
   /** Tokens of each sequence in the steps that are predicted. */
   seqLen: number;
 }
@@ -34,8 +36,14 @@ export interface ReplicaExplanation {
   profile: {
     read_bytes_per_second: number;
     flops_per_second: number;
+    attention_flops_per_second: number;
     link_latency_us: number;
     link_bytes_per_second: number;
+    op_us: number;
+    op_row_us: number;
+    step_us: number;
+    sample_us: number;
+    request_us: number;
     /** shm or tcp. */
     transport: string;
     /** Where each figure comes from. */
@@ -85,6 +93,7 @@ export interface StepExplanation {
   experts_ms: number;
   head_ms: number;
   collectives_ms: number;
+  overhead_ms: number;
   total_ms: number;
 }
 
@@ -93,8 +102,8 @@ export const STEP_SIZES = [1, 64] as const;
 
 /** What a plan makes of a replica's ranks, for a person (`text`) and for a program (`json`). Nothing is measured here. */
 export function explainReplica(input: ReplicaInput): { json: ReplicaExplanation; text: string } {
-  const { modelName, model, plan, profile, sources, dequantize, seqLen } = input;
-  const json = explanationOf(modelName, costOf(model, plan, profile, { dequantize, seqLen }), sources);
+  const { modelName, model, plan, profile, sources, dequantize, precision, seqLen } = input;
+  const json = explanationOf(modelName, costOf(model, plan, profile, { dequantize, precision, seqLen }), sources);
   return { json, text: renderReplica(json) };
 }
 
@@ -144,8 +153,14 @@ function profileExplanation(
   return {
     read_bytes_per_second: profile.readBytesPerSecond,
     flops_per_second: profile.flopsPerSecond,
+    attention_flops_per_second: profile.attentionFlopsPerSecond,
     link_latency_us: profile.linkLatencyUs,
     link_bytes_per_second: profile.linkBytesPerSecond,
+    op_us: profile.opUs,
+    op_row_us: profile.opRowUs,
+    step_us: profile.stepUs,
+    sample_us: profile.sampleUs,
+    request_us: profile.requestUs,
     transport: profile.transport,
     sources: Object.fromEntries(FIGURES.map((figure) => [snakeCased(figure), sources[figure]])),
   };
@@ -211,6 +226,7 @@ function stepExplanation(cost: PlanCost, placement: Placement, numTokens: number
     experts_ms: step.expertsMs,
     head_ms: step.headMs,
     collectives_ms: step.collectivesMs,
+    overhead_ms: step.overheadMs,
     total_ms: step.totalMs,
   };
 }

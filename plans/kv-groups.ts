@@ -38,3 +38,8 @@ export function blocksOfSequence(
 ): number {
   return groups.reduce((sum, group) => sum + blocksOfGroup(group, numTokens, limits), 0);
 }
+
+/** Bytes of one block: room for keys and values of as many layers as the largest group has. */
+export function blockBytes(groups: readonly KvGroup[], blockSize: number, kvBytesPerLayer: number): number {
+  return blockSize * kvBytesPerLayer * Math.max(...groups.map(({ layers }) => layers.length));
+}

@@ -25,7 +25,7 @@ export function rateLayouts(
   profile: MachineProfile,
 ): RatedLayout[] {
   const rated = plans.map((plan) =>
-    ratedLayout(costOf(model, plan, profile, { dequantize: false, seqLen: USUAL_SEQ_LEN })),
+    ratedLayout(costOf(model, plan, profile, { dequantize: false, precision: "exact", seqLen: USUAL_SEQ_LEN })),
   );
   return rated.toSorted((a, b) => scoreOf(a) - scoreOf(b));
 }

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
 import { MoesaicError } from "../proto/errors.js";
+import { NO_OVERHEADS } from "./machine-profile.js";
 import { describeDummy } from "./model-description.js";
 import { checkPlan } from "./plan-check.js";
 import { resolvePlan } from "./resolved-plan.js";
@@ -40,8 +41,10 @@ describe("resolvePlan", () => {
     const slowLinks = {
       readBytesPerSecond: 20e9,
       flopsPerSecond: 1e15,
+      attentionFlopsPerSecond: 1e15,
       linkLatencyUs: 5,
       linkBytesPerSecond: 50e6,
+      ...NO_OVERHEADS,
       transport: "tcp",
     } as const;
     const model = describeDummy("gpt-oss-20b");

@@ -91,7 +91,8 @@ function withPlacement(plan: ResolvedPlan, model: ModelDescription, profile: Mac
   if (numExpertOnly > 0) {
     return decided(1, "sharded", `${numExpertOnly} of the ranks run experts only and hold no hidden states`);
   }
-  const from = shardedFromTokens(costOf(model, plan, profile, { dequantize: false, seqLen: USUAL_SEQ_LEN }));
+  const usual = { dequantize: false, precision: "exact", seqLen: USUAL_SEQ_LEN } as const;
+  const from = shardedFromTokens(costOf(model, plan, profile, usual));
   if (from === null) return decided(null, "replicated", "predicted to be faster in steps of any size");
   if (from === 1) return decided(1, "sharded", "predicted to be faster in steps of any size");
   const why = "fewer rounds for few tokens, fewer bytes for many";

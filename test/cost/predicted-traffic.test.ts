@@ -110,7 +110,7 @@ async function both(one: Case, model: ModelDescription): Promise<[predicted: Tra
 }
 
 function predictedTraffic({ plan, placement, transport }: Case, model: ModelDescription): Traffic {
-  const options = { dequantize: false, seqLen: 1 };
+  const options = { dequantize: false, precision: "exact" as const, seqLen: 1 };
   const cost = costOf(model, resolvePlan(plan, model, plan.worldSize), CPU_RANK[transport], options);
   const { perLayer, perStep } = predictStep(cost, placement, NUM_TOKENS).collectives;
   const traffic = noTraffic();
