@@ -6,6 +6,7 @@ import { kvCommand } from "./bench-kv.js";
 import { latencyCommand } from "./bench-latency.js";
 import { loadCommand } from "./bench-load.js";
 import { throughputCommand } from "./bench-throughput.js";
+import { traceCommand } from "./bench-trace.js";
 import { defineGroup } from "./command.js";
 
 export const benchCommand = defineGroup("bench", "measure, with results checked in the same run", [
@@ -16,5 +17,6 @@ export const benchCommand = defineGroup("bench", "measure, with results checked 
   loadCommand,
   kernelsCommand,
   kvCommand,
+  traceCommand,
   calibrateCommand,
 ]);

@@ -17,6 +17,7 @@ import { kernelsCommand } from "./kernels.js";
 import { logitsCommand } from "./logits.js";
 import { Output } from "./output.js";
 import { planCommand } from "./plan.js";
+import { simCommand } from "./sim.js";
 import { statusCommand } from "./status.js";
 import { upCommand } from "./up.js";
 import { workerCommand } from "./worker.js";
@@ -33,6 +34,7 @@ const COMMANDS: readonly Command[] = [
   logitsCommand,
   planCommand,
   kernelsCommand,
+  simCommand,
   benchCommand,
   doctorCommand,
 ];

@@ -43,6 +43,19 @@ export function positive(name: string, describe: string) {
   return { describe, type: "string", requiresArg: true, coerce: optional(coerce) } as const;
 }
 
+/** `0.5,1,inf`; at least one, each above 0. */
+export function positives(name: string, describe: string) {
+  const coerce = (list: Given): number[] => {
+    const values = String(list)
+      .split(",")
+      .map((part) => part.trim());
+    const isWell = values.every((value) => value === "inf" || (/^\d+(\.\d+)?$/.test(value) && Number(value) > 0));
+    if (isWell) return values.map((value) => (value === "inf" ? Infinity : Number(value)));
+    throw usage(name, "numbers above 0, or inf, such as 0.5,1,2", list);
+  };
+  return { describe, type: "string", requiresArg: true, coerce: optional(coerce) } as const;
+}
+
 export function text(describe: string) {
   return { describe, type: "string", requiresArg: true } as const;
 }

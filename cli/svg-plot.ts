@@ -18,13 +18,28 @@ const [INK, GRID] = ["#808080", "#80808040"];
 const COLOURS = ["#2f7fd1", "#d0701f"];
 
 /** An SVG file of the plot, both axes from 0 on. */
-export function svgPlot({ title, x, y, series }: Plot): string {
+export function svgPlot(plot: Plot): string {
+  return svgPanels([plot]);
+}
+
+/** An SVG file of plots under each other. */
+export function svgPanels(plots: readonly Plot[]): string {
+  const height = plots.length * HEIGHT;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">`,
+    ...plots.flatMap((plot, index) =>
+      index === 0 ? panel(plot) : [`<g transform="translate(0 ${index * HEIGHT})">`, ...panel(plot), "</g>"],
+    ),
+    "</svg>\n",
+  ].join("\n");
+}
+
+function panel({ title, x, y, series }: Plot): string[] {
   const points = series.flatMap((each) => each.points);
   const xTicks = ticksTo(Math.max(...points.map(([at]) => at)));
   const yTicks = ticksTo(Math.max(...points.map(([, value]) => value)));
   const place = placer(xTicks.at(-1)!, yTicks.at(-1)!);
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
     text(title, MARGIN.left, 24, "start", "font-size='15'"),
     ...yTicks.map((value) => {
       const [left, at] = place([0, value]);
@@ -39,8 +54,7 @@ export function svgPlot({ title, x, y, series }: Plot): string {
     text(x, MARGIN.left + INNER.width / 2, HEIGHT - 12, "middle"),
     text(y, 0, 0, "middle", `transform="translate(18 ${MARGIN.top + INNER.height / 2}) rotate(-90)"`),
     ...series.map((each, index) => drawn(each, index, place)),
-    "</svg>\n",
-  ].join("\n");
+  ];
 }
 
 /** From 0 in equal steps of 1, 2 or 5 times a power of ten, to the first that is not below `most`. */

@@ -15,7 +15,7 @@ import { EngineLoop, type LiveSequence, type OutputListener } from "./engine-loo
 import type { ReplicaMetrics } from "./metrics.js";
 import type { SchedulerStats } from "./scheduler/scheduler-stats.js";
 import { Scheduler } from "./scheduler/scheduler.js";
-import { schedulingPoliciesOf } from "./scheduler/scheduler-config.js";
+import { schedulingPoliciesOf, type SchedulerConfig } from "./scheduler/scheduler-config.js";
 import type { StepCostLine } from "./scheduler/step-times.js";
 import type { FinishReason, SequenceSpec } from "./scheduler/sequence.js";
 
@@ -99,7 +99,7 @@ export class ServedReplica implements Lane {
   serve(limits: ChosenLimits, onFailed: (orphans: LiveSequence[]) => void): void {
     assert(this.#serving === null, "a replica begins to serve once");
     const { clock, log, metrics, recoveryTimeoutMs } = this.#options;
-    const scheduler = new Scheduler(this.#schedulerConfig(limits), log);
+    const scheduler = new Scheduler(schedulerConfigOf(this.#options, limits), log);
     const loop = new EngineLoop(scheduler, this.#executor, metrics, clock, log, recoveryTimeoutMs);
     loop.onFailed = onFailed;
     this.#serving = { scheduler, loop, limits };
@@ -210,33 +210,36 @@ export class ServedReplica implements Lane {
       block_size: blockSize,
     };
   }
+}
 
-  #schedulerConfig({ limits }: ChosenLimits): ConstructorParameters<typeof Scheduler>[0] {
-    const { description, scheduler, runAhead } = this.#options;
-    return {
-      vocabSize: description.vocabSize,
-      maxSeqLen: limits.maxSeqLen,
-      blockSize: limits.blockSize,
-      numBlocks: limits.numBlocks,
-      kvGroups: kvGroupsOf(description),
-      maxBatchedTokens: limits.maxBatchedTokens,
-      maxSequences: limits.maxSequences,
-      maxLogitRows: Math.min(limits.maxSequences, limits.maxBatchedTokens),
-      maxWaiting: scheduler.maxWaiting,
-      runAhead,
-      ...schedulingPoliciesOf(scheduler),
-      stepCost: this.#predictedStep(limits.maxBatchedTokens),
-    };
-  }
+/** What is decided of a replica's scheduler before its ranks are there. */
+export type SchedulerSettings = Pick<ServedReplicaOptions, "description" | "scheduler" | "runAhead" | "placement">;
 
-  /** What steps are predicted to take, as a line through one token and a full step. */
-  #predictedStep(maxBatchedTokens: number): StepCostLine {
-    const { placement } = this.#options;
-    const predict = (numTokens: number): number =>
-      Math.min(...placement.placements.map((one) => placement.predictMs(one, numTokens)));
-    const perTokenMs = (predict(maxBatchedTokens) - predict(1)) / Math.max(1, maxBatchedTokens - 1);
-    return { fixedMs: Math.max(0, predict(1) - perTokenMs), perTokenMs };
-  }
+/** What a replica's scheduler is told: settings, and the limits that its ranks confirmed. */
+export function schedulerConfigOf(settings: SchedulerSettings, { limits }: ChosenLimits): SchedulerConfig {
+  const { description, scheduler, runAhead, placement } = settings;
+  return {
+    vocabSize: description.vocabSize,
+    maxSeqLen: limits.maxSeqLen,
+    blockSize: limits.blockSize,
+    numBlocks: limits.numBlocks,
+    kvGroups: kvGroupsOf(description),
+    maxBatchedTokens: limits.maxBatchedTokens,
+    maxSequences: limits.maxSequences,
+    maxLogitRows: Math.min(limits.maxSequences, limits.maxBatchedTokens),
+    maxWaiting: scheduler.maxWaiting,
+    runAhead,
+    ...schedulingPoliciesOf(scheduler),
+    stepCost: predictedStep(placement, limits.maxBatchedTokens),
+  };
+}
+
+/** What steps are predicted to take, as a line through one token and a full step. */
+function predictedStep(placement: PlacementOptions, maxBatchedTokens: number): StepCostLine {
+  const predict = (numTokens: number): number =>
+    Math.min(...placement.placements.map((one) => placement.predictMs(one, numTokens)));
+  const perTokenMs = (predict(maxBatchedTokens) - predict(1)) / Math.max(1, maxBatchedTokens - 1);
+  return { fixedMs: Math.max(0, predict(1) - perTokenMs), perTokenMs };
 }
 
 /** @throws MoesaicError failed_precondition when the replica is not open, or nobody could take its requests */

@@ -31,6 +31,17 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** Moves time on to the next timer and runs that one; of equals the one that was set first. @returns false when there is none */
+  runNext(): boolean {
+    let next = this.#timers[0];
+    if (next === undefined) return false;
+    for (const timer of this.#timers) if (timer.atMs < next.atMs) next = timer;
+    this.#timers = this.#timers.filter((timer) => timer !== next);
+    this.#nowMs = Math.max(this.#nowMs, next.atMs);
+    next.callback();
+    return true;
+  }
+
   /** Moves time forward and runs the timers that fall due, in order of their time. */
   advance(ms: number): void {
     const endMs = this.#nowMs + ms;

@@ -11,8 +11,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ["plans", "proto"],
   worker: ["native", "plans", "proto"],
   coordinator: ["plans", "proto"],
-  cli: ["client", "coordinator", "worker", "native", "plans", "proto"],
-  test: ["cli", "client", "coordinator", "worker", "native", "plans", "proto"],
+  sim: ["coordinator", "plans", "proto"],
+  cli: ["client", "coordinator", "sim", "worker", "native", "plans", "proto"],
+  test: ["cli", "client", "coordinator", "sim", "worker", "native", "plans", "proto"],
 };
 
 /** Folders that are entered through some files only: what is behind them is nobody's business. */

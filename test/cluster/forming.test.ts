@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "../e2e/moesaic.js";
 import { findNatsServer, NatsServer, NO_NATS_SERVER } from "../bus/nats-server.js";
 import { IS_LONG } from "../paths.js";
-import { Random } from "../sim/random.js";
+import { Random } from "../../sim/random.js";
 import type { Daemon } from "./daemon.js";
 import { RealCluster } from "./real-cluster.js";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { DEMO_MODEL, IS_LONG } from "../paths.js";
-import { Random } from "../sim/random.js";
+import { Random } from "../../sim/random.js";
 import { checkGolden, generateGolden, GOLDEN, SOME_GOLDEN, type GoldenGeneration } from "./golden-generations.js";
 import { eventually, isRunning, RunningCluster } from "./moesaic.js";
 

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { IS_LONG } from "../paths.js";
-import { Random } from "../sim/random.js";
+import { Random } from "../../sim/random.js";
 import { checkLogits } from "./golden-model.js";
 import { logitsOf } from "./logits-command.js";
 import { writeRandomCheckpoint, type ModelShape } from "./random-checkpoint.js";

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { safetensors } from "../hostile-checkpoint.js";
-import { Random } from "../sim/random.js";
+import { Random } from "../../sim/random.js";
 
 /** Sizes of a gpt-oss model. */
 export interface ModelShape {

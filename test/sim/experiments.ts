@@ -1,5 +1,5 @@
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
-import { Random } from "./random.js";
+import { Random } from "../../sim/random.js";
 import { GPU_CONFIG, GPU_SPEED, quantile, randomArrivals, serve, type Arrival, type Served } from "./serving.js";
 
 /** Requests of 200 to 1,800 tokens that want 50 to 350 more. */

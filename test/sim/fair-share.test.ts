@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { GREEDY_SAMPLING, OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../../proto/step.js";
 import { silentLogger } from "../../proto/log.js";
 import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
-import { Random } from "./random.js";
+import { Random } from "../../sim/random.js";
 
 const NUM_SEEDS = 15;
 const NUM_STEPS = 3000;

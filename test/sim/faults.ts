@@ -2,7 +2,7 @@ import { GREEDY_SAMPLING, type RowSampling } from "../../proto/step.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
 import type { SequenceSpec } from "../../coordinator/scheduler/sequence.js";
 import { FakeMasker } from "./fake-masker.js";
-import type { Random } from "./random.js";
+import type { Random } from "../../sim/random.js";
 
 /** A small world: pools so tight that sequences are preempted all the time, and sometimes cannot finish at all. */
 export function randomConfig(random: Random): SchedulerConfig {

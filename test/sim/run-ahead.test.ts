@@ -12,7 +12,7 @@ import type { StepPlan, StepResult } from "../../proto/step.js";
 import { FakeEngine } from "../../worker/fake-engine.js";
 import { LazyRanks } from "./lazy-ranks.js";
 import { randomConfig, randomSpec } from "./faults.js";
-import { Random } from "./random.js";
+import { Random } from "../../sim/random.js";
 
 const DEPTHS = [0, 1, 2, 7];
 const NUM_WORLDS = process.env["MOESAIC_LONG"] === "1" ? 300 : 40;

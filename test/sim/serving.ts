@@ -3,7 +3,7 @@ import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
 import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
-import { Random } from "./random.js";
+import { Random } from "../../sim/random.js";
 
 /** What a step takes on the machine that is played. */
 export interface MachineSpeed {

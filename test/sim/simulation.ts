@@ -9,7 +9,7 @@ import { FakeEngine } from "../../worker/fake-engine.js";
 import { LazyRanks } from "./lazy-ranks.js";
 import { OrderChecker, RequestChecker } from "./checkers.js";
 import { LATE_STEPS_MAX, randomConfig, randomRates, randomSpec, type FaultRates } from "./faults.js";
-import { Random } from "./random.js";
+import { Random } from "../../sim/random.js";
 
 /** What happened in a simulation; tests ask that everything did. */
 export interface SimulationCounts {
