@@ -37,7 +37,7 @@ export const calibrateCommand = defineCommand({
     ...DUMMY_OPTION,
     streams: {
       ...wholeNumbers("streams", "sequences that decode at once, of each measurement", 1, 4_096),
-      default: "1,2,4,8,16,32",
+      default: "1,2,4,8,16,32,64",
     },
     prompts: {
       ...wholeNumbers("prompts", "tokens of a prompt that is prefilled alone, of each measurement", 2, 2 ** 20),
