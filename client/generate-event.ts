@@ -2,7 +2,8 @@ import { isErrorCode, MoesaicError } from "../proto/errors.js";
 import { v1 } from "../proto/messages.js";
 
 /**
- * What happens to one choice of a request, in order: `started` at once, `delta` for every token, `finish` as the last.
+ * What happens to one choice of a request, in order: `started` at once, `delta` for every token or for some that come together from a
+ * busy server, `finish` as the last.
  * Events of different choices mix. `offset` rises by one with each event of a choice, from 1.
  */
 export type GenerateEvent = StartedEvent | DeltaEvent | FinishEvent;

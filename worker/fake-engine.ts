@@ -470,11 +470,24 @@ function topTokens(
   return { tokenIds, logprobs: tokenIds.map((tokenId) => (tokenId < 0 ? NaN : logprobOf(logits, tokenId))) };
 }
 
-/** FNV-1a over the tokens, stirred at each, as an unsigned 32-bit number. */
 function hash(seed: number, tokenIds: ArrayLike<number>): number {
-  let state = mix(mix(0x811c9dc5, seed % 2 ** 32), Math.floor(seed / 2 ** 32));
-  for (let i = 0; i < tokenIds.length; i++) state = mix(state, tokenIds[i]!);
-  return state;
+  const running = new RunningHash(seed);
+  for (let i = 0; i < tokenIds.length; i++) running.add(tokenIds[i]!);
+  return running.state;
+}
+
+/** FNV-1a over a seed and tokens, stirred at each: of which `fakeToken` is the rest, for whoever follows a sequence token by token. */
+export class RunningHash {
+  /** An unsigned 32-bit number. */
+  state: number;
+
+  constructor(seed: number) {
+    this.state = mix(mix(0x811c9dc5, seed % 2 ** 32), Math.floor(seed / 2 ** 32));
+  }
+
+  add(tokenId: number): void {
+    this.state = mix(this.state, tokenId);
+  }
 }
 
 function mix(state: number, value: number): number {

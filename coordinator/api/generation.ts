@@ -54,7 +54,7 @@ export class Generation {
   readonly #observer: RequestObserver;
   readonly #clock: Clock;
   readonly #maxModelLen: number;
-  readonly #events = new EventQueue<GenerateEvent>();
+  readonly #events = new EventQueue<ChoiceEvent>(joinDeltas);
   readonly #receivedMs: number;
   #choices: Choice[] = [];
   #firstTokenMs: number | null = null;
@@ -84,9 +84,9 @@ export class Generation {
       for (const choice of this.#choices) this.#submit(choice, context);
       const { model, promptTokenIds } = this.#request;
       for (const choice of this.#choices) {
-        yield this.#event(choice, { started: { model, prompt_token_ids: promptTokenIds } });
+        yield this.#numbered({ choice, started: { model, prompt_token_ids: promptTokenIds } });
       }
-      yield* this.#events;
+      for await (const event of this.#events) yield this.#numbered(event);
     } finally {
       this.#abort();
     }
@@ -138,7 +138,7 @@ export class Generation {
     if (output.finish !== undefined && stopString === null) deltas.push(...choice.text.finish());
     const delta: v1.Delta.$Properties = { token_ids: [tokenId], text: deltas };
     if (this.#request.sampling.wantsLogprobs) delta.logprobs = [this.#logprob(output, tokenId, kind)];
-    this.#events.push(this.#event(choice, { delta }));
+    this.#events.push({ choice, delta });
     if (stopString === null) return;
     this.#loop.abort(choice.seqId, "stop");
     this.#finish(choice, output, "stop", stopString);
@@ -176,7 +176,7 @@ export class Generation {
       totalMs,
       times: choice.times(this.#receivedMs, this.#receivedMs + totalMs),
     });
-    this.#events.push(this.#event(choice, { finish }));
+    this.#events.push({ choice, finish });
     if (this.#choices.every((other) => other.isFinished)) this.#events.close();
   }
 
@@ -197,10 +197,36 @@ export class Generation {
     };
   }
 
-  #event(choice: Choice, event: Pick<GenerateEvent, "started" | "delta" | "finish">): GenerateEvent {
+  /** An event gets its number when it leaves: until then it may take another one in. */
+  #numbered({ choice, ...event }: ChoiceEvent): GenerateEvent {
     choice.offset += 1;
     return { request_id: this.#request.requestId, choice: choice.index, offset: choice.offset, ...event };
   }
+}
+
+/** What happened to a choice, before it has a number. */
+interface ChoiceEvent extends Pick<GenerateEvent, "started" | "delta" | "finish"> {
+  choice: Choice;
+}
+
+/** Tokens of one choice that wait become one event. */
+function joinDeltas(last: ChoiceEvent, next: ChoiceEvent): boolean {
+  const [into, from] = [last.delta, next.delta];
+  if (last.choice !== next.choice || !into || !from) return false;
+  into.token_ids!.push(...from.token_ids!);
+  for (const text of from.text!) joinText(into.text!, text);
+  if (from.logprobs) into.logprobs!.push(...from.logprobs);
+  return true;
+}
+
+/** What says where text belongs. */
+const PLACE = ["kind", "message_index", "is_preamble", "tool_call_index"] as const;
+
+/** Text goes on where it belongs to what the last one does. */
+function joinText(texts: v1.TextDelta.$Properties[], next: v1.TextDelta.$Properties): void {
+  const last = texts.at(-1);
+  if (last !== undefined && PLACE.every((field) => last[field] === next[field])) last.text! += next.text!;
+  else texts.push(next);
 }
 
 class Choice {

@@ -1,0 +1,34 @@
+/** Streams that are served before the process looks at what came in: enough that looking costs little beside them. */
+const STREAMS_A_TURN = 64;
+
+/**
+ * Who may write when, of all streams of this process: in the order in which they asked, some in each round of the event loop, and first
+ * those that have not written yet. So steps never wait for writes. When everything is written before the next result comes, each token is
+ * sent as it comes; when not, a stream's tokens gather while it waits for its turn, and one message takes them all: the busier the
+ * process, the fewer messages.
+ */
+class Turns {
+  readonly #beginners: (() => void)[] = [];
+  readonly #others: (() => void)[] = [];
+  #isGiving = false;
+
+  /** Resolves when it is the caller's turn, in this round of the event loop or a later one. */
+  next(isBeginner: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      (isBeginner ? this.#beginners : this.#others).push(resolve);
+      if (!this.#isGiving) setImmediate(() => this.#give());
+      this.#isGiving = true;
+    });
+  }
+
+  #give(): void {
+    const served = this.#beginners.splice(0, STREAMS_A_TURN);
+    served.push(...this.#others.splice(0, STREAMS_A_TURN - served.length));
+    for (const resolve of served) resolve();
+    this.#isGiving = this.#beginners.length + this.#others.length > 0;
+    if (this.#isGiving) setImmediate(() => this.#give());
+  }
+}
+
+/** There is one event loop, so there is one of these. */
+export const turns = new Turns();
