@@ -34,8 +34,8 @@ export async function timedRun(
       else run.gapsMs.push(nowMs - lastMs);
       lastMs = nowMs;
       run.tokenIds.push(tokenId);
+      onToken(run.tokenIds.length);
     }
-    onToken(run.tokenIds.length);
   }
   if (run.tokenIds.length === outputLen) return run;
   throw new MoesaicError("internal", `expected ${outputLen} tokens of a run, got ${run.tokenIds.length}`);

@@ -17,11 +17,11 @@ describe("a calibration file", () => {
     }
   });
 
-  it("has figures that explain its steps: no known machine is off by more than an eighth in any", () => {
+  it("has figures that explain its steps: no known machine is off by more than a fifth in any", () => {
     for (const file of FILES) {
       const { steps } = parseCalibration(readFileSync(`${DIR}/${file}`, "utf8"), file);
       for (const { name, ms, fittedMs } of steps) {
-        assert.ok(Math.abs(fittedMs / ms - 1) < 0.125, `${file}, ${name}: ${fittedMs} for ${ms} ms`);
+        assert.ok(Math.abs(fittedMs / ms - 1) < 0.2, `${file}, ${name}: ${fittedMs} for ${ms} ms`);
       }
     }
   });

@@ -1,5 +1,8 @@
-/** Streams that are served before the process looks at what came in: enough that looking costs little beside them. */
-const STREAMS_A_TURN = 64;
+/**
+ * Streams that are served before the process looks at what came in. Of 512 clients and an engine that takes no time: 64 give 95,000
+ * tokens a second in messages 70 ms apart, 128 give 71,000 and 51 ms, 256 give 60,000 and 28 ms, and first tokens come later.
+ */
+const STREAMS_A_TURN = 128;
 
 /**
  * Who may write when, of all streams of this process: in the order in which they asked, some in each round of the event loop, and first
