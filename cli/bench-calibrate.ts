@@ -9,6 +9,7 @@ import { deviceOf, precisionOf, type ClusterSpec } from "../plans/cluster-spec.j
 import { costOf, USUAL_SEQ_LEN, type PlanCost } from "../plans/cost.js";
 import { fitFigures, fittedMs, type StepSample } from "../plans/fit-figures.js";
 import type { ModelDescription } from "../plans/model-description.js";
+import { MoesaicError } from "../proto/errors.js";
 import { chunkShape, decodeShapeAt } from "../plans/step-shape.js";
 import { machineFigures, reportLines, type Figures } from "./bench-report.js";
 import { defineCommand } from "./command.js";
@@ -60,12 +61,16 @@ export const calibrateCommand = defineCommand({
   async run({ cluster, streams, prompts, repeats, out, csv }, context) {
     const { json: explained } = await explainCluster(cluster, ".", []);
     const { description: model } = await openModelSource(cluster, ".");
-    const { max_batched_tokens: mostTokens, max_seq_len: longest } = explained.limits;
+    const { max_batched_tokens: mostTokens, max_seq_len: longest, max_sequences: mostStreams } = explained.limits;
     const probes = probesOf(
       model,
-      streams,
+      streams.filter((count) => count <= mostStreams),
       prompts.filter((length) => length <= mostTokens && length < longest),
     );
+    if (probes.length === 0) {
+      const message = `none of --streams and --prompts fits ${mostStreams} sequences, ${mostTokens} tokens a step and ${longest} tokens a sequence`;
+      throw new MoesaicError("invalid_argument", message);
+    }
     const samples = await withLocalCluster(cluster, context, (client, coordinator) =>
       measure(probes, repeats, { client, coordinator, model, signal: context.signal }),
     );
@@ -140,7 +145,11 @@ interface ProbeTarget {
 function probesOf(model: ModelDescription, streams: readonly number[], prompts: readonly number[]): Probe[] {
   const decodes = streams.map((count) => decodeProbe(model, count, PROMPT_LEN));
   const isLongThere = PROMPT_LEN + DECODED < LONG_PROMPT_LEN && LONG_PROMPT_LEN + DECODED < model.maxModelLen;
-  const long = isLongThere ? LONG_STREAMS.map((count) => decodeProbe(model, count, LONG_PROMPT_LEN)) : [];
+  const long = isLongThere
+    ? LONG_STREAMS.filter((count) => count <= Math.max(0, ...streams)).map((count) =>
+        decodeProbe(model, count, LONG_PROMPT_LEN),
+      )
+    : [];
   return [...decodes, ...long, ...prompts.map((length) => prefillProbe(model, length))];
 }
 
