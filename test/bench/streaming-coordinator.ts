@@ -25,6 +25,7 @@ const spec = {
 };
 const coordinator = await Coordinator.start({
   spec: parseClusterSpec(JSON.stringify(spec), "streaming"),
+  engineChoices: [],
   baseDir: ".",
   workerCommand: (join, { launchId, joinToken }) => ({
     command: process.execPath,

@@ -121,6 +121,7 @@ export class StreamingEngineFactory implements EngineFactory {
       exchangeBytes: 0,
       weights: [],
       kernels: [],
+      engineKernels: [],
     };
   }
 
