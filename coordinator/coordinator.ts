@@ -434,9 +434,8 @@ export class Coordinator {
 
   #placementOptions(): ConstructorParameters<typeof ServedReplica>[0]["placement"] {
     const { spec } = this.#options;
-    const { dequantize } = spec.spec.engine;
-    const options = { dequantize, precision: precisionOf(spec), seqLen: USUAL_SEQ_LEN };
-    const cost = costOf(this.#source.description, this.#plan, rankProfileOf(spec), options);
+    const usual = { dequantize: spec.spec.engine.dequantize, precision: precisionOf(spec), seqLen: USUAL_SEQ_LEN };
+    const cost = costOf(this.#source.description, this.#plan, rankProfileOf(spec), usual);
     return {
       placements: placementsOf(this.#plan),
       predictMs: (placement, numTokens) => predictStep(cost, placement, numTokens).totalMs,
