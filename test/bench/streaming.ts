@@ -40,7 +40,10 @@ const worker = Number(
   readFileSync(`/proc/${coordinator.pid}/task/${coordinator.pid}/children`, "utf8").trim().split(" ")[0],
 );
 process.exitCode = (await watch()) ? 0 : 1;
-for (const child of [clients, coordinator]) child.disconnect();
+clients.disconnect();
+// They would take the end of their streams for lost tokens.
+await once(clients, "exit");
+coordinator.disconnect();
 
 interface Second extends StreamingReport {
   /** CPU time of all processes, seconds. */
