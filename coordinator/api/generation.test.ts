@@ -55,6 +55,7 @@ function begin(params: Parameters<typeof parseSamplingParams>[0] = {}) {
     sampling: parseSamplingParams(params, { vocabSize: 1_000, modelStopTokenIds: [] }, 1),
     priority: 0,
     textOf: letters,
+    grammar: null,
   };
   const observer = { firstToken: () => {}, finished: () => {} };
   const generation = new Generation(request, runner, observer, systemClock, 100);
