@@ -33,13 +33,17 @@ class SilentRunner implements SequenceRunner {
   }
 }
 
-/** A token below 10 is a letter of reasoning, one below 20 of the answer, any other of the tool's call that its tens say. */
+/**
+ * A token below 10 is a letter of reasoning, one below 20 of the answer, of which 18 and 19 are another message, and any other of the tool's
+ * call that its tens say.
+ */
 const letters = (): ChoiceText => ({
   push: (tokenId) => {
     const text = String.fromCharCode(97 + (tokenId % 10));
     const kind = tokenId < 10 ? REASONING : tokenId < 20 ? CONTENT : TOOL_CALL;
     const call = tokenId < 20 ? {} : { tool_call_index: Math.floor(tokenId / 10), tool_call_id: "x", tool_name: "f" };
-    return { deltas: [{ kind, text, ...call }], stopString: null };
+    const message_index = tokenId === 18 || tokenId === 19 ? 1 : 0;
+    return { deltas: [{ kind, text, message_index, ...call }], stopString: null, kind };
   },
   finish: () => [],
   numReasoningTokens: 0,
@@ -56,6 +60,7 @@ function begin(params: Parameters<typeof parseSamplingParams>[0] = {}) {
     priority: 0,
     textOf: letters,
     grammar: null,
+    tokenBytes: () => new Uint8Array(),
   };
   const observer = { firstToken: () => {}, finished: () => {} };
   const generation = new Generation(request, runner, observer, systemClock, 100);
@@ -78,22 +83,20 @@ describe("Generation", () => {
     }
   });
 
-  it("sends tokens that wait as one delta: their ids, logprobs and texts in order, texts of a kind as one", async () => {
-    const { runner, next } = begin({ logprobs: 0 });
+  it("sends tokens that wait as one delta: their ids and texts in order, texts of a kind as one", async () => {
+    const { runner, next } = begin();
     await next();
-    runner.say(0, [1, 2, 11, 12, 21, 22, 31, 13], true);
+    const said = [1, 2, 11, 12, 18, 19, 21, 22, 31, 13];
+    runner.say(0, said, true);
     const { delta, offset } = await next();
     assert.equal(offset, 2);
-    assert.deepEqual(delta?.token_ids, [1, 2, 11, 12, 21, 22, 31, 13]);
-    assert.deepEqual(
-      delta?.logprobs?.map(({ token_id: tokenId, logprob }) => [tokenId, logprob]),
-      [1, 2, 11, 12, 21, 22, 31, 13].map((tokenId) => [tokenId, -tokenId]),
-    );
+    assert.deepEqual(delta?.token_ids, said);
     assert.deepEqual(
       delta?.text?.map(({ kind, text, tool_call_index: call }) => [kind, text, call]),
       [
         [REASONING, "bc", undefined],
         [CONTENT, "bc", undefined],
+        [CONTENT, "ij", undefined],
         [TOOL_CALL, "bc", 2],
         [TOOL_CALL, "b", 3],
         [CONTENT, "d", undefined],
@@ -101,6 +104,20 @@ describe("Generation", () => {
     );
     const end = await next();
     assert.deepEqual([end.finish?.reason, end.offset], ["length", 3], "numbers rise by one with what is sent");
+  });
+
+  it("keeps each token with its logprob and its text", async () => {
+    const { runner, next } = begin({ logprobs: 0 });
+    await next();
+    runner.say(0, [11, 12], true);
+    for (const tokenId of [11, 12]) {
+      const { delta } = await next();
+      assert.deepEqual(delta?.token_ids, [tokenId]);
+      assert.deepEqual(
+        delta?.logprobs?.map(({ token_id: id, logprob }) => [id, logprob]),
+        [[tokenId, -tokenId]],
+      );
+    }
   });
 
   it("never joins what belongs to two choices", async () => {

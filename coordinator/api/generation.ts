@@ -209,13 +209,12 @@ interface ChoiceEvent extends Pick<GenerateEvent, "started" | "delta" | "finish"
   choice: Choice;
 }
 
-/** Tokens of one choice that wait become one event. */
+/** Tokens of one choice that wait become one event; not with logprobs, whose reader wants to know each token's text. */
 function joinDeltas(last: ChoiceEvent, next: ChoiceEvent): boolean {
   const [into, from] = [last.delta, next.delta];
-  if (last.choice !== next.choice || !into || !from) return false;
+  if (last.choice !== next.choice || !into || !from || from.logprobs) return false;
   into.token_ids!.push(...from.token_ids!);
   for (const text of from.text!) joinText(into.text!, text);
-  if (from.logprobs) into.logprobs!.push(...from.logprobs);
   return true;
 }
 
