@@ -36,6 +36,8 @@ export class SimulatedRanks implements StepExecutor {
     collectivesMs: 0,
     overheadMs: 0,
   };
+  /** Granted steps hide pauses of the coordinator, and here it has none. */
+  readonly runAheadMax = 1;
   readonly #cost: PlanCost;
   readonly #clock: Clock;
   /** By row: the length at which its sequence ends. */
@@ -51,7 +53,7 @@ export class SimulatedRanks implements StepExecutor {
     return Promise.resolve(1);
   }
 
-  step(plan: StepPlan): Promise<StepResult> {
+  step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
     for (const { row, sampling } of plan.newRows) this.#lengths.set(row, sampling.maxSeqLen);
     const cost = predictFastestShape(this.#cost, this.#shapeOf(plan));
     this.#count(cost, plan);
@@ -59,7 +61,10 @@ export class SimulatedRanks implements StepExecutor {
     this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + cost.totalMs;
     const result = this.#resultOf(plan, cost);
     return new Promise((resolve) => {
-      this.#clock.setTimer(this.#freeAtMs - nowMs, () => resolve(result));
+      this.#clock.setTimer(this.#freeAtMs - nowMs, () => {
+        onResult(result);
+        resolve();
+      });
     });
   }
 
@@ -97,6 +102,7 @@ export class SimulatedRanks implements StepExecutor {
       topLogprobs: new Float32Array(0),
       logits: new Float32Array(0),
       engineUs: 1_000 * (totalMs - overheadMs),
+      runsOn: false,
     };
   }
 }

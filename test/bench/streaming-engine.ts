@@ -51,6 +51,9 @@ class StreamingEngine implements Engine {
     return Promise.resolve(this.#resultOf(plan));
   }
 
+  /** At the depth of ranks on a CPU nothing is granted. */
+  endGrants(): void {}
+
   #resultOf(plan: StepPlan): StepResult {
     const [rows, tokenIds, finishes]: [number[], number[], number[]] = [[], [], []];
     for (let index = 0; index < plan.seqRows.length; index++) {
@@ -78,6 +81,7 @@ class StreamingEngine implements Engine {
       topLogprobs: new Float32Array(0),
       logits: new Float32Array(0),
       engineUs: 0,
+      runsOn: false,
     };
   }
 
