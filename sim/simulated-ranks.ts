@@ -2,7 +2,14 @@ import type { StepExecutor } from "../coordinator/engine-loop.js";
 import { predictFastestShape, type PlanCost, type StepCost, type StepShape } from "../plans/cost.js";
 import { addChunk, emptyShape } from "../plans/step-shape.js";
 import type { Clock } from "../proto/clock.js";
-import { FINISH_LENGTH, FINISH_NONE, OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../proto/step.js";
+import {
+  FINISH_LENGTH,
+  FINISH_NONE,
+  grantedPlan,
+  OUTPUT_SAMPLE,
+  type StepPlan,
+  type StepResult,
+} from "../proto/step.js";
 
 /** Parts of the time that steps took, milliseconds, and what was in them. */
 export interface StepTotals {
@@ -36,13 +43,17 @@ export class SimulatedRanks implements StepExecutor {
     collectivesMs: 0,
     overheadMs: 0,
   };
-  /** Granted steps hide pauses of the coordinator, and here it has none. */
-  readonly runAheadMax = 1;
   readonly #cost: PlanCost;
   readonly #clock: Clock;
   /** By row: the length at which its sequence ends. */
   readonly #lengths = new Map<number, number>();
-  #freeAtMs = 0;
+  /** What was given to them last. */
+  #runs: Promise<void> = Promise.resolve();
+  /** The last step that they ran. */
+  #stepId = 0;
+  #givenStepId = 0;
+  /** Up to this step no granted one is begun any more. */
+  #grantsEndId = 0;
 
   constructor(cost: PlanCost, clock: Clock) {
     this.#cost = cost;
@@ -54,18 +65,34 @@ export class SimulatedRanks implements StepExecutor {
   }
 
   step(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
+    this.#givenStepId = plan.stepId + plan.numGrantedSteps;
+    this.#runs = this.#runs.then(() => this.#run(plan, onResult));
+    return this.#runs;
+  }
+
+  endGrants(): void {
+    this.#grantsEndId = this.#givenStepId;
+  }
+
+  async #run(plan: StepPlan, onResult: (result: StepResult) => void): Promise<void> {
+    const isVoid = plan.followsStepId !== 0 && plan.followsStepId !== this.#stepId;
+    if (isVoid) return;
+    for (let next = plan; ; next = grantedPlan(next)) {
+      const result = await this.#runStep(next);
+      onResult(result);
+      if (!result.runsOn) return;
+    }
+  }
+
+  async #runStep(plan: StepPlan): Promise<StepResult> {
     for (const { row, sampling } of plan.newRows) this.#lengths.set(row, sampling.maxSeqLen);
+    this.#stepId = plan.stepId;
     const cost = predictFastestShape(this.#cost, this.#shapeOf(plan));
     this.#count(cost, plan);
-    const nowMs = this.#clock.nowMs();
-    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + cost.totalMs;
-    const result = this.#resultOf(plan, cost);
-    return new Promise((resolve) => {
-      this.#clock.setTimer(this.#freeAtMs - nowMs, () => {
-        onResult(result);
-        resolve();
-      });
+    await new Promise<void>((resolve) => {
+      this.#clock.setTimer(cost.totalMs, resolve);
     });
+    return this.#resultOf(plan, cost);
   }
 
   #shapeOf(plan: StepPlan): StepShape {
@@ -90,6 +117,7 @@ export class SimulatedRanks implements StepExecutor {
   #resultOf(plan: StepPlan, { totalMs, overheadMs }: StepCost): StepResult {
     const sampled = [...plan.seqRows.keys()].filter((index) => plan.outputs[index] === OUTPUT_SAMPLE);
     const isLast = (index: number): boolean => plan.seqLens[index]! + 1 >= this.#lengths.get(plan.seqRows[index]!)!;
+    const hasEnded = sampled.some(isLast);
     return {
       epoch: plan.epoch,
       stepId: plan.stepId,
@@ -102,7 +130,7 @@ export class SimulatedRanks implements StepExecutor {
       topLogprobs: new Float32Array(0),
       logits: new Float32Array(0),
       engineUs: 1_000 * (totalMs - overheadMs),
-      runsOn: false,
+      runsOn: plan.numGrantedSteps > 0 && plan.stepId >= this.#grantsEndId && !hasEnded,
     };
   }
 }

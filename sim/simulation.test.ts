@@ -27,7 +27,12 @@ const REQUEST: LimitsRequest = {
 };
 const ANY = { ttftMs: Infinity, itlMs: Infinity };
 
-function clusterOf(numReplicas = 1, request: Partial<LimitsRequest> = {}, maxWaiting = 1_000): SimulatedCluster {
+function clusterOf(
+  numReplicas = 1,
+  request: Partial<LimitsRequest> = {},
+  maxWaiting = 1_000,
+  runAhead = 0,
+): SimulatedCluster {
   const machines = {
     profile: PROFILE,
     memoryBytes: 16e9,
@@ -35,7 +40,7 @@ function clusterOf(numReplicas = 1, request: Partial<LimitsRequest> = {}, maxWai
     dequantize: false,
     hasOwnMemory: false,
   } as const;
-  const limits = { request: { ...REQUEST, ...request }, scheduler: plainScheduler(maxWaiting), runAhead: 0 };
+  const limits = { request: { ...REQUEST, ...request }, scheduler: plainScheduler(maxWaiting), runAhead };
   return clusterOn(MODEL, resolvePlan("auto", MODEL, 1), numReplicas, machines, limits);
 }
 
@@ -62,6 +67,20 @@ describe("simulate", () => {
       records[0]!.tokensMs.map((at) => at.toFixed(9)),
       expected.map((at) => at.toFixed(9)),
     );
+  });
+
+  it("takes no more and no less time with steps given ahead, or granted", async () => {
+    const times = async (runAhead: number) => {
+      const { records, totals } = await simulate(
+        [request(0, 100, 30), request(5_000, 40, 9)],
+        clusterOf(1, {}, 10, runAhead),
+        1,
+      );
+      assert.equal(totals.numSampled, 39, `at depth ${runAhead}`);
+      return records.map(({ tokensMs }) => tokensMs.map((at) => at.toFixed(6)));
+    };
+    const expected = await times(0);
+    for (const runAhead of [1, 2, 8]) assert.deepEqual(await times(runAhead), expected);
   });
 
   it("prefills a long prompt in chunks of the budget", async () => {

@@ -1,6 +1,7 @@
 import {
   FINISH_LENGTH,
   FINISH_NONE,
+  grantedPlan,
   LAST_SAMPLED,
   OUTPUT_SAMPLE,
   type StepPlan,
@@ -41,18 +42,28 @@ class StreamingEngine implements Engine {
     this.#vocabSize = vocabSize;
   }
 
-  step(plan: StepPlan): Promise<StepResult> {
+  step(plan: StepPlan, onResult: (result: StepResult) => void = () => {}): Promise<StepResult | null> {
+    const isVoid = plan.followsStepId !== 0 && plan.followsStepId !== this.#stepId;
+    if (isVoid) return Promise.resolve(null);
+    for (let next = plan; ; next = grantedPlan(next)) {
+      const result = this.#run(next);
+      onResult(result);
+      if (!result.runsOn) return Promise.resolve(result);
+    }
+  }
+
+  /** It runs all that it is granted before anybody could end it. */
+  endGrants(): void {}
+
+  #run(plan: StepPlan): StepResult {
     for (const row of plan.finishedRows) this.#rows.delete(row);
     for (const { row, sampling } of plan.newRows) {
       this.#rows.set(row, { hash: new RunningHash(sampling.seed), maxSeqLen: sampling.maxSeqLen, lastSampled: -1 });
     }
     this.#numSteps += 1;
     this.#stepId = plan.stepId;
-    return Promise.resolve(this.#resultOf(plan));
+    return this.#resultOf(plan);
   }
-
-  /** At the depth of ranks on a CPU nothing is granted. */
-  endGrants(): void {}
 
   #resultOf(plan: StepPlan): StepResult {
     const [rows, tokenIds, finishes]: [number[], number[], number[]] = [[], [], []];
@@ -81,7 +92,7 @@ class StreamingEngine implements Engine {
       topLogprobs: new Float32Array(0),
       logits: new Float32Array(0),
       engineUs: 0,
-      runsOn: false,
+      runsOn: plan.numGrantedSteps > 0 && !finishes.includes(FINISH_LENGTH),
     };
   }
 
