@@ -300,8 +300,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("loadWeights", load_weights);
   add("loadDummyWeights", load_dummy_weights);
   add("step", step);
-  add("profileStep", profile_step);
   add("endGrants", end_grants);
+  add("profileStep", profile_step);
   add("followLead", follow_lead);
   add("endEpoch", end_epoch);
   add("abortEngine", abort_engine);

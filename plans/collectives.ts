@@ -142,8 +142,8 @@ function stepPlan({ model, plan, numTokens }: Step): CollectiveCost {
   return { op: "step_plan", numRanks: plan.worldSize, numRounds: 1, bytes, allBytes: bytes };
 }
 
-/** Header, epoch, step id and placement; the counts of nine lists; the first of the query starts. */
-const STEP_PLAN_FRAME_BYTES = 16 + 8 + 8 + 4 + 9 * 4 + 4;
+/** Header, epoch, step id and placement; the counts of ten lists; the first of the query starts. */
+const STEP_PLAN_FRAME_BYTES = 16 + 8 + 8 + 4 + 10 * 4 + 4;
 
 /** Nothing where every rank has the whole head. */
 function sample({ model, plan, shares, numTokens }: Step): CollectiveCost[] {

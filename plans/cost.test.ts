@@ -88,7 +88,7 @@ describe("collectives of a step", () => {
   };
 
   it("send every slot of a replicated token to every rank", () => {
-    const around = (numTokens: number) => ({ step_plan: 3 * (84 + 24 * numTokens), sample: 3 * 28 * numTokens });
+    const around = (numTokens: number) => ({ step_plan: 3 * (88 + 24 * numTokens), sample: 3 * 28 * numTokens });
     assert.deepEqual(sent(EP4, "replicated", 8), { exchange_slots: 8 * 1 * ROW * 3, ...around(8) });
     assert.deepEqual(sent(TP4, "replicated", 1), { all_reduce: 3 * ROW, exchange_slots: 4 * ROW * 3, ...around(1) });
     assert.equal(sent(TP4, "replicated", 64)["all_reduce"], (64 * ROW * 2 * 3) / 4, "in two rounds");

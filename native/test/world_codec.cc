@@ -205,6 +205,7 @@ MOESAIC_TEST("the largest plan of a program fits its messages, and one token mor
     plan.finished_rows.push_back(row);
   }
   plan.block_deltas.emplace_back(static_cast<size_t>(limits.max_sequences) * static_cast<size_t>(3 + num_blocks), 1);
+  plan.masks.assign(static_cast<size_t>(max_mask_words(program)), 1);
   Receiver receiver(program);
   Message message;
   encode_plan(plan, message);

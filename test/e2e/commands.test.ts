@@ -117,7 +117,12 @@ describe("moesaic --help", () => {
     assert.equal(code, 0);
     const names = [...stdout.matchAll(/^ {2}moesaic (\w+)/gm)].map(([, name]) => name!);
     assert.ok(names.length >= 10);
-    const commandOfGroup: Record<string, string[]> = { plan: ["check"], kernels: ["list"], bench: ["latency"] };
+    const commandOfGroup: Record<string, string[]> = {
+      plan: ["check"],
+      kernels: ["list"],
+      bench: ["latency"],
+      jobs: ["submit"],
+    };
     for (const name of names) {
       const help = await moesaic([name, ...(commandOfGroup[name] ?? []), "--help"]);
       assert.match(help.stdout, /Options:[\s\S]*Examples:\n/, `examples of ${name}`);
