@@ -30,7 +30,8 @@ describe("native binding", () => {
     const declared =
       readFileSync(join(source, "binding.ts"), "utf8").match(/interface Binding \{[\s\S]*?\n\}/)?.[0] ?? "";
     const registered = readFileSync(join(source, "addon.cc"), "utf8").matchAll(/\badd\("(\w+)"/g);
-    const names = [...declared.matchAll(/^ {2}(\w+)\(/gm)].map((match) => match[1]);
+    // One that has two signatures is registered once.
+    const names = [...new Set([...declared.matchAll(/^ {2}(\w+)\(/gm)].map((match) => match[1]))];
     assert.ok(names.length >= 12);
     assert.deepEqual(
       [...registered].map((match) => match[1]),
