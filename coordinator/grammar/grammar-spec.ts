@@ -50,7 +50,9 @@ export function compileGrammar(spec: GrammarSpec, controlIds: readonly number[])
   const control = (tokenId: number): Piece => symbol(CONTROL_SYMBOLS + controlIds.indexOf(tokenId));
   const content = spec.content === null ? anyText : contentPiece(spec.content);
   const answer = sequence(content, anyOf(spec.stopIds.map(control)));
-  const automaton = AutomatonBuilder.build(spec.chat === null ? answer : chatPiece(spec.chat, answer, control));
+  const automaton = AutomatonBuilder.build(
+    spec.chat === null ? answer : chatPiece(spec.chat, answer, spec.content === null, control),
+  );
   if (automaton.states[automaton.start]!.ranges.length > 0 || hasWay(automaton)) return automaton;
   throw new MoesaicError("invalid_argument", "the constraint allows no text at all");
 }
@@ -65,10 +67,12 @@ function contentPiece(constraint: ContentConstraint): Piece {
 /**
  * The messages of an assistant: thoughts and preambles as it likes, then the answer or a call. The recipient may stand in
  * front of the channel or behind it, the content type may be left out: as models were seen to write it.
+ * @param hasPreambles clients see a preamble as content: none may stand before an answer that is constrained
  */
 function chatPiece(
   { ids, tools, toolUse }: NonNullable<GrammarSpec["chat"]>,
   answer: Piece,
+  hasPreambles: boolean,
   control: (tokenId: number) => Piece,
 ): Piece {
   const json = literal("json");
@@ -78,7 +82,7 @@ function chatPiece(
   const channel = (name: string): Piece => sequence(control(ids.channel), literal(name));
   const open = sequence(contentType, control(ids.message));
   const thought = sequence(
-    anyOf([channel("analysis"), channel("commentary")]),
+    hasPreambles ? anyOf([channel("analysis"), channel("commentary")]) : channel("analysis"),
     sequence(control(ids.message), anyText, control(ids.end), control(ids.start), literal("assistant")),
   );
   const call = ({ name, parameters, place }: ConstrainedTool): Piece => {

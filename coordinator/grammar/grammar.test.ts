@@ -409,11 +409,10 @@ describe("Grammar", () => {
     };
 
     // The grammar was applied from the first token on: no control token could come, and the answer was full of noise.
-    it("leaves reasoning and preambles free and constrains the final channel alone", () => {
+    it("leaves reasoning free and constrains the final channel alone", () => {
       const grammar = grammarOf(number, chatOf("none", []));
       const thought = "<|channel|>analysis<|message|>Hm {]!<|end|><|start|>assistant";
-      const preamble = "<|channel|>commentary<|message|>I count.<|end|><|start|>assistant";
-      for (const before of ["", thought, preamble, thought + preamble + thought]) {
+      for (const before of ["", thought, thought + thought]) {
         for (const type of ["", " json", " <|constrain|>json", "<|constrain|>json"]) {
           assert.ok(takes(grammar, `${before}<|channel|>final${type}<|message|>12<|return|>`), before + type);
         }
@@ -421,6 +420,14 @@ describe("Grammar", () => {
       }
       assert.ok(!takes(grammar, `${thought}<|return|>`));
       assert.ok(!takes(grammar, "<|channel|>commentary to=functions.clock<|message|>{}<|call|>"));
+    });
+
+    // A JSON answer was not JSON: the content that clients saw began with a preamble.
+    it("has no preamble before an answer that is constrained, and any before a free one", () => {
+      const preamble = "<|channel|>commentary<|message|>I count.<|end|><|start|>assistant";
+      const answer = "<|channel|>final<|message|>12<|return|>";
+      assert.ok(!takes(grammarOf(number, chatOf("none", [])), preamble + answer));
+      assert.ok(takes(grammarOf(null, chatOf("none", [])), preamble + answer));
     });
 
     it("lets an answer or a call come where tools may be called", () => {
