@@ -95,10 +95,6 @@ export class ServedReplica implements Lane {
     return this.#serving !== null && this.#serving.loop.numLive >= this.#serving.limits.limits.maxSequences;
   }
 
-  get numLiveTokens(): number {
-    return this.#serving?.loop.numLiveTokens ?? 0;
-  }
-
   predictStepMs(numTokens: number): number {
     return this.#serving?.scheduler.predictStepMs(numTokens) ?? Infinity;
   }
