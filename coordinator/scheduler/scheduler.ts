@@ -220,7 +220,7 @@ export class Scheduler {
     const step = this.#inFlight.take(result);
     if (step.isGranted) this.#numScheduledTokens += step.parts.length;
     // What might not have been run counts from now on.
-    if (!step.isCertain) for (const part of step.parts) this.#waiting.planned(part);
+    if (!step.isCertain) for (const part of step.parts) this.#waiting.ran(part);
     this.#pace.applied(step.size, nowMs);
     const reader = new ResultReader(result, this.#config.vocabSize);
     const outputs = step.parts.flatMap((part) => this.#applyTo(part, reader, nowMs) ?? []);

@@ -180,11 +180,14 @@ export class OrderChecker {
     const ended = Array.from(plan.finishedRows, (row) => this.#endRow(row));
     const preempted = ended.filter((seqId) => this.#isLive(seqId));
     const gone = ended.filter((seqId) => !this.#isLive(seqId));
+    // Who was admitted for this step, before somebody was preempted for another, may be the first now.
+    const begun = plan.newRows.map(({ seqId }) => seqId);
     for (const seqId of preempted) {
       const others = [...this.#rows.values()].filter((other) => this.#isLive(other));
       const younger = others.filter((other) => this.#isSameTenant(seqId, other) && this.#isBefore(seqId, other));
       assert.deepEqual(younger, [], `sequence ${seqId} was preempted before younger ones`);
-      const isFirst = others.length > 0 && [...others, ...gone].every((other) => this.#isBefore(seqId, other));
+      const isFirst =
+        others.length > 0 && [...others, ...gone, ...begun].every((other) => this.#isBefore(seqId, other));
       assert.ok(!isFirst, `sequence ${seqId} was preempted and is the first of all`);
     }
     this.#gone.clear();
