@@ -38,6 +38,8 @@ export class PrefixChain {
   #prefixId = 0;
   /** The first block that `find` did not find, and the prefix before it; null: it found all it was asked for. */
   #missing: { index: number; parentId: number } | null = null;
+  /** Blocks that held the same as those published last, and that nobody used. */
+  #twins: { group: number; index: number; parentId: number; blockId: number }[] = [];
   /** The block that is being looked at. */
   readonly #key: BlockKey;
 
@@ -102,6 +104,7 @@ export class PrefixChain {
    * keys and values of a layer before it reads any, so whoever is planned later, in the same step too, finds the KV there.
    */
   publish(numTokens: number, kv: KvTables): void {
+    if (this.#twins.length > 0) this.#discardTwins();
     const { blockSize } = this.#shape;
     for (; (this.#numKnown + 1) * blockSize <= numTokens; this.#numKnown++) {
       this.#lookAt(this.#numKnown, this.#prefixId);
@@ -112,6 +115,7 @@ export class PrefixChain {
   /** Takes back what was published beyond the first `numTokens` tokens: it will not be computed. @returns the blocks */
   retract(numTokens: number, kv: KvTables): number[] {
     const retracted: number[] = [];
+    this.#twins = [];
     while (this.#numKnown * this.#shape.blockSize > numTokens) {
       this.#numKnown--;
       for (const group of this.#shape.windows.keys()) {
@@ -165,7 +169,7 @@ export class PrefixChain {
     return this.#cache.find(group, this.#key);
   }
 
-  /** Publishes the block that is being looked at; its copy that nobody uses would only be in the way of others. */
+  /** Publishes the block that is being looked at. */
   #publish(group: number, kv: KvTables): void {
     const blockId = kv.blockId(group, this.#numKnown);
     if (blockId === NULL_BLOCK_ID) return;
@@ -173,8 +177,20 @@ export class PrefixChain {
     this.#cache.insert(blockId, group, this.#key, twin);
     if (group === 0) this.#prefixId = this.#cache.prefixId(blockId);
     if (twin === NULL_BLOCK_ID || this.#pool.refCount(twin) > 0) return;
-    this.#cache.forget(twin);
-    this.#pool.discard(twin);
+    this.#twins.push({ group, index: this.#numKnown, parentId: this.#key.parentId, blockId: twin });
+  }
+
+  /**
+   * A copy that nobody uses would only be in the way of others. It goes a step after it got a twin: were that taken back, what
+   * is cached behind both would have lost its prefix.
+   */
+  #discardTwins(): void {
+    for (const { group, index, parentId, blockId } of this.#twins.splice(0)) {
+      this.#lookAt(index, parentId);
+      if (this.#pool.refCount(blockId) > 0 || !this.#cache.isHolding(blockId, group, this.#key)) continue;
+      this.#cache.forget(blockId);
+      this.#pool.discard(blockId);
+    }
   }
 
   #lookAt(index: number, parentId: number): void {
