@@ -13,7 +13,14 @@ import { keepsBits } from "./bench-throughput.js";
 import { defineCommand } from "./command.js";
 import type { CommandContext } from "./context.js";
 import { decided, explainCluster, rankBandwidth, threadsOf } from "./explained-plan.js";
-import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf, type LayoutArguments } from "./layout-flags.js";
+import {
+  clusterOfFlags,
+  DUMMY_OPTION,
+  EVERY_PREFILL_COMPUTED,
+  LAYOUT_OPTIONS,
+  targetOf,
+  type LayoutArguments,
+} from "./layout-flags.js";
 import { withLocalCluster } from "./local-cluster.js";
 import { JSON_OPTION, text, wholeNumber, wholeNumbers } from "./options.js";
 import { svgPlot } from "./svg-plot.js";
@@ -48,7 +55,7 @@ export const kvCommand = defineCommand({
     return { layout: layoutOf(args, sizes), ...sizes, plot: args.plot, csv: args.csv };
   },
   async run({ layout, contexts, streams, plot, csv }, context) {
-    const cluster = clusterOfFlags(layout);
+    const cluster = clusterOfFlags(layout, EVERY_PREFILL_COMPUTED);
     const { json: explained } = await explainCluster(cluster, ".", []);
     checkFits(explained, { contexts, streams });
     const { description: model } = await openModelSource(cluster, ".");

@@ -9,7 +9,14 @@ import { defineCommand } from "./command.js";
 import type { CommandContext } from "./context.js";
 import { engineTime } from "./engine-time.js";
 import { explainCluster, rankBandwidth, threadsOf, decided } from "./explained-plan.js";
-import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf, type LayoutArguments } from "./layout-flags.js";
+import {
+  clusterOfFlags,
+  DUMMY_OPTION,
+  EVERY_PREFILL_COMPUTED,
+  LAYOUT_OPTIONS,
+  targetOf,
+  type LayoutArguments,
+} from "./layout-flags.js";
 import { withLocalCluster } from "./local-cluster.js";
 import { JSON_OPTION, text, wholeNumber } from "./options.js";
 import { svgPlot } from "./svg-plot.js";
@@ -41,7 +48,7 @@ export const latencyCommand = defineCommand({
     const sizes = { promptLen: Number(args["prompt-len"]), outputLen: Number(args["output-len"]) };
     return {
       args,
-      cluster: clusterOfFlags(args),
+      cluster: clusterOfFlags(args, EVERY_PREFILL_COMPUTED),
       ...sizes,
       repeats: Number(args.repeats),
       plot: args.plot,

@@ -4,7 +4,7 @@ import { machineFigures, report, type Figures } from "./bench-report.js";
 import { defineCommand } from "./command.js";
 import { deviceOf, precisionOf, type ClusterSpec } from "../plans/cluster-spec.js";
 import { decided, threadsOf } from "./explained-plan.js";
-import { clusterOfFlags, DUMMY_OPTION, LAYOUT_OPTIONS, targetOf } from "./layout-flags.js";
+import { clusterOfFlags, DUMMY_OPTION, EVERY_PREFILL_COMPUTED, LAYOUT_OPTIONS, targetOf } from "./layout-flags.js";
 import { withLocalCluster } from "./local-cluster.js";
 import { JSON_OPTION, text, wholeNumber } from "./options.js";
 import { benchPrompt, median, numSameFirst, quantile, timedRun } from "./timed-run.js";
@@ -25,7 +25,12 @@ export const throughputCommand = defineCommand({
   parse: (args) => {
     targetOf(args, ["model", "dummy"]);
     const sizes = { promptLen: Number(args["prompt-len"]), outputLen: Number(args["output-len"]) };
-    return { cluster: clusterOfFlags(args), concurrency: Number(args.concurrency), ...sizes, csv: args.csv };
+    return {
+      cluster: clusterOfFlags(args, EVERY_PREFILL_COMPUTED),
+      concurrency: Number(args.concurrency),
+      ...sizes,
+      csv: args.csv,
+    };
   },
   async run({ cluster, concurrency, promptLen, outputLen, csv }, context) {
     const sizes = { concurrency, promptLen, outputLen };

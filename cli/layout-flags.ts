@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { parseClusterSpec, type ClusterSpec } from "../plans/cluster-spec.js";
+import { parseClusterSpec, type ClusterSpec, type SchedulerSpec } from "../plans/cluster-spec.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { ArgumentsOf } from "./command.js";
 import { flag, text, wholeNumber } from "./options.js";
@@ -61,11 +61,12 @@ const SOURCE_NAME = "command line";
 
 /**
  * The cluster that the flags describe: ranks of this machine, loopback, free ports.
+ * @param more keys of the scheduler for which there is no flag
  * @throws MoesaicError invalid_argument that names the flags
  */
-export function clusterOfFlags(args: Partial<LayoutArguments>): ClusterSpec {
+export function clusterOfFlags(args: Partial<LayoutArguments>, more: Partial<SchedulerSpec> = {}): ClusterSpec {
   try {
-    return parseClusterSpec(JSON.stringify(documentOf(args)), SOURCE_NAME);
+    return parseClusterSpec(JSON.stringify(documentOf(args, more)), SOURCE_NAME);
   } catch (caught) {
     throw inTermsOfFlags(caught);
   }
@@ -117,7 +118,10 @@ function flagList(names: readonly string[], separator: string): string {
   return names.map((name) => `--${name}`).join(separator);
 }
 
-function documentOf(args: Partial<LayoutArguments>): Record<string, unknown> {
+/** For benchmarks that ask the same again and again: each prefill is computed. */
+export const EVERY_PREFILL_COMPUTED = { prefixCache: false } as const;
+
+function documentOf(args: Partial<LayoutArguments>, more: Partial<SchedulerSpec>): Record<string, unknown> {
   const [tp, ep] = [args.tp ?? 1, args.ep ?? 1];
   const isOneRank = tp * ep === 1 && args["tokens-placement"] === undefined;
   return {
@@ -143,6 +147,7 @@ function documentOf(args: Partial<LayoutArguments>): Record<string, unknown> {
         maxBatchedTokens: number(args["max-batched-tokens"]),
         maxSequences: number(args["max-sequences"]),
         runAhead: number(args["run-ahead"]),
+        ...more,
       }),
       // There is no next start that would find them.
       jobs: { directory: null },

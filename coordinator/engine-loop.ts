@@ -85,8 +85,6 @@ const HEAD_START_MS = 25;
 export class EngineLoop implements SequenceRunner {
   /** No world will come again. Takes the sequences that another loop can run on; the default ends them. */
   onFailed: (orphans: LiveSequence[], error: MoesaicError) => void = (orphans, error) => endAll(orphans, error);
-  /** Tokens of all sequences that have not ended, prompts and outputs together: how much there is to do. */
-  numLiveTokens = 0;
   readonly #scheduler: Scheduler;
   readonly #executor: StepExecutor;
   readonly #observer: StepObserver;
@@ -136,7 +134,6 @@ export class EngineLoop implements SequenceRunner {
     const outputTokenIds = [...(spec.outputTokenIds ?? [])];
     const numReturnedLogits = spec.numReturnedLogits ?? 0;
     this.#live.set(spec.seqId, { spec, listener, outputTokenIds, numReturnedLogits });
-    this.numLiveTokens += spec.promptTokenIds.length + outputTokenIds.length;
     this.#poke();
   }
 
@@ -277,20 +274,12 @@ export class EngineLoop implements SequenceRunner {
     for (const output of outputs) {
       const sequence = this.#live.get(output.seqId);
       if (sequence === undefined) continue;
-      if (output.tokenId !== undefined) {
-        sequence.outputTokenIds.push(output.tokenId);
-        this.numLiveTokens += 1;
-      }
+      if (output.tokenId !== undefined) sequence.outputTokenIds.push(output.tokenId);
       if (output.logits !== undefined) sequence.numReturnedLogits = output.logits.position + output.logits.numTokens;
-      if (output.finish !== undefined) this.#forget(sequence);
+      if (output.finish !== undefined) this.#live.delete(output.seqId);
       sequence.listener(output);
     }
     this.#tellIdle();
-  }
-
-  #forget({ spec, outputTokenIds }: LiveSequence): void {
-    this.#live.delete(spec.seqId);
-    this.numLiveTokens -= spec.promptTokenIds.length + outputTokenIds.length;
   }
 
   #tellIdle(): void {
@@ -339,7 +328,7 @@ export class EngineLoop implements SequenceRunner {
   /** Empties the loop. What was told to end meanwhile ends here, as it was told. */
   #takeUnended(): LiveSequence[] {
     const all = [...this.#live.values()];
-    for (const sequence of all) this.#forget(sequence);
+    this.#live.clear();
     for (const { spec, listener, outputTokenIds, ending } of all) {
       if (ending !== undefined) listener({ ...outputOf(spec, outputTokenIds.length), finish: ending });
     }

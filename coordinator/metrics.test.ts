@@ -14,6 +14,11 @@ const STATS: SchedulerStats = {
   numBlocksFree: 75,
   numPreemptions: 4,
   numScheduledTokens: 0,
+  prefixCache: {
+    numBlocks: 60,
+    first: { numTokens: 500, numHitTokens: 320 },
+    replay: { numTokens: 90, numHitTokens: 64 },
+  },
 };
 
 /** A step of one decode and one prefill of 7 tokens that does not end in it. */
@@ -54,6 +59,23 @@ describe("Metrics", () => {
     assert.equal(seen.get(`vllm:num_requests_waiting{${MODEL},engine="0"}`), 2);
     assert.equal(seen.get(`vllm:kv_cache_usage_perc{${MODEL},engine="0"}`), 0.25);
     assert.equal(seen.get(`vllm:num_preemptions_total{${MODEL},engine="0"}`), 4);
+    assert.equal(seen.get('moesaic_prefix_cache_queries_total{replica="0",admission="replay"}'), 90);
+    assert.equal(seen.get('moesaic_prefix_cache_hits_total{replica="1",admission="first"}'), 320);
+    assert.equal(seen.get(`vllm:prefix_cache_queries_total{${MODEL},engine="0"}`), 500);
+    assert.equal(seen.get(`vllm:prefix_cache_hits_total{${MODEL},engine="1"}`), 320);
+  });
+
+  it("tells of the prefix cache how long blocks were idle and there, and what gaps it bridged", async () => {
+    const seen = await scrape((metrics) => {
+      const { prefixCache } = metrics.ofReplica(0);
+      prefixCache.reused(0);
+      prefixCache.reused(4_000);
+      prefixCache.evicted(20_000, 90_000);
+    });
+    assert.equal(seen.get('moesaic_prefix_cache_reuse_gap_seconds_bucket{le="0",replica="0"}'), 1);
+    assert.equal(seen.get('moesaic_prefix_cache_reuse_gap_seconds_sum{replica="0"}'), 4);
+    assert.equal(seen.get('moesaic_prefix_cache_idle_before_evict_seconds_sum{replica="0"}'), 20);
+    assert.equal(seen.get('moesaic_prefix_cache_residency_seconds_sum{replica="0"}'), 90);
   });
 
   it("counts a step once and shows it under both names", async () => {

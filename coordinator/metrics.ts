@@ -1,9 +1,12 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { RequestObserver } from "./api/generation.js";
 import type { StepObserver } from "./engine-loop.js";
-import type { SchedulerStats } from "./scheduler/scheduler-stats.js";
+import type { PrefixCacheObserver } from "./scheduler/prefix-cache.js";
+import type { PrefixCacheUse, SchedulerStats } from "./scheduler/scheduler-stats.js";
 import { addVllmAliases, bucketsFor } from "./vllm-aliases.js";
 
+/** From a burst to a day; 0 is a prefix that another sequence is using. */
+const CACHE_AGE_BUCKETS_SECONDS = [0, 0.1, 1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 /** What dashboards of vLLM do not ask for, in seconds: engines and steps are faster than its smallest bucket. */
 const FINE_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
@@ -18,9 +21,12 @@ export interface Totals {
 /** The steps and sequences of one replica. */
 export interface ReplicaMetrics extends StepObserver {
   readonly totals: Readonly<Totals>;
+  readonly prefixCache: PrefixCacheObserver;
   sequenceEnded(numPromptTokens: number): void;
 }
 
+/** Calls back for every replica that serves. */
+type EachStats = (set: (replica: string, stats: SchedulerStats) => void) => void;
 type StepFacts = Parameters<StepObserver["stepFinished"]>[0];
 
 /**
@@ -58,6 +64,24 @@ export class Metrics implements RequestObserver {
   readonly #requestOutputTokens = this.#histogram("moesaic_request_output_tokens", "output tokens of a choice");
   readonly #promptTokens = this.#counter("moesaic_prompt_tokens_total", "prompt tokens of finished requests", []);
   readonly #outputTokens = this.#counter("moesaic_output_tokens_total", "tokens sampled", ["replica"]);
+  readonly #reuseGap = this.#histogram(
+    "moesaic_prefix_cache_reuse_gap_seconds",
+    "last use of a cached prefix to its next",
+    ["replica"],
+    CACHE_AGE_BUCKETS_SECONDS,
+  );
+  readonly #evictedIdle = this.#histogram(
+    "moesaic_prefix_cache_idle_before_evict_seconds",
+    "last use of a cached block to its eviction, of the first block that a step evicts",
+    ["replica"],
+    CACHE_AGE_BUCKETS_SECONDS,
+  );
+  readonly #residency = this.#histogram(
+    "moesaic_prefix_cache_residency_seconds",
+    "a block filled to its eviction, of the first block that a step evicts",
+    ["replica"],
+    CACHE_AGE_BUCKETS_SECONDS,
+  );
   readonly #requests = this.#counter("moesaic_requests_total", "choices that ended, by finish reason", [
     "finish_reason",
   ]);
@@ -67,7 +91,7 @@ export class Metrics implements RequestObserver {
    * @param replicas those that serve, with their schedulers' stats
    */
   constructor(modelName: string, replicas: () => { replicaId: number; stats: SchedulerStats }[]) {
-    const each = (set: (replica: string, stats: SchedulerStats) => void) => {
+    const each: EachStats = (set) => {
       for (const { replicaId, stats } of replicas()) set(String(replicaId), stats);
     };
     // Summed over replicas: who watches one replica's pool reads `status`.
@@ -89,6 +113,26 @@ export class Metrics implements RequestObserver {
         gauge.set({ queue: "waiting", replica }, numWaiting);
       }),
     );
+    this.#gauge(
+      "moesaic_prefix_cache_blocks",
+      "KV blocks that hold a known prefix, in use or free",
+      ["replica"],
+      (gauge) => each((replica, { prefixCache }) => gauge.set({ replica }, prefixCache.numBlocks)),
+    );
+    const eachUse = (set: (labels: { replica: string; admission: string }, use: PrefixCacheUse) => void) =>
+      each((replica, { prefixCache }) => {
+        set({ replica, admission: "first" }, prefixCache.first);
+        set({ replica, admission: "replay" }, prefixCache.replay);
+      });
+    const useLabels = ["replica", "admission"];
+    this.#counter("moesaic_prefix_cache_queries_total", "tokens of admitted sequences", useLabels, (counter) => {
+      counter.reset();
+      eachUse((labels, { numTokens }) => counter.inc(labels, numTokens));
+    });
+    this.#counter("moesaic_prefix_cache_hits_total", "those whose KV was cached", useLabels, (counter) => {
+      counter.reset();
+      eachUse((labels, { numHitTokens }) => counter.inc(labels, numHitTokens));
+    });
     this.#gauge("moesaic_kv_blocks_used_ratio", "part of the pool's KV blocks in use", ["replica"], (gauge) =>
       each((replica, { numBlocksFree, numBlocksTotal }) => gauge.set({ replica }, 1 - numBlocksFree / numBlocksTotal)),
     );
@@ -108,6 +152,13 @@ export class Metrics implements RequestObserver {
     const made: ReplicaMetrics = {
       totals,
       stepFinished: (facts) => this.#stepFinished(replica, totals, facts),
+      prefixCache: {
+        reused: (gapMs) => this.#reuseGap.observe({ replica }, gapMs / 1_000),
+        evicted: (idleMs, residencyMs) => {
+          this.#evictedIdle.observe({ replica }, idleMs / 1_000);
+          this.#residency.observe({ replica }, residencyMs / 1_000);
+        },
+      },
       sequenceEnded: (numPromptTokens) => void (totals.numPromptTokens += numPromptTokens),
     };
     this.#ofReplica.set(replicaId, made);
@@ -165,7 +216,6 @@ export class Metrics implements RequestObserver {
     return this.#histogram(name, help, labelNames, FINE_BUCKETS_SECONDS);
   }
 
-  /** With the buckets of its aliases, and `fine` ones. */
   #histogram(name: string, help: string, labelNames: string[] = [], fine: readonly number[] = []): Histogram {
     const buckets = bucketsFor(name, fine);
     return new Histogram({ name, help, labelNames, buckets, registers: [this.#registry] });

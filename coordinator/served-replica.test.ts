@@ -24,7 +24,7 @@ async function busyReplica() {
     description: describeDummy("gpt-oss-20b:2"),
     scheduler: {
       ...{ maxBatchedTokens: "auto", maxSequences: 4, maxWaiting: 10, runAhead: "auto", admissionMargin: 0.01 },
-      ...{ policy: "fair", tenants: [], targetStepMs: null, targetTtftMs: null },
+      ...{ policy: "fair", tenants: [], targetStepMs: null, targetTtftMs: null, prefixCache: true },
     },
     runAhead: 1,
     recoveryTimeoutMs: 10_000,

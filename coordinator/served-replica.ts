@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { SchedulerSpec } from "../plans/cluster-spec.js";
 import { kvGroupsOf } from "../plans/kv-groups.js";
 import type { ChosenLimits } from "../plans/memory.js";
@@ -13,11 +14,15 @@ import { ReplicaExecutor } from "./cluster/replica-executor.js";
 import type { Lane } from "./cluster/router.js";
 import { EngineLoop, type LiveSequence, type OutputListener } from "./engine-loop.js";
 import type { ReplicaMetrics } from "./metrics.js";
+import { keyedBlockHash } from "./scheduler/block-hash.js";
 import type { SchedulerStats } from "./scheduler/scheduler-stats.js";
 import { Scheduler } from "./scheduler/scheduler.js";
 import { schedulingPoliciesOf, type SchedulerConfig } from "./scheduler/scheduler-config.js";
 import type { StepCostLine } from "./scheduler/step-times.js";
 import type { FinishReason, SequenceSpec } from "./scheduler/sequence.js";
+
+/** One for all replicas, which share what they hash; with a key that whoever sends prompts cannot know. */
+const BLOCK_HASH = keyedBlockHash([randomInt(2 ** 32), randomInt(2 ** 32)]);
 
 export interface ServedReplicaOptions {
   replica: Replica;
@@ -86,8 +91,16 @@ export class ServedReplica implements Lane {
     return this.#isLeaving && this.replica.state !== "closed" && this.replica.state !== "failed";
   }
 
-  get numLiveTokens(): number {
-    return this.#serving?.loop.numLiveTokens ?? 0;
+  get isFull(): boolean {
+    return this.#serving !== null && this.#serving.loop.numLive >= this.#serving.limits.limits.maxSequences;
+  }
+
+  predictStepMs(numTokens: number): number {
+    return this.#serving?.scheduler.predictStepMs(numTokens) ?? Infinity;
+  }
+
+  numCachedTokens(spec: SequenceSpec): number {
+    return this.#serving?.scheduler.numCachedTokens(spec) ?? 0;
   }
 
   /** To be called on every change of the replica. */
@@ -99,7 +112,7 @@ export class ServedReplica implements Lane {
   serve(limits: ChosenLimits, onFailed: (orphans: LiveSequence[]) => void): void {
     assert(this.#serving === null, "a replica begins to serve once");
     const { clock, log, metrics, recoveryTimeoutMs } = this.#options;
-    const scheduler = new Scheduler(schedulerConfigOf(this.#options, limits), log);
+    const scheduler = new Scheduler(schedulerConfigOf(this.#options, limits), log, metrics.prefixCache);
     const loop = new EngineLoop(scheduler, this.#executor, metrics, clock, log, recoveryTimeoutMs);
     loop.onFailed = onFailed;
     this.#serving = { scheduler, loop, limits };
@@ -230,6 +243,7 @@ export function schedulerConfigOf(settings: SchedulerSettings, { limits }: Chose
     maxWaiting: scheduler.maxWaiting,
     runAhead,
     ...schedulingPoliciesOf(scheduler),
+    ...(scheduler.prefixCache ? { blockHash: BLOCK_HASH } : {}),
     stepCost: predictedStep(placement, limits.maxBatchedTokens),
   };
 }

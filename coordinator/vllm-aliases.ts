@@ -35,6 +35,8 @@ export const COUNT_BUCKETS = [1, 10, 100, 1_000, 10_000, 100_000]
   .slice(0, -1);
 
 const inQueue = (queue: string) => (labels: Labels) => (labels["queue"] === queue ? {} : null);
+/** What is admitted again after a preemption says nothing of how alike requests are. */
+const ofRequests = ({ admission }: Labels): Labels | null => (admission === "first" ? {} : null);
 /** A call of a tool is a stop to whoever counts how generations end. */
 const finishedReason = ({ finish_reason: reason }: Labels): Labels => ({
   finished_reason: reason === "tool_calls" ? "stop" : reason!,
@@ -52,6 +54,14 @@ export const VLLM_ALIASES: readonly Alias[] = [
   gauge("vllm:kv_cache_usage_perc", "moesaic_kv_blocks_used_ratio", "KV blocks in use, 1 is all"),
   gauge("vllm:gpu_cache_usage_perc", "moesaic_kv_blocks_used_ratio", "older name of vllm:kv_cache_usage_perc"),
   counter("vllm:num_preemptions_total", "moesaic_preemptions_total", "sequences preempted"),
+  {
+    ...counter("vllm:prefix_cache_queries_total", "moesaic_prefix_cache_queries_total", "tokens looked for"),
+    labelsOf: ofRequests,
+  },
+  {
+    ...counter("vllm:prefix_cache_hits_total", "moesaic_prefix_cache_hits_total", "tokens found"),
+    labelsOf: ofRequests,
+  },
   counter("vllm:prompt_tokens_total", "moesaic_prompt_tokens_total", "prompt tokens"),
   counter("vllm:generation_tokens_total", "moesaic_output_tokens_total", "tokens sampled"),
   {

@@ -168,6 +168,30 @@ describe("step", () => {
     await run([], [0]);
   });
 
+  // Two whole blocks of 4 tokens; what row 1 has in common with row 0 it reads where row 0 writes it, in the same step.
+  it("lets a row begin behind blocks that another fills in the same step, whose tokens its penalties count", async () => {
+    const output = OUTPUT_SAMPLE;
+    // 6 is in the shared part alone. Biased to win, it does unless the history says that it was there.
+    const begins = { numTopLogprobs: 3, logitBias: [{ tokenId: 6, bias: 1000 }], presencePenalty: 2000 };
+    const alone = await run([{ row: 2, begin: 0, tokenIds: PROMPT, output, begins }]);
+    const both = tinyStep([
+      { row: 0, begin: 0, tokenIds: PROMPT, begins: {} },
+      { row: 1, begin: 8, tokenIds: PROMPT.slice(8), output, begins },
+    ]);
+    const blockDeltas = both.blockDeltas.map((deltas, group) => {
+      const [first, second] = [[...deltas.subarray(0, 10)], [...deltas.subarray(10)]];
+      // Token 8 reads 1..8 in the sliding group, so of that too both blocks are needed.
+      assert.deepEqual(second.slice(0, 3), [1, 0, 7], `group ${group}`);
+      return Int32Array.from([...first, 1, 0, 7, ...first.slice(3, 5), ...second.slice(5)]);
+    });
+    const shared = await native.step(engine, { ...both, blockDeltas });
+    assert.notEqual(alone.tokenIds[0], 6);
+    assert.deepEqual(shared.topTokenIds, alone.topTokenIds);
+    assert.deepEqual(shared.topLogprobs, alone.topLogprobs);
+    assert.deepEqual(shared.tokenIds, alone.tokenIds);
+    await run([], [0, 1, 2]);
+  });
+
   it("tells the time of each kernel beside the result of the same step", async () => {
     const sequences = [{ row: 0, begin: 0, tokenIds: PROMPT, output: OUTPUT_SAMPLE, begins: {} }];
     const plain = await run(sequences);

@@ -126,6 +126,11 @@ export const CLUSTER_SPEC_DEFAULTS = [
     default: "auto",
     why: "1 on a CPU: ranks need not wait for the coordinator; 8 on a GPU: not when it pauses for some of its short steps either",
   },
+  {
+    path: "spec.scheduler.prefixCache",
+    default: true,
+    why: "a prefix that was computed once is not computed again while its blocks are there; hashing costs 12 ns a token",
+  },
   { path: "spec.workers[].host", default: "localhost", why: "the machine that runs the command" },
   { path: "spec.workers[].device", default: "auto", why: "the best device of the host that has kernels" },
   { path: "spec.workers[].ranks", default: 1, why: "one process uses all cores; more ranks split the model" },

@@ -56,6 +56,7 @@ spec:
     targetStepMs: null
     targetTtftMs: 800
     admissionMargin: 0.1
+    prefixCache: false
   security:
     tls: { caFile: ca.pem, certFile: c.pem, keyFile: k.pem }
     apiKeysFile: keys.txt
@@ -243,7 +244,7 @@ describe("checkSupported", () => {
       caught.message,
       `cluster.yaml: 5 unsupported settings:
   cluster.yaml:6:10: spec.model: models are not downloaded yet; write the folder of a checkpoint
-  cluster.yaml:45:5: spec.security: TLS and keys are not there yet; leave them out
+  cluster.yaml:46:5: spec.security: TLS and keys are not there yet; leave them out
   cluster.yaml:21:37: spec.api.http: without TLS and keys, which are not there yet, only loopback is safe; write 127.0.0.1:PORT
   cluster.yaml:23:16: spec.engine.precision: fast has kernels on GPUs alone; write auto or exact, or device: cuda
   cluster.yaml:17:32: spec.workers[0].device: GPU and CPU ranks do not work together yet; write one device for all`,

@@ -113,6 +113,8 @@ export interface SchedulerSpec {
   targetTtftMs: number | null;
   /** Part of the KV pool that admissions leave free. */
   admissionMargin: number;
+  /** Sequences begin behind what the KV cache has of their tokens already. */
+  prefixCache: boolean;
 }
 
 export interface TenantSpec {
@@ -421,6 +423,7 @@ const schedulerSchema = z.strictObject({
     "a number from 0 to 0.9",
     (value) => typeof value === "number" && value >= 0 && value <= 0.9,
   ).default(defaultOf("spec.scheduler.admissionMargin")),
+  prefixCache: flag().default(defaultOf("spec.scheduler.prefixCache")),
 });
 
 const jobsSchema = z.strictObject({

@@ -34,7 +34,8 @@ export interface StepPlan {
   newRows: NewRow[];
   /**
    * Per KV group, records of [row, first table index, count, block ids…]: entries to write into the rows' block tables
-   * before the step. Entries behind a sliding window are never read again and need no record.
+   * before the step. Entries behind a sliding window are never read again and need no record. Rows may share blocks that are
+   * full, also one that a sequence earlier in this plan fills: in every layer keys and values are written before any is read.
    */
   blockDeltas: Int32Array[];
   /** Rows that ended since the last plan; the engine forgets them before the step. */

@@ -12,5 +12,6 @@ export function plainScheduler(maxWaiting: number): SchedulerSpec {
     targetStepMs: null,
     targetTtftMs: null,
     admissionMargin: 0.01,
+    prefixCache: false,
   };
 }

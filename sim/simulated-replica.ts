@@ -18,9 +18,11 @@ export class SimulatedReplica implements Lane {
   readonly #scheduler: Scheduler;
   readonly #ranks: SimulatedRanks;
   readonly #loop: EngineLoop;
+  readonly #maxSequences: number;
 
   constructor(replicaId: number, cost: PlanCost, config: SchedulerConfig, clock: Clock) {
     this.replicaId = replicaId;
+    this.#maxSequences = config.maxSequences;
     this.#scheduler = new Scheduler(config, silentLogger);
     this.#ranks = new SimulatedRanks(cost, clock);
     const observer = { stepFinished: () => this.#stepFinished() };
@@ -28,8 +30,16 @@ export class SimulatedReplica implements Lane {
     void this.#loop.run();
   }
 
-  get numLiveTokens(): number {
-    return this.#loop.numLiveTokens;
+  get isFull(): boolean {
+    return this.#loop.numLive >= this.#maxSequences;
+  }
+
+  predictStepMs(numTokens: number): number {
+    return this.#scheduler.predictStepMs(numTokens);
+  }
+
+  numCachedTokens(spec: SequenceSpec): number {
+    return this.#scheduler.numCachedTokens(spec);
   }
 
   get totals(): StepTotals {

@@ -9,6 +9,7 @@ import { chatParameters } from "../coordinator/api/openai/chat-request.js";
 import { completionParameters } from "../coordinator/api/openai/completion-request.js";
 import { responseParameters } from "../coordinator/api/openai/response-request.js";
 import { Metrics } from "../coordinator/metrics.js";
+import { keyedBlockHash } from "../coordinator/scheduler/block-hash.js";
 import { Scheduler } from "../coordinator/scheduler/scheduler.js";
 import { MoesaicClient } from "../client/index.js";
 import { CLUSTER_SPEC_DEFAULTS } from "../plans/cluster-spec-defaults.js";
@@ -348,7 +349,8 @@ function planSteps(
 ): StepPlan[] {
   const { vocabSize } = description;
   const limits = { maxSeqLen: 1_024, blockSize: 16, numBlocks: 257, maxBatchedTokens: 512, maxSequences: 8 };
-  const config = { vocabSize, kvGroups: kvGroupsOf(description), maxLogitRows: 8, maxWaiting: 8, ...limits };
+  const blockHash = keyedBlockHash([1, 2]);
+  const config = { vocabSize, kvGroups: kvGroupsOf(description), maxLogitRows: 8, maxWaiting: 8, blockHash, ...limits };
   const scheduler = new Scheduler(config, silentLogger);
   const off = { topK: 0, topP: 1, minP: 0, presencePenalty: 0, frequencyPenalty: 0, repetitionPenalty: 1 };
   const rules = { maxSeqLen: 1_024, minSeqLen: 0, stopTokenIds: [2020], logitBias: [], numTopLogprobs: -1 };

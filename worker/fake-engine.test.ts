@@ -116,6 +116,20 @@ describe("FakeEngine", () => {
     assert.throws(() => ended().stepNow(plan(2, 5, [first!])), { message: /row 0 has ended and is still in use/ });
   });
 
+  it("lets a row begin behind full blocks of others, with only the window's in a sliding group", () => {
+    const fake = engine();
+    fake.stepNow(firstPlan({ outputs: Int32Array.of(OUTPUT_NONE) }));
+    fake.stepNow(plan(2, 5, [6, 7, 8], { outputs: Int32Array.of(OUTPUT_NONE) }));
+    // Token 8 reads 4..8 in the sliding group: its entry 0 is behind the window.
+    const shared = {
+      seqRows: Int32Array.of(1),
+      newRows: [{ row: 1, seqId: 2, numPromptTokens: 9, sampling: SAMPLING }],
+    };
+    const blockDeltas = [Int32Array.of(1, 0, 3, 1, 2, 5), Int32Array.of(1, 1, 2, 4, 6)];
+    const { tokenIds } = fake.stepNow(plan(3, 8, [9], { ...shared, blockDeltas }));
+    assert.equal(tokenIds[0], fakeToken(SAMPLING, [1, 2, 3, 4, 5, 6, 7, 8, 9], VOCAB));
+  });
+
   it("is closed for good", () => {
     const fake = engine();
     fake.close();
@@ -142,7 +156,8 @@ describe("FakeEngine refuses", () => {
     ["no room for the sample", /past its maxSeqLen/, { newRows: [newRow(0, { ...SAMPLING, maxSeqLen: 5 })] }],
     ["a sample inside the prompt", /inside its prompt/, { newRows: [{ ...newRow(0), numPromptTokens: 6 }] }],
     ["the end of a row that never began", /not live/, { finishedRows: Int32Array.of(1) }],
-    ["a position left out", /position 1, 0 is next/, { positions: Int32Array.of(1, 2, 3, 4, 5) }],
+    ["a first position inside a block", /position 1, inside a block/, { positions: Int32Array.of(1, 2, 3, 4, 5) }],
+    ["a position left out", /position 2, 1 is next/, { positions: Int32Array.of(0, 2, 3, 4, 5) }],
     ["a wrong seqLen", /seqLen 6, 5 is right/, { seqLens: Int32Array.of(6) }],
     ["queryStarts that end early", /queryStarts/, { queryStarts: Int32Array.of(0, 4) }],
     ["a token id outside the vocabulary", /token id 97/, { tokenIds: Int32Array.of(1, 2, 3, 4, 97) }],
@@ -159,6 +174,10 @@ describe("FakeEngine refuses", () => {
     it(what, () => assert.throws(() => engine().stepNow(firstPlan(fields)), { code: "internal", message }));
   }
 
+  const behindOthers = {
+    seqRows: Int32Array.of(1),
+    newRows: [{ ...newRow(1), numPromptTokens: 9 }],
+  };
   const second: [string, RegExp, StepPlan][] = [
     ["another token than it sampled", /sampled was/, plan(2, 5, [(sampled + 1) % VOCAB])],
     ["the same step twice", /step 1 after step 1/, plan(1, 5, [sampled])],
@@ -181,6 +200,26 @@ describe("FakeEngine refuses", () => {
         outputs: Int32Array.of(OUTPUT_NONE),
         blockDeltas: deltas([1, 0, 1, 1], [1, 0, 1, 5]),
       }),
+    ],
+    [
+      "a cached block that is not full",
+      /row 1, group 0: nothing was computed for position 5/,
+      plan(2, 8, [9], { ...behindOthers, blockDeltas: deltas([1, 0, 3, 1, 2, 5], [1, 1, 2, 4, 6]) }),
+    ],
+    [
+      "a cached block of another place",
+      /block 1 was not filled for entry 1/,
+      plan(2, 8, [9], { ...behindOthers, blockDeltas: deltas([1, 0, 3, 1, 1, 5], [1, 1, 2, 4, 6]) }),
+    ],
+    [
+      "a cached block of another group",
+      /block 3 was not filled for entry 0/,
+      plan(2, 8, [9], { ...behindOthers, blockDeltas: deltas([1, 0, 3, 3, 2, 5], [1, 1, 2, 4, 6]) }),
+    ],
+    [
+      "a cached prefix without the whole window",
+      /blocks from 1 on, the table has 0/,
+      plan(2, 4, [5], { ...behindOthers, blockDeltas: deltas([1, 0, 2, 1, 5], [1, 1, 1, 6]) }),
     ],
     [
       "more rows of logits than fit",

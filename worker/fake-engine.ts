@@ -40,8 +40,8 @@ export class FakeEngine implements Engine {
   readonly #rows: (FakeRow | null)[];
   /** (numBlocks * blockSize) token id in each slot, as a KV cache would have the token's keys. */
   readonly #slots: Int32Array;
-  /** (numBlocks) who may use the block. */
-  readonly #owners: (BlockOwner | null)[];
+  /** (numBlocks) what the block was given out for, and to whom. */
+  readonly #uses: (BlockUse | null)[];
   #stepId = 0;
   #grantsEndId = 0;
   #numSteps = 0;
@@ -51,7 +51,7 @@ export class FakeEngine implements Engine {
     const { maxSequences, numBlocks, blockSize } = options.limits;
     this.#options = options;
     this.#rows = Array.from({ length: maxSequences }, () => null);
-    this.#owners = Array.from({ length: numBlocks }, () => null);
+    this.#uses = Array.from({ length: numBlocks }, () => null);
     this.#slots = new Int32Array(numBlocks * blockSize).fill(-1);
   }
 
@@ -84,7 +84,7 @@ export class FakeEngine implements Engine {
     this.#checkIds(plan);
     checkColumns(plan, this.#options);
     for (const row of plan.finishedRows) this.#forget(row);
-    for (const newRow of plan.newRows) this.#begin(newRow);
+    for (const newRow of plan.newRows) this.#begin(newRow, firstPosition(plan, newRow.row));
     this.#writeTables(plan.blockDeltas);
     this.#writeMasks(plan.masks);
     const sequences = this.#readSequences(plan);
@@ -136,22 +136,16 @@ export class FakeEngine implements Engine {
     this.#rows[row] = null;
   }
 
-  #begin({ row, numPromptTokens, sampling }: NewRow): void {
+  /** @param numCached tokens whose KV the row's blocks have from other rows */
+  #begin({ row, numPromptTokens, sampling }: NewRow, numCached: number): void {
     const { limits, kvGroups } = this.#options;
     assert(this.#rows[row] === null, `row ${row} is new and live, or no row`);
+    assert(numCached % limits.blockSize === 0, `row ${row}: begins at position ${numCached}, inside a block`);
     assert(numPromptTokens > 0 && numPromptTokens <= limits.maxSeqLen, `row ${row}: ${numPromptTokens} prompt tokens`);
     assert(sampling.maxSeqLen <= limits.maxSeqLen, `row ${row}: maxSeqLen ${sampling.maxSeqLen}`);
     const tables = kvGroups.map((): number[] => []);
-    this.#rows[row] = {
-      row,
-      numPromptTokens,
-      sampling,
-      tables,
-      numComputed: 0,
-      lastSampled: -1,
-      isEnded: false,
-      mask: null,
-    };
+    const counts = { numPromptTokens, numCached, numComputed: numCached };
+    this.#rows[row] = { row, ...counts, sampling, tables, lastSampled: -1, isEnded: false, mask: null };
   }
 
   #writeTables(blockDeltas: readonly Int32Array[]): void {
@@ -165,13 +159,23 @@ export class FakeEngine implements Engine {
     const [row, first, count] = records.subarray(at, at + 3);
     assert(count !== undefined && count > 0, `a delta record of ${count} blocks`);
     assert(at + 3 + count <= records.length, "a delta record was cut short");
-    const table = this.#liveRow(row!).tables[group]!;
+    const state = this.#liveRow(row!);
+    const table = state.tables[group]!;
+    // A cached prefix has no blocks left of its window.
+    if (table.length === 0 && first! > 0 && first! <= this.#firstLiveIndex(state, group)) {
+      table.push(...Array.from({ length: first! }, () => NULL_BLOCK_ID));
+    }
     assert(
       first === table.length,
       `row ${row}, group ${group}: blocks from ${first} on, the table has ${table.length}`,
     );
     for (const blockId of records.subarray(at + 3, at + 3 + count)) {
-      this.#claim(blockId, { row: this.#liveRow(row!), group, index: table.length });
+      assert(
+        blockId > NULL_BLOCK_ID && blockId < this.#options.limits.numBlocks,
+        `block ${blockId} is not of the pool`,
+      );
+      if (table.length * this.#options.limits.blockSize < state.numCached) this.#share(blockId, state, group);
+      else this.#claim(blockId, state, group);
       table.push(blockId);
     }
   }
@@ -185,16 +189,27 @@ export class FakeEngine implements Engine {
     }
   }
 
-  /** A block is free when its owner ended, or will never read it again. */
-  #claim(blockId: number, owner: BlockOwner): void {
-    assert(blockId > NULL_BLOCK_ID && blockId < this.#options.limits.numBlocks, `block ${blockId} is not of the pool`);
-    const before = this.#owners[blockId]!;
-    if (before !== null && this.#rows[before.row.row] === before.row) {
-      const isDead = before.index < this.#firstLiveIndex(before.row, before.group);
-      assert(isDead, `block ${blockId} was given to row ${owner.row.row} and is in use by row ${before.row.row}`);
-      before.row.tables[before.group]![before.index] = NULL_BLOCK_ID;
+  /** A block of a cached prefix is filled in the same group and place. */
+  #share(blockId: number, row: FakeRow, group: number): void {
+    const use = this.#uses[blockId]!;
+    const index = row.tables[group]!.length;
+    const isSame = use !== null && use.group === group && use.index === index;
+    assert(isSame, `row ${row.row}, group ${group}: block ${blockId} was not filled for entry ${index}`);
+    use.rows = [...use.rows.filter((user) => this.#rows[user.row] === user), row];
+  }
+
+  /** A block is free when its users ended, or will never read it again. */
+  #claim(blockId: number, row: FakeRow, group: number): void {
+    const { blockSize } = this.#options.limits;
+    const { rows, group: groupBefore, index } = this.#uses[blockId] ?? { rows: [], group: 0, index: 0 };
+    for (const user of rows) {
+      if (this.#rows[user.row] !== user) continue;
+      const isDead = index < this.#firstLiveIndex(user, groupBefore);
+      assert(isDead, `block ${blockId} was given to row ${row.row} and is in use by row ${user.row}`);
+      user.tables[groupBefore]![index] = NULL_BLOCK_ID;
     }
-    this.#owners[blockId] = owner;
+    this.#uses[blockId] = { rows: [row], group, index: row.tables[group]!.length };
+    this.#slots.fill(-1, blockId * blockSize, (blockId + 1) * blockSize);
   }
 
   /** Table index of the first block that the row's next token reads. */
@@ -258,7 +273,8 @@ export class FakeEngine implements Engine {
     for (const [group, { window }] of this.#options.kvGroups.entries()) {
       const begin = window === 0 ? 0 : Math.max(0, row.numComputed - window + 1);
       for (let position = begin; position < seqLen; position++) {
-        const found = this.#slots[this.#slot(row, group, position)];
+        const found = this.#slots[this.#slot(row, group, position)]!;
+        assert(found >= 0, `row ${row.row}, group ${group}: nothing was computed for position ${position}`);
         const wanted = this.#slots[this.#slot(row, 0, position)];
         assert(found === wanted, `row ${row.row}, group ${group}: another token at position ${position}`);
       }
@@ -271,8 +287,8 @@ export class FakeEngine implements Engine {
     const blockId = row.tables[group]![index];
     assert(blockId !== undefined, `row ${row.row}, group ${group}: no block for position ${position}`);
     assert(blockId !== NULL_BLOCK_ID, `row ${row.row}, group ${group}: the null block at position ${position}`);
-    const owner = this.#owners[blockId]!;
-    const isOwn = owner?.row === row && owner.group === group && owner.index === index;
+    const use = this.#uses[blockId]!;
+    const isOwn = use !== null && use.rows.includes(row) && use.group === group && use.index === index;
     assert(isOwn, `row ${row.row}, group ${group}: block ${blockId} at position ${position} is another's`);
     return blockId * blockSize + (position % blockSize);
   }
@@ -361,6 +377,8 @@ export function fakeLogits(
 interface FakeRow {
   row: number;
   numPromptTokens: number;
+  /** Tokens whose KV came from other rows. */
+  numCached: number;
   sampling: RowSampling;
   /** Block ids per KV group. */
   tables: number[][];
@@ -373,10 +391,11 @@ interface FakeRow {
   mask: number[] | null;
 }
 
-interface BlockOwner {
-  row: FakeRow;
+interface BlockUse {
+  /** Some may have ended. */
+  rows: FakeRow[];
   group: number;
-  /** In the row's table. */
+  /** In the rows' tables. */
   index: number;
 }
 
@@ -432,6 +451,12 @@ function logitRowsOf(output: number, numTokens: number): number {
   assert([OUTPUT_NONE, OUTPUT_SAMPLE, OUTPUT_LOGITS].includes(output), `unknown output ${output}`);
   if (output === OUTPUT_LOGITS) return numTokens;
   return output === OUTPUT_SAMPLE ? 1 : 0;
+}
+
+/** Where a new row begins: behind the tokens that it need not compute. */
+function firstPosition({ seqRows, queryStarts, positions }: StepPlan, row: number): number {
+  const index = seqRows.indexOf(row);
+  return index < 0 ? 0 : positions[queryStarts[index]!]!;
 }
 
 function checkPositions(plan: StepPlan, row: FakeRow, begin: number, end: number): void {

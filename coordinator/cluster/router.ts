@@ -11,21 +11,47 @@ export interface Lane extends SequenceRunner {
    * has never been ready, is being drained, or never will be ready again.
    */
   readonly availability: "ready" | "recovering" | "away";
-  /** Tokens of its sequences, waiting ones included. */
-  readonly numLiveTokens: number;
+  /** It has a sequence for each of its rows: another would wait for one of them to end. */
+  readonly isFull: boolean;
+  /** What a step of so many tokens takes there, milliseconds. */
+  predictStepMs(numTokens: number): number;
+  /** How many of the sequence's tokens it need not compute. */
+  numCachedTokens(spec: SequenceSpec): number;
   /** Why it is not ready. */
   readonly reason: string;
 }
 
+/** Steps of one size can be compared: one of a token takes nearly as long as one of many. */
+const USUAL_NUM_TOKENS = 64;
+
+function msPerToken(lane: Lane): number {
+  return lane.predictStepMs(USUAL_NUM_TOKENS) / USUAL_NUM_TOKENS;
+}
+
+/** Where a sequence runs, and who listens to it. */
+interface Route {
+  lane: Lane;
+  listener: OutputListener;
+  /** Tokens that are computed for it: its prompt's without those that were cached when it came, and its outputs. */
+  numTokens: number;
+}
+
 /**
- * Gives each sequence to the ready replica with the least to do. A recovering one is waited for when none is ready; one
- * that is away gets nothing. Sequences of a replica that failed for good, or is drained, run on elsewhere.
+ * Gives each sequence to the ready replica that would have done its work and the sequence's first:
+ *
+ *     (tokens of its sequences + tokens of this one that it has not cached) / speed
+ *
+ * So a prefix draws to where it was computed, for as long as it takes less to wait there than to compute it elsewhere; then
+ * another replica computes it and has it too. One with a sequence in every row comes after those with free ones, whatever it has
+ * cached. A recovering one is waited for when none is ready; one that is away gets nothing. Sequences of a replica that failed
+ * for good, or is drained, run on elsewhere.
  */
 export class Router implements SequenceRunner {
   readonly #log: Logger;
   readonly #lanes: Lane[] = [];
-  /** Where each sequence runs, and who listens to it. */
-  readonly #routes = new Map<number, { lane: Lane; listener: OutputListener }>();
+  readonly #routes = new Map<number, Route>();
+  /** By lane, the tokens of its routes. */
+  readonly #numTokens = new Map<Lane, number>();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -33,13 +59,16 @@ export class Router implements SequenceRunner {
 
   add(lane: Lane): void {
     this.#lanes.push(lane);
+    this.#numTokens.set(lane, 0);
   }
 
   submit(spec: SequenceSpec, listener: OutputListener): void {
     let refusal: MoesaicError | null = null;
-    for (const lane of this.#candidates()) {
+    // Hashed once, for whichever replica asks first.
+    const hashed = { ...spec, blockHashes: [] };
+    for (const { lane, numTokens } of this.#candidates(hashed)) {
       try {
-        return this.#submitTo(lane, spec, listener);
+        return this.#submitTo({ lane, listener, numTokens }, hashed);
       } catch (caught) {
         refusal ??= MoesaicError.from(caught);
         // Only what another replica may have room for is worth another try.
@@ -63,24 +92,50 @@ export class Router implements SequenceRunner {
         this.submit({ ...spec, outputTokenIds, numReturnedLogits }, listener);
         this.#log.info({ seqId: spec.seqId, requestId: spec.requestId }, "sequence was handed over");
       } catch (caught) {
-        this.#routes.delete(spec.seqId);
+        this.#leaveRoute(spec.seqId);
         endAll([orphan], MoesaicError.from(caught));
       }
     }
   }
 
-  #submitTo(lane: Lane, spec: SequenceSpec, listener: OutputListener): void {
+  #submitTo(route: Route, spec: SequenceSpec): void {
+    const { lane, listener } = route;
     lane.submit(spec, (output) => {
-      if (output.finish !== undefined) this.#routes.delete(spec.seqId);
+      if (output.tokenId !== undefined) this.#count(route, 1);
+      if (output.finish !== undefined) this.#leaveRoute(spec.seqId);
       listener(output);
     });
-    this.#routes.set(spec.seqId, { lane, listener });
+    this.#leaveRoute(spec.seqId);
+    this.#routes.set(spec.seqId, route);
+    this.#numTokens.set(lane, this.#numTokens.get(lane)! + route.numTokens);
   }
 
-  #candidates(): Lane[] {
+  #count(route: Route, numTokens: number): void {
+    route.numTokens += numTokens;
+    this.#numTokens.set(route.lane, this.#numTokens.get(route.lane)! + numTokens);
+  }
+
+  #leaveRoute(seqId: number): void {
+    const route = this.#routes.get(seqId);
+    if (route === undefined) return;
+    this.#count(route, -route.numTokens);
+    this.#routes.delete(seqId);
+  }
+
+  /** Lanes that may take a sequence, the best first, with the tokens that each would compute for it. */
+  #candidates(spec: SequenceSpec): { lane: Lane; numTokens: number }[] {
     const ready = this.#lanes.filter(({ availability }) => availability === "ready");
     const lanes = ready.length > 0 ? ready : this.#lanes.filter(({ availability }) => availability === "recovering");
-    return lanes.toSorted((a, b) => a.numLiveTokens - b.numLiveTokens || a.replicaId - b.replicaId);
+    const all = spec.promptTokenIds.length + (spec.outputTokenIds?.length ?? 0);
+    if (lanes.length < 2) return lanes.map((lane) => ({ lane, numTokens: all }));
+    const candidates = lanes.map((lane) => {
+      const numTokens = all - lane.numCachedTokens(spec);
+      return { lane, numTokens, doneMs: (this.#numTokens.get(lane)! + numTokens) * msPerToken(lane) };
+    });
+    return candidates.toSorted(
+      (a, b) =>
+        Number(a.lane.isFull) - Number(b.lane.isFull) || a.doneMs - b.doneMs || a.lane.replicaId - b.lane.replicaId,
+    );
   }
 
   #nobody(): MoesaicError {

@@ -1,7 +1,10 @@
 import { MoesaicError } from "../../proto/errors.js";
 import { kvBlocksMin, type KvShape } from "./kv-tables.js";
 import type { SchedulerConfig } from "./scheduler-config.js";
-import type { SequenceSpec } from "./sequence.js";
+import type { KvMemory } from "./kv-memory.js";
+import type { Sequence, SequenceSpec } from "./sequence.js";
+import type { StepPace } from "./step-pace.js";
+import type { WaitingQueue } from "./waiting-queue.js";
 
 /** A guess for clients: long enough that a place has mostly come free, short enough that it has not stood empty long. */
 const RETRY_AFTER_MS = 1000;
@@ -24,7 +27,8 @@ export function checkSpec(spec: SequenceSpec, door: Door): void {
   checkTokenIds(spec, door.config.vocabSize);
   checkBlocks(spec, door);
   const { maxWaiting } = door.config;
-  if (door.numWaiting < maxWaiting) return;
+  // What another scheduler took in is not refused here.
+  if (door.numWaiting < maxWaiting || spec.outputTokenIds !== undefined) return;
   const text = `queue: ${maxWaiting} sequences may wait, and as many do; try again later`;
   throw new MoesaicError("resource_exhausted", text, { requestId: spec.requestId, retryAfterMs: RETRY_AFTER_MS });
 }
@@ -39,7 +43,7 @@ const RETRY_AFTER_MS_MAX = 60_000;
  * @param latestMs by when the first token has come, from now
  * @throws MoesaicError resource_exhausted with retryAfterMs: until what waits now has become short enough
  */
-export function checkForecast(
+function checkForecast(
   { requestId, deadlineMs }: SequenceSpec,
   latestMs: number,
   { targetTtftMs }: SchedulerConfig,
@@ -117,4 +121,32 @@ function checkBlocks({ requestId, promptTokenIds, outputTokenIds = [] }: Sequenc
 
 function invalid(requestId: string, place: string, text: string): MoesaicError {
   return new MoesaicError("invalid_argument", text, { requestId, place });
+}
+
+/** What the time to a first token follows from. */
+export interface Outlook {
+  config: SchedulerConfig;
+  memory: KvMemory;
+  waiting: WaitingQueue;
+  pace: StepPace;
+}
+
+/**
+ * When a new sequence will have its first token, in milliseconds from now; null: it is no new one, or returns none.
+ * @throws MoesaicError resource_exhausted when that is too late
+ */
+export function expectFirstToken(
+  spec: SequenceSpec,
+  sequence: Sequence,
+  { config, memory, waiting, pace }: Outlook,
+  nowMs: number,
+): number | null {
+  // What another scheduler took in is not refused here.
+  if (spec.outputTokenIds !== undefined) return null;
+  const numTokens = sequence.numTokens - memory.tokensOf(sequence.findPrefix());
+  const numTokensAhead = waiting.numTokensAhead(sequence.account, spec.priority, numTokens);
+  const expectedMs = pace.expectMs(numTokens, numTokensAhead);
+  // Who has nobody before it is taken whatever is expected: it cannot be served sooner later on.
+  if (numTokensAhead > 0) checkForecast(spec, pace.latestMs(expectedMs), config, nowMs);
+  return spec.wantsLogits ? null : expectedMs;
 }

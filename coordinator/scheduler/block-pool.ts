@@ -1,23 +1,45 @@
 import { NULL_BLOCK_ID } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
 
+/** Who knows what blocks hold, and whether somebody may want it again. */
+export interface BlockKeeper {
+  holds(blockId: number): boolean;
+  /** The block has no reference any more. */
+  released(blockId: number): void;
+  /** The block is taken for something else. */
+  evict(blockId: number): void;
+}
+
+const NO_KEEPER: BlockKeeper = { holds: () => false, released: () => {}, evict: () => {} };
+
 /**
  * Owner of all KV block ids, 1 to numBlocks - 1; the null block is never handed out. A block with references is owned,
- * one without is free. The free ones form a stack: the block freed last, warm in the device's caches, is taken first.
+ * one without is free. Free blocks form a list, and a block is taken from its front:
+ *
+ *     front                                                              back
+ *     hold nothing, freed last first    hold a prefix, freed first first          list of free blocks
+ *
+ * So a block that is warm in the device's caches comes first, and of the prefixes the one that nobody wanted for longest
+ * is evicted first. The list is a ring through the null block: taking any block out of it is O(1).
  */
 export class BlockPool {
   readonly numBlocks: number;
+  readonly #keeper: BlockKeeper;
   readonly #refCounts: Int32Array;
-  readonly #freeIds: Int32Array;
+  /** (numBlocks) of a free block, the next one towards the back; of the null block, the front. */
+  readonly #next: Int32Array;
+  readonly #previous: Int32Array;
   #numFree: number;
 
   /** @param numBlocks blocks of the device, the null block included; at least 2 */
-  constructor(numBlocks: number) {
+  constructor(numBlocks: number, keeper: BlockKeeper = NO_KEEPER) {
     assert(Number.isSafeInteger(numBlocks) && numBlocks >= 2, `a pool needs 2 blocks or more, got ${numBlocks}`);
     this.numBlocks = numBlocks;
+    this.#keeper = keeper;
     this.#numFree = numBlocks - 1;
     this.#refCounts = new Int32Array(numBlocks);
-    this.#freeIds = Int32Array.from({ length: this.#numFree }, (_, index) => numBlocks - 1 - index);
+    this.#next = Int32Array.from({ length: numBlocks }, (_, blockId) => (blockId + 1) % numBlocks);
+    this.#previous = Int32Array.from({ length: numBlocks }, (_, blockId) => (blockId + numBlocks - 1) % numBlocks);
   }
 
   get numFree(): number {
@@ -34,29 +56,59 @@ export class BlockPool {
     assert(count >= 0, `cannot allocate ${count} blocks`);
     if (count > this.#numFree) return false;
     for (let i = 0; i < count; i++) {
-      const blockId = this.#freeIds[--this.#numFree]!;
-      assert(this.#refCounts[blockId] === 0, () => `block ${blockId} was free and referenced`);
+      const blockId = this.#next[NULL_BLOCK_ID]!;
+      this.#takeOut(blockId);
+      if (this.#keeper.holds(blockId)) this.#keeper.evict(blockId);
       this.#refCounts[blockId] = 1;
       blockIds.push(blockId);
     }
     return true;
   }
 
-  /** One more reference to an owned block. */
+  /** One more reference to an owned block, or the first to a free one that holds something. */
   retain(blockId: number): void {
-    assert(this.refCount(blockId) > 0, `retained block ${blockId}, which nobody owns`);
+    if (this.refCount(blockId) === 0) {
+      assert(this.#keeper.holds(blockId), `retained block ${blockId}, which nobody owns`);
+      this.#takeOut(blockId);
+    }
     this.#refCounts[blockId]!++;
   }
 
   /** One reference less; the block is free when none is left. */
   release(blockId: number): void {
     assert(this.refCount(blockId) > 0, () => `released block ${blockId}, which nobody owns`);
-    if (--this.#refCounts[blockId]! === 0) this.#freeIds[this.#numFree++] = blockId;
+    if (--this.#refCounts[blockId]! > 0) return;
+    this.#keeper.released(blockId);
+    this.#putIn(blockId, this.#keeper.holds(blockId) ? NULL_BLOCK_ID : this.#next[NULL_BLOCK_ID]!);
+  }
+
+  /** Moves a free block to the front: what it held is not wanted any more. */
+  discard(blockId: number): void {
+    assert(!this.#keeper.holds(blockId), () => `discarded block ${blockId}, which holds something`);
+    this.#takeOut(blockId);
+    this.#putIn(blockId, this.#next[NULL_BLOCK_ID]!);
   }
 
   refCount(blockId: number): number {
     assert(blockId > NULL_BLOCK_ID && blockId < this.numBlocks, () => `block ${blockId} is not of this pool`);
     return this.#refCounts[blockId]!;
+  }
+
+  #takeOut(blockId: number): void {
+    assert(this.#refCounts[blockId] === 0, () => `block ${blockId} was free and referenced`);
+    const [previous, next] = [this.#previous[blockId]!, this.#next[blockId]!];
+    this.#next[previous] = next;
+    this.#previous[next] = previous;
+    this.#numFree--;
+  }
+
+  #putIn(blockId: number, before: number): void {
+    const previous = this.#previous[before]!;
+    this.#next[previous] = blockId;
+    this.#previous[blockId] = previous;
+    this.#next[blockId] = before;
+    this.#previous[before] = blockId;
+    this.#numFree++;
   }
 
   /**
@@ -74,15 +126,20 @@ export class BlockPool {
     }
     assert(this.#refCounts[NULL_BLOCK_ID] === 0, "the null block is owned");
     assert(numOwned + this.#numFree === this.numTotal, `${numOwned} owned and ${this.#numFree} free blocks`);
-    this.#checkFreeIds();
+    this.#checkFreeBlocks();
   }
 
-  #checkFreeIds(): void {
-    const seen = new Uint8Array(this.numBlocks);
-    for (const blockId of this.#freeIds.subarray(0, this.#numFree)) {
-      assert(this.refCount(blockId) === 0, `block ${blockId} is free and referenced`);
-      assert(seen[blockId] === 0, `block ${blockId} is free twice`);
-      seen[blockId] = 1;
+  #checkFreeBlocks(): void {
+    let numSeen = 0;
+    let hasSeenHeld = false;
+    for (let id = this.#next[NULL_BLOCK_ID]!; id !== NULL_BLOCK_ID; id = this.#next[id]!) {
+      assert(this.refCount(id) === 0, `block ${id} is free and referenced`);
+      assert(this.#previous[this.#next[id]!] === id, `block ${id} is not where its neighbour says`);
+      const isHeld = this.#keeper.holds(id);
+      assert(isHeld || !hasSeenHeld, `block ${id} holds nothing and stands behind one that does`);
+      hasSeenHeld ||= isHeld;
+      assert(++numSeen <= this.#numFree, "the list of free blocks goes in circles");
     }
+    assert(numSeen === this.#numFree, `${numSeen} blocks in the list of ${this.#numFree} free ones`);
   }
 }

@@ -16,6 +16,7 @@ import {
 import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
 import { GREEDY } from "../../proto/step-fixture.js";
+import { keyedBlockHash } from "./block-hash.js";
 import { Scheduler } from "./scheduler.js";
 import type { Policy } from "./policy.js";
 import type { SchedulerConfig } from "./scheduler-config.js";
@@ -85,10 +86,12 @@ class Conversation {
     switch (verb) {
       // config window=0 (full attention only) blocks=32 block=4 budget=16 sequences=4 logitRows=8 maxSeqLen=64 waiting=8 margin=0 ahead=0
       //   policy=fair step=none ttft=none (targets in ms) fixed=1 perToken=1 (expected ms of a step) weight-NAME=1
+      //   cache=(none) on, or collide: the prefix cache, with every block in one bucket
       case "config":
         this.#scheduler = new Scheduler(configOf(args), silentLogger);
         return [];
       // add seq=1 prompt=5 max=2 tenant=default priority=0 deadline=none logits=no text=no token=(instead of the first prompt token)
+      //   as=(a sequence whose first tokens it has) shared=(how many of them) handed=no
       case "add":
         return this.#add(args);
       // step now=10
@@ -110,6 +113,8 @@ class Conversation {
         return [];
       case "stats":
         return [statsText(this.#scheduler)];
+      case "cache":
+        return [cacheText(this.#scheduler)];
       default:
         throw new Error(`unknown command ${verb}`);
     }
@@ -118,26 +123,22 @@ class Conversation {
   #add(args: Map<string, string>): string[] {
     const seqId = number(args, "seq");
     const numPrompt = number(args, "prompt");
-    const promptTokenIds = Array.from({ length: numPrompt }, (_, position) => 100 * seqId + position);
+    const [otherId, numShared] = [number(args, "as", 0), number(args, "shared", 0)];
+    const promptTokenIds = Array.from(
+      { length: numPrompt },
+      (_, position) => 100 * (position < numShared ? otherId : seqId) + position,
+    );
     if (args.has("token")) promptTokenIds[0] = number(args, "token");
     const sampling = { ...GREEDY, maxSeqLen: numPrompt + number(args, "max", 4) };
     const deadlineMs = args.has("deadline") ? number(args, "deadline") : null;
     const priority = number(args, "priority", 0);
     const wantsLogits = args.get("logits") === "yes";
     const endsByText = args.get("text") === "yes";
+    const handedOver = args.get("handed") === "yes" ? { outputTokenIds: [] } : {};
     try {
       const tenant = args.get("tenant") ?? "default";
-      const spec = {
-        seqId,
-        requestId: `r${seqId}`,
-        promptTokenIds,
-        sampling,
-        tenant,
-        priority,
-        deadlineMs,
-        wantsLogits,
-        endsByText,
-      };
+      const named = { seqId, requestId: `r${seqId}`, promptTokenIds, sampling, ...handedOver };
+      const spec = { ...named, tenant, priority, deadlineMs, wantsLogits, endsByText };
       this.#scheduler.add(spec, this.#nowMs);
       return [];
     } catch (caught) {
@@ -221,6 +222,8 @@ function configOf(args: Map<string, string>): SchedulerConfig {
     targetStepMs: args.has("step") ? number(args, "step") : null,
     targetTtftMs: args.has("ttft") ? number(args, "ttft") : null,
     stepCost: { fixedMs: number(args, "fixed", 1), perTokenMs: number(args, "perToken", 1) },
+    // Off unless a conversation is about it: then block ids are easier to follow. "collide": all blocks in one bucket.
+    ...(args.has("cache") ? { blockHash: args.get("cache") === "collide" ? () => 7 : keyedBlockHash([1, 2]) } : {}),
   };
 }
 
@@ -303,6 +306,12 @@ function statsText(scheduler: Scheduler): string {
   const blocks = `full ${numBlocksUsed.full} sliding ${numBlocksUsed.sliding} free ${numBlocksFree} of ${numBlocksTotal}`;
   const { numRunning, numWaiting, numPreemptions, numScheduledTokens } = counts;
   return `running ${numRunning} waiting ${numWaiting} blocks ${blocks} preemptions ${numPreemptions} tokens ${numScheduledTokens}`;
+}
+
+function cacheText(scheduler: Scheduler): string {
+  const { numBlocks, first, replay } = scheduler.stats().prefixCache;
+  const use = ({ numTokens, numHitTokens }: typeof first): string => `${numHitTokens} of ${numTokens} tokens`;
+  return `${numBlocks} blocks, hits ${use(first)}, of replays ${use(replay)}`;
 }
 
 /** Tests run from a build folder; their data stay with the sources. */

@@ -3,6 +3,8 @@ import { describe, it } from "node:test";
 import { BlockPool } from "./block-pool.js";
 import { groupBlocksMax, kvBlocksMax, kvBlocksMin, KvTables, type KvShape } from "./kv-tables.js";
 
+/** Every free block holds something, so that it may be taken again. */
+const HOLDS_ALL = { holds: () => true, released: () => {}, evict: () => {} };
 const SHAPE: KvShape = { blockSize: 4, windows: [0, 6] };
 
 function told(tables: KvTables, numGroups = 2): number[][] {
@@ -53,6 +55,47 @@ describe("KvTables", () => {
     assert.equal(tables.numTokensThatFit(5, 3), 3);
     assert.equal(tables.numTokensThatFit(5, 100), 3 + 2 * 4, "5 free blocks are 2 per group");
     assert.equal(tables.numTokensThatFit(8, 100), 8);
+  });
+
+  // Token 12 reads 7..12 in the sliding group: of 3 shared blocks the last two.
+  it("begins behind blocks that others filled, tells them from the window on, and gives them back", () => {
+    const pool = new BlockPool(20, HOLDS_ALL);
+    const first = new KvTables(pool, SHAPE);
+    first.grow(14);
+    const second = new KvTables(pool, SHAPE);
+    second.beginWith(3, [
+      [1, 2, 3],
+      [6, 7],
+    ]);
+    second.grow(13);
+    assert.deepEqual(told(second), [
+      [7, 0, 4, 1, 2, 3, 9],
+      [7, 1, 3, 6, 7, 10],
+    ]);
+    assert.deepEqual([second.blockId(1, 0), second.blockId(1, 1), second.blockId(0, 4)], [0, 6, 0]);
+    assert.deepEqual([second.shareOfBlocks(0), second.shareOfBlocks(1)], [2.5, 2]);
+    first.free();
+    assert.deepEqual([pool.refCount(1), pool.refCount(5), pool.refCount(7)], [1, 0, 1]);
+    second.free();
+    assert.equal(pool.numFree, pool.numTotal);
+  });
+
+  it("counts shared blocks of a window as still to be taken: when the window leaves them nobody gets them", () => {
+    const pool = new BlockPool(40, HOLDS_ALL);
+    const first = new KvTables(pool, SHAPE);
+    first.grow(12);
+    const second = new KvTables(pool, SHAPE);
+    second.beginWith(3, [
+      [1, 2, 3],
+      [5, 6],
+    ]);
+    const most = groupBlocksMax(SHAPE, 6, 40, 4);
+    assert.equal(second.blocksPromised(40, 4), 7 + most);
+    first.free();
+    assert.equal(second.blocksPromised(40, 4), 7 + most - 2);
+    assert.equal(kvBlocksMax(SHAPE, 40, 4, { numBlocks: 3, numFree: [0, 0] }), 7 + most);
+    assert.equal(kvBlocksMax(SHAPE, 40, 4, { numBlocks: 3, numFree: [3, 2] }), 10 + most);
+    assert.equal(kvBlocksMax(SHAPE, 16, 4, { numBlocks: 3, numFree: [3, 2] }), 4 + 3);
   });
 
   it("stays within the bounds on any way through a sequence, and needs no fewer than it says", () => {

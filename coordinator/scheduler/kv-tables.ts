@@ -1,3 +1,4 @@
+import { NULL_BLOCK_ID } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
 import type { BlockPool } from "./block-pool.js";
 
@@ -23,9 +24,24 @@ export function groupBlocksMax(shape: KvShape, window: number, numTokens: number
   return window === 0 ? all : Math.min(all, blocksFor(shape, window - 1 + chunk) + 1);
 }
 
-/** The same over all groups: what a pool must have free for the sequence to get there undisturbed. */
-export function kvBlocksMax(shape: KvShape, numTokens: number, chunk: number): number {
-  return shape.windows.reduce((sum, window) => sum + groupBlocksMax(shape, window, numTokens, chunk), 0);
+/** Blocks that a sequence begins with because others have filled them. */
+export interface BlocksAtHand {
+  /** Blocks of the prefix that they hold. */
+  numBlocks: number;
+  /** By KV group: those of them that nobody uses now. */
+  numFree: readonly number[];
+}
+
+/**
+ * The same over all groups: what a pool must have free for the sequence to get there undisturbed. Of the blocks at hand,
+ * those that nobody uses are taken from the free ones too.
+ */
+export function kvBlocksMax(shape: KvShape, numTokens: number, chunk: number, atHand?: BlocksAtHand): number {
+  const numNew = blocksFor(shape, numTokens) - (atHand?.numBlocks ?? 0);
+  return shape.windows.reduce((sum, window, group) => {
+    const numTaken = numNew + (atHand?.numFree[group] ?? 0);
+    return sum + Math.min(numTaken, groupBlocksMax(shape, window, numTokens, chunk));
+  }, 0);
 }
 
 /**
@@ -58,11 +74,14 @@ export class KvTables {
   #endIndex = 0;
   /** Table index up to which step plans have told the ranks. */
   #toldIndex = 0;
+  /** With fewer tokens computed no window has left its first block: most steps leave none. */
+  #nextDeadAt: number;
 
   constructor(pool: BlockPool, shape: KvShape) {
     this.#pool = pool;
     this.#shape = shape;
     this.#groups = shape.windows.map((window) => ({ window, firstIndex: 0, blockIds: [] }));
+    this.#nextDeadAt = this.#findNextDeadAt();
   }
 
   /** Tokens that the tables have room for. */
@@ -83,11 +102,32 @@ export class KvTables {
     return Math.max(0, blocksFor(this.#shape, numTokens) - this.#endIndex) * this.#groups.length;
   }
 
-  /** Blocks still to be taken, at the worst moment, on the way to `numTokens` in chunks of at most `chunk`. */
+  /**
+   * Blocks still to be taken, at the worst moment, on the way to `numTokens` in chunks of at most `chunk`. Blocks that others
+   * use too do not come back when the window leaves them, so they save a sliding group none.
+   */
   blocksPromised(numTokens: number, chunk: number): number {
-    return this.#groups.reduce((sum, group) => {
-      return sum + Math.max(0, groupBlocksMax(this.#shape, group.window, numTokens, chunk) - group.blockIds.length);
+    const numNew = blocksFor(this.#shape, numTokens) - this.#endIndex;
+    return this.#groups.reduce((sum, { window, blockIds }) => {
+      if (window === 0) return sum + numNew;
+      const numOwn = blockIds.reduce((count, blockId) => count + (this.#pool.refCount(blockId) === 1 ? 1 : 0), 0);
+      return sum + Math.min(numNew, Math.max(0, groupBlocksMax(this.#shape, window, numTokens, chunk) - numOwn));
     }, 0);
+  }
+
+  /**
+   * Begins empty tables with the blocks of a prefix that others have filled.
+   * @param blockIds by group, as PrefixHit
+   */
+  beginWith(numBlocks: number, blockIds: readonly (readonly number[])[]): void {
+    assert(this.#endIndex === 0, "tables that hold blocks began anew");
+    this.#endIndex = numBlocks;
+    for (const [index, group] of this.#groups.entries()) {
+      group.blockIds = [...blockIds[index]!];
+      group.firstIndex = numBlocks - group.blockIds.length;
+      for (const blockId of group.blockIds) this.#pool.retain(blockId);
+    }
+    this.#nextDeadAt = this.#findNextDeadAt();
   }
 
   /** Makes room for `numTokens` tokens in every group; the caller has asked that they fit. */
@@ -101,13 +141,20 @@ export class KvTables {
 
   /** Frees the sliding groups' blocks that no token from `numComputedTokens` on can see. */
   freeBehindWindow(numComputedTokens: number): void {
+    if (numComputedTokens < this.#nextDeadAt) return;
     for (const group of this.#groups) {
-      const numDead = firstLiveIndex(this.#shape, group.window, numComputedTokens) - group.firstIndex;
-      if (numDead <= 0) continue;
-      assert(group.firstIndex + numDead <= this.#toldIndex, "freed a block before the ranks knew of it");
-      for (const blockId of group.blockIds.splice(0, numDead)) this.#pool.release(blockId);
-      group.firstIndex += numDead;
+      const firstLive = firstLiveIndex(this.#shape, group.window, numComputedTokens);
+      assert(firstLive <= Math.max(this.#toldIndex, group.firstIndex), "freed a block before the ranks knew of it");
+      for (; group.firstIndex < firstLive; group.firstIndex++) this.#pool.release(group.blockIds.shift()!);
     }
+    this.#nextDeadAt = this.#findNextDeadAt();
+  }
+
+  #findNextDeadAt(): number {
+    const { blockSize } = this.#shape;
+    return this.#groups.reduce((earliest, { window, firstIndex }) => {
+      return window === 0 ? earliest : Math.min(earliest, (firstIndex + 1) * blockSize + window - 1);
+    }, Infinity);
   }
 
   /**
@@ -115,13 +162,14 @@ export class KvTables {
    * @param deltas one list per group, as StepPlan.blockDeltas
    */
   tell(row: number, deltas: readonly number[][]): void {
-    const count = this.#endIndex - this.#toldIndex;
-    if (count === 0) return;
+    if (this.#toldIndex === this.#endIndex) return;
     for (const [index, group] of this.#groups.entries()) {
       const records = deltas[index]!;
-      records.push(row, this.#toldIndex, count);
-      const begin = this.#toldIndex - group.firstIndex;
-      for (let i = begin; i < group.blockIds.length; i++) records.push(group.blockIds[i]!);
+      // A prefix from the cache has no blocks left of its window.
+      const first = Math.max(this.#toldIndex, group.firstIndex);
+      if (first === this.#endIndex) continue;
+      records.push(row, first, this.#endIndex - first);
+      for (let i = first - group.firstIndex; i < group.blockIds.length; i++) records.push(group.blockIds[i]!);
     }
     this.#toldIndex = this.#endIndex;
   }
@@ -136,7 +184,7 @@ export class KvTables {
     this.#toldIndex = Math.min(this.#toldIndex, numBlocks);
   }
 
-  /** Gives every block back. Last first, so that the next sequence takes the first one first. */
+  /** Gives every block back. Last first: of a prefix the end is the first to be evicted, and its beginning the last. */
   free(): void {
     for (const group of this.#groups) {
       for (let i = group.blockIds.length - 1; i >= 0; i--) this.#pool.release(group.blockIds[i]!);
@@ -145,6 +193,20 @@ export class KvTables {
     }
     this.#endIndex = 0;
     this.#toldIndex = 0;
+    this.#nextDeadAt = this.#findNextDeadAt();
+  }
+
+  /** The block at a table index; the null block where the window has left it. */
+  blockId(groupIndex: number, index: number): number {
+    const { firstIndex, blockIds } = this.#groups[groupIndex]!;
+    return blockIds[index - firstIndex] ?? NULL_BLOCK_ID;
+  }
+
+  /** Blocks of all groups that nobody else uses: what comes free when the sequence gives its blocks back. */
+  get numBlocksAlone(): number {
+    let count = 0;
+    for (const { blockIds } of this.#groups) for (const id of blockIds) if (this.#pool.refCount(id) === 1) count++;
+    return count;
   }
 
   /** Of all groups together. */
@@ -156,6 +218,11 @@ export class KvTables {
 
   numBlocks(groupIndex: number): number {
     return this.#groups[groupIndex]!.blockIds.length;
+  }
+
+  /** The same, where a block that n sequences use counts as 1/n: over all of them each block counts once. */
+  shareOfBlocks(groupIndex: number): number {
+    return this.#groups[groupIndex]!.blockIds.reduce((sum, blockId) => sum + 1 / this.#pool.refCount(blockId), 0);
   }
 
   /** Adds this sequence's references to `references`, which has an entry per block of the pool. */
@@ -183,7 +250,7 @@ interface GroupTable {
 }
 
 /** Table index of the first block that a query at `position` or later reads. */
-function firstLiveIndex(shape: KvShape, window: number, position: number): number {
+export function firstLiveIndex(shape: KvShape, window: number, position: number): number {
   if (window === 0) return 0;
   return Math.floor(Math.max(0, position - window + 1) / shape.blockSize);
 }

@@ -1,5 +1,6 @@
 import type { SchedulerSpec } from "../../plans/cluster-spec.js";
 import { assert } from "../../proto/errors.js";
+import type { BlockHash } from "./block-hash.js";
 import type { Policy } from "./policy.js";
 import type { StepCostLine } from "./step-times.js";
 
@@ -45,6 +46,8 @@ export interface SchedulerConfig extends Partial<SchedulingPolicies> {
   runAhead?: number;
   /** What steps are expected to take until some have been measured. */
   stepCost?: StepCostLine;
+  /** Hashes full blocks for the prefix cache; without it there is none. Answers and plans do not depend on the values. */
+  blockHash?: BlockHash;
 }
 
 /** What a cluster spec says of it. */

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, GREEDY_SAMPLING, OUTPUT_NONE } from "../../proto/step.js";
 import type { StepPlan, StepResult } from "../../proto/step.js";
 import { silentLogger } from "../../proto/log.js";
+import { keyedBlockHash, type BlockHash } from "./block-hash.js";
 import { Scheduler } from "./scheduler.js";
 import type { SchedulerConfig } from "./scheduler-config.js";
 import type { SequenceSpec } from "./sequence.js";
@@ -81,6 +82,33 @@ describe("Scheduler", () => {
     assert.throws(() => scheduler.reset(2), { code: "internal" });
   });
 
+  it("says how much of a sequence is cached without a trace, and shares what it hashed for that", () => {
+    let numHashed = 0;
+    const hash = keyedBlockHash([1, 2]);
+    const blockHash: BlockHash = (parentHash, tokenIds) => {
+      numHashed++;
+      return hash(parentHash, tokenIds);
+    };
+    const promptTokenIds = Array.from({ length: 9 }, (_, at) => at);
+    const { scheduler, plan } = planned({ maxSeqLen: 12 }, { promptTokenIds }, { blockHash, maxBatchedTokens: 16 });
+    const other = {
+      ...specOf({ maxSeqLen: 12 }, { seqId: 2, promptTokenIds: [...promptTokenIds, 9] }),
+      blockHashes: [],
+    };
+    const before = JSON.stringify(scheduler.stats());
+    assert.equal(scheduler.numCachedTokens(other), 8);
+    assert.equal(scheduler.numCachedTokens({ ...other, tenant: "another", blockHashes: [] }), 0);
+    assert.equal(scheduler.numCachedTokens({ ...other, wantsLogits: true }), 0, "no token is skipped");
+    assert.equal(JSON.stringify(scheduler.stats()), before);
+    scheduler.check();
+    scheduler.apply(answer(plan), 30);
+    numHashed = 0;
+    scheduler.add(other, 40);
+    const next = scheduler.schedule(50)!;
+    assert.deepEqual([...next.tokenIds], [7, 8, 9]);
+    assert.equal(numHashed, 1, "the tenant alone");
+  });
+
   it("makes no sense of a config that makes none", () => {
     const bad: Partial<SchedulerConfig>[] = [
       { maxBatchedTokens: 0 },
@@ -116,11 +144,16 @@ const SAMPLING = { ...GREEDY_SAMPLING, maxSeqLen: 8 };
 function planned(
   sampling: Partial<typeof SAMPLING> = {},
   fields: Partial<SequenceSpec> = {},
+  config: Partial<SchedulerConfig> = {},
 ): { scheduler: Scheduler; plan: StepPlan } {
-  const scheduler = new Scheduler(CONFIG, silentLogger);
-  const named = { seqId: 1, requestId: "r", promptTokenIds: [1, 2, 3], sampling: { ...SAMPLING, ...sampling } };
-  scheduler.add({ ...named, priority: 0, deadlineMs: null, wantsLogits: false, ...fields }, 10);
+  const scheduler = new Scheduler({ ...CONFIG, ...config }, silentLogger);
+  scheduler.add(specOf(sampling, fields), 10);
   return { scheduler, plan: scheduler.schedule(20)! };
+}
+
+function specOf(sampling: Partial<typeof SAMPLING>, fields: Partial<SequenceSpec>): SequenceSpec {
+  const named = { seqId: 1, requestId: "r", promptTokenIds: [1, 2, 3], sampling: { ...SAMPLING, ...sampling } };
+  return { ...named, priority: 0, deadlineMs: null, wantsLogits: false, ...fields };
 }
 
 function answer({ epoch, stepId }: StepPlan): StepResult {

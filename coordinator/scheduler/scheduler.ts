@@ -2,12 +2,15 @@ import type { StepPlan, StepResult } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import { DEFAULT_TENANT } from "../../proto/tenant.js";
-import { checkForecast, checkSpec } from "./admission.js";
-import { BlockPool } from "./block-pool.js";
-import { kvBlocksMax, KvTables, type KvShape } from "./kv-tables.js";
+import { AdmissionRoom } from "./admission-room.js";
+import { checkSpec, expectFirstToken, type Outlook } from "./admission.js";
+import type { BlockPool } from "./block-pool.js";
+import { KvMemory } from "./kv-memory.js";
 import { numBlocksMissing, numStepsThatFit, takeBlocks } from "./granted-steps.js";
 import { arrive, type PlannedPart, type PlannedStep } from "./planned-step.js";
 import { orderOf, type SequenceOrder } from "./policy.js";
+import type { PrefixCacheObserver } from "./prefix-cache.js";
+import type { PrefixHit } from "./prefix-chain.js";
 import { MaskedSequences } from "./masked-sequences.js";
 import { numBlocksUsed, type SchedulerStats } from "./scheduler-stats.js";
 import { ResultReader, type Sample } from "./result-reader.js";
@@ -50,9 +53,10 @@ import { whoYields } from "./yielding.js";
 export class Scheduler {
   readonly #config: SchedulerConfig;
   readonly #log: Logger;
-  readonly #shape: KvShape;
+  readonly #memory: KvMemory;
   readonly #pool: BlockPool;
   readonly #rows: RowPool;
+  readonly #room: AdmissionRoom;
 
   /** Every sequence that has not ended. */
   readonly #sequences = new Map<number, Sequence>();
@@ -66,6 +70,7 @@ export class Scheduler {
   /** Outputs of sequences that ended outside `apply`. */
   #ended: SequenceOutput[] = [];
   readonly #pace: StepPace;
+  readonly #outlook: Outlook;
 
   #epoch = 1;
   /** There is something to do that the run in flight does not. */
@@ -86,19 +91,21 @@ export class Scheduler {
   #numPreemptions = 0;
   #numScheduledTokens = 0;
 
-  constructor(config: SchedulerConfig, log: Logger) {
+  constructor(config: SchedulerConfig, log: Logger, cacheObserver?: PrefixCacheObserver) {
     checkSchedulerConfig(config);
     this.#config = config;
     this.#log = log;
-    this.#shape = { blockSize: config.blockSize, windows: config.kvGroups.map(({ window }) => window) };
-    this.#pool = new BlockPool(config.numBlocks);
+    this.#memory = new KvMemory(config, cacheObserver);
+    this.#pool = this.#memory.pool;
     this.#rows = new RowPool(config.maxSequences);
+    this.#room = new AdmissionRoom(config, this.#memory, this.#rows, this.#running);
     const { policy = "fair", tenantWeights = {}, maxBatchedTokens, targetStepMs = null } = config;
     this.#lead = LEAD_STEPS * maxBatchedTokens;
     this.#waiting = new WaitingQueue(policy, tenantWeights, CREDIT_STEPS * maxBatchedTokens);
     this.#isBefore = orderOf(policy);
     this.#sharing = { numRows: config.maxSequences, numBlocks: this.#pool.numTotal };
     this.#pace = new StepPace({ maxBatchedTokens, targetStepMs, stepCost: config.stepCost ?? DEFAULT_STEP_COST });
+    this.#outlook = { config, memory: this.#memory, waiting: this.#waiting, pace: this.#pace };
   }
 
   /**
@@ -111,16 +118,32 @@ export class Scheduler {
   add(spec: SequenceSpec, nowMs: number): void {
     const account = this.#waiting.accountOf(spec.tenant ?? DEFAULT_TENANT);
     const { numWaiting } = account;
-    checkSpec(spec, { config: this.#config, shape: this.#shape, numWaiting, isLive: this.#sequences.has(spec.seqId) });
-    const expectedMs = this.#expectFirstToken(spec, account, nowMs);
-    const sequence = new Sequence(spec, new KvTables(this.#pool, this.#shape), account, nowMs, this.#numAdded++);
-    sequence.expectedMs = expectedMs;
+    checkSpec(spec, {
+      config: this.#config,
+      shape: this.#memory.shape,
+      numWaiting,
+      isLive: this.#sequences.has(spec.seqId),
+    });
+    const sequence = this.#memory.sequenceOf(spec, account, nowMs, this.#numAdded);
+    sequence.expectedMs = expectFirstToken(spec, sequence, this.#outlook, nowMs);
+    this.#numAdded++;
     account.numLive++;
     this.#sequences.set(sequence.seqId, sequence);
     this.#waiting.push(sequence);
     this.#isRunStale = true;
     if (sequence.deadlineMs !== null) this.#deadlines.push(sequence);
     this.#masked.add(sequence);
+  }
+
+  /** How many tokens of a sequence it would not compute, were it admitted now. Changes nothing. */
+  numCachedTokens(spec: SequenceSpec): number {
+    const account = this.#waiting.accountOf(spec.tenant ?? DEFAULT_TENANT);
+    return this.#memory.numCachedTokens(spec, account);
+  }
+
+  /** What a step of so many tokens takes, by those measured last. */
+  predictStepMs(numTokens: number): number {
+    return this.#pace.predictStepMs(numTokens);
   }
 
   /**
@@ -169,6 +192,7 @@ export class Scheduler {
    */
   schedule(nowMs: number): StepPlan | null {
     assert(this.mayPlan, () => `step ${this.#inFlight.oldest?.stepId} has no result yet`);
+    this.#memory.nowMs = nowMs;
     this.#endOverdue(nowMs);
     this.#masked.ask((sequence, error) => this.#endNow(sequence, { finish: "error", error }));
     if (this.#inFlight.isRun) return this.#continueRun(nowMs);
@@ -192,10 +216,11 @@ export class Scheduler {
     if (result.epoch < this.#epoch) return [];
     assert(result.epoch === this.#epoch, () => `step ${result.stepId} was never planned`);
     if (this.#inFlight.isTaken(result.stepId)) return [];
+    this.#memory.nowMs = nowMs;
     const step = this.#inFlight.take(result);
     if (step.isGranted) this.#numScheduledTokens += step.parts.length;
     // What might not have been run counts from now on.
-    if (!step.isCertain) for (const part of step.parts) this.#waiting.planned(part);
+    if (!step.isCertain) for (const part of step.parts) this.#waiting.ran(part);
     this.#pace.applied(step.size, nowMs);
     const reader = new ResultReader(result, this.#config.vocabSize);
     const outputs = step.parts.flatMap((part) => this.#applyTo(part, reader, nowMs) ?? []);
@@ -211,8 +236,8 @@ export class Scheduler {
   }
 
   /**
-   * A lost world: its rows, blocks and steps in flight are gone. Every running sequence waits again, with its tokens and
-   * its place in the order of service.
+   * A lost world: its rows, blocks and steps in flight are gone, and with them what the prefix cache knew. Every running
+   * sequence waits again, with its tokens and its place in the order of service.
    * @param epoch the new one, above the last
    */
   reset(epoch: number): void {
@@ -225,6 +250,7 @@ export class Scheduler {
     // Who waited already may have waited with tokens that now nobody will sample.
     for (const sequence of this.#sequences.values()) sequence.account.setPending(sequence, sequence.numTokens);
     this.#rows.reset();
+    this.#memory.clear();
     this.#log.info({ epoch, numSeqs: numLost }, "running sequences were put back");
   }
 
@@ -237,6 +263,7 @@ export class Scheduler {
       numBlocksFree: this.#pool.numFree,
       numPreemptions: this.#numPreemptions,
       numScheduledTokens: this.#numScheduledTokens,
+      prefixCache: this.#memory.cacheStats(),
     };
   }
 
@@ -246,30 +273,11 @@ export class Scheduler {
     checkQueues(waiting, this.#running, this.#sequences);
     checkOrder(this.#running, this.#isBefore);
     this.#waiting.check([...this.#sequences.values()]);
-    const references = new Int32Array(this.#pool.numBlocks);
-    for (const sequence of this.#sequences.values()) sequence.kv.recount(references);
-    this.#pool.check(references);
+    this.#memory.check(this.#sequences.values());
     this.#rows.check(this.#running.map(({ row }) => row));
     for (const sequence of this.#running) checkRunning(sequence);
     const { parts } = this.#inFlight;
     for (const sequence of this.#sequences.values()) checkInFlight(sequence, parts, this.#config.runAhead ?? 0);
-  }
-
-  // ---- add
-
-  /**
-   * When a new sequence will have its first token, in milliseconds from now; null: it is no new one, or returns none.
-   * @throws MoesaicError resource_exhausted when that is too late
-   */
-  #expectFirstToken(spec: SequenceSpec, account: TenantAccount, nowMs: number): number | null {
-    // What another scheduler took in is not refused here.
-    if (spec.outputTokenIds !== undefined) return null;
-    const numTokens = spec.promptTokenIds.length;
-    const numTokensAhead = this.#waiting.numTokensAhead(account, spec.priority, numTokens);
-    const expectedMs = this.#pace.expectMs(numTokens, numTokensAhead);
-    // Who has nobody before it is taken whatever is expected: it cannot be served sooner later on.
-    if (numTokensAhead > 0) checkForecast(spec, this.#pace.latestMs(expectedMs), this.#config, nowMs);
-    return spec.wantsLogits ? null : expectedMs;
   }
 
   // ---- schedule
@@ -372,11 +380,19 @@ export class Scheduler {
   #schedule(sequence: Sequence, numTokens: number, draft: StepDraft): void {
     sequence.kv.grow(sequence.numComputedTokens + numTokens);
     draft.add(sequence, numTokens);
+    sequence.publishPrefix();
   }
 
   #preempt(sequence: Sequence, draft: StepDraft): void {
     const { seqId, requestId, numComputedTokens } = sequence;
     draft.drop(sequence);
+    // Who was admitted behind blocks that it was to fill in this step is younger and of the same tenant, so it went before.
+    for (const blockId of sequence.retractPrefix()) {
+      assert(
+        this.#pool.refCount(blockId) === 1,
+        () => `sequence ${seqId} left, and others share what it has not filled`,
+      );
+    }
     this.#putBack(sequence);
     this.#justPreempted.add(sequence);
     this.#numPreemptions++;
@@ -384,8 +400,8 @@ export class Scheduler {
   }
 
   /**
-   * Admits in strict order: who comes first and does not fit holds back the rest. A sequence fits when a row is free, and
-   * blocks for all of its known tokens, beside what running prefills still need and the margin for decodes: half a prefill
+   * Admits in strict order: who comes first and does not fit holds back the rest. A sequence begins behind what the prefix
+   * cache has of it, the blocks that this step fills included. It fits when a row is free, and blocks for all of its known tokens, beside what running prefills still need and the margin for decodes: half a prefill
    * that is preempted is work for nothing. What other tenants hold above their share counts as free. One that was preempted
    * with steps in flight waits for their results, which it replays.
    * @param before the running sequence before which who is admitted is served; null: anybody
@@ -394,20 +410,24 @@ export class Scheduler {
     let numPromised: number | null = null;
     for (;;) {
       const sequence = this.#nextToAdmit(before);
-      const chunk = sequence === undefined ? 0 : draft.chunkFor(sequence);
-      if (sequence === undefined || chunk === 0) return;
-      numPromised ??= this.#numBlocksPromised();
-      const shortage = this.#shortageOf(sequence, numPromised);
+      if (sequence === undefined || draft.numTokensLeft === 0) return;
+      numPromised ??= this.#room.numBlocksPromised;
+      if (this.#room.isStillShort(sequence, numPromised)) return;
+      let hit = sequence.findPrefix();
+      if (draft.chunkFor(sequence, this.#memory.tokensOf(hit)) === 0) return;
+      const shortage = this.#room.shortageOf(sequence, hit, numPromised);
       if (shortage !== null) {
         this.#takeShare(sequence.account, shortage, draft);
-        numPromised = this.#numBlocksPromised();
-        if (this.#shortageOf(sequence, numPromised) !== null) return;
+        numPromised = this.#room.numBlocksPromised;
+        hit = sequence.findPrefix();
+        if (this.#room.shortageOf(sequence, hit, numPromised) !== null) return;
       }
-      // With nothing running there is nobody to protect: what fits is right, and an empty pool fits at least one token.
-      const numTokens = this.#running.length === 0 ? sequence.kv.numTokensThatFit(0, chunk) : chunk;
-      this.#start(sequence, nowMs);
-      this.#schedule(sequence, numTokens, draft);
-      numPromised += this.#blocksPromised(sequence);
+      const chunk = draft.chunkFor(sequence, this.#memory.tokensOf(hit));
+      this.#start(sequence, hit, nowMs);
+      // With nothing else running there is nobody to protect: what fits is right, and an empty pool fits at least one token.
+      const numTokens = this.#makeRoom(sequence, chunk, draft);
+      if (numTokens > 0) this.#schedule(sequence, numTokens, draft);
+      numPromised += this.#memory.numBlocksPromised(sequence);
     }
   }
 
@@ -422,17 +442,6 @@ export class Scheduler {
     return before === null || this.#waiting.isServedBefore(sequence, before) ? sequence : undefined;
   }
 
-  /** What is missing for a sequence to be admitted; null: nothing. */
-  #shortageOf({ numTokens }: Sequence, numPromised: number): Shortage | null {
-    if (this.#running.length === 0) return null;
-    const { admissionMargin = 0.01, maxBatchedTokens } = this.#config;
-    const margin = Math.max(Math.ceil(admissionMargin * this.#pool.numTotal), this.#running.length);
-    const numBlocksNeeded = kvBlocksMax(this.#shape, numTokens, Math.min(numTokens, maxBatchedTokens));
-    const numBlocksShort = numBlocksNeeded + numPromised + margin - this.#pool.numFree;
-    const numRowsShort = 1 - this.#rows.numFree;
-    return numBlocksShort > 0 || numRowsShort > 0 ? { numBlocksNeeded, numBlocksShort, numRowsShort } : null;
-  }
-
   /** Takes nothing when other tenants do not hold enough more than this one. */
   #takeShare(account: TenantAccount, shortage: Shortage, draft: StepDraft): void {
     if (account.numRunning === this.#running.length) return;
@@ -440,19 +449,10 @@ export class Scheduler {
     for (const victim of victims) this.#preempt(victim, draft);
   }
 
-  #numBlocksPromised(): number {
-    let sum = 0;
-    for (const sequence of this.#running) sum += this.#blocksPromised(sequence);
-    return sum;
-  }
-
-  #blocksPromised({ kv, numTokens, numRemainingTokens, numScheduledTokens }: Sequence): number {
-    const numLeft = numRemainingTokens - numScheduledTokens;
-    return numLeft <= 0 ? 0 : kv.blocksPromised(numTokens, Math.min(numLeft, this.#config.maxBatchedTokens));
-  }
-
-  #start(sequence: Sequence, nowMs: number): void {
+  #start(sequence: Sequence, hit: PrefixHit, nowMs: number): void {
     this.#waiting.take(sequence);
+    this.#memory.begin(sequence, hit);
+    sequence.account.setPending(sequence, sequence.numRemainingTokens);
     sequence.state = "running";
     sequence.row = this.#rows.take();
     sequence.isRowNew = true;
@@ -499,7 +499,7 @@ export class Scheduler {
       stepId: this.#inFlight.nextStepId,
       numGrantedSteps,
       followsStepId,
-      numGroups: this.#shape.windows.length,
+      numGroups: this.#config.kvGroups.length,
       finishedRows: this.#rows.takeEnded(),
     });
     const isCertain = followsStepId === 0;
@@ -586,6 +586,7 @@ export class Scheduler {
     assert(sequence.numScheduledTokens === 0, `sequence ${sequence.seqId} is in the step being planned`);
     this.#running.splice(index, 1);
     sequence.account.numRunning--;
+    sequence.publishPrefix();
     sequence.kv.free();
     this.#rows.release(sequence.row, !sequence.isRowNew);
     sequence.row = -1;

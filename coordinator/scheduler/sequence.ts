@@ -2,6 +2,7 @@ import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, LAST_SAMPLED } from "../../pro
 import type { RowSampling, TokenMask } from "../../proto/step.js";
 import { assert, type MoesaicError } from "../../proto/errors.js";
 import type { KvTables } from "./kv-tables.js";
+import { NO_HIT, type PrefixChain, type PrefixHit, type TokenList } from "./prefix-chain.js";
 import type { TenantAccount } from "./tenant-account.js";
 import type { TokenMasker } from "./token-masker.js";
 
@@ -12,13 +13,13 @@ export interface SequenceSpec {
   requestId: string;
   /** At least one token; copied. */
   promptTokenIds: ArrayLike<number>;
-  /** Outputs that another scheduler produced already: the sequence goes on after them. */
+  /** Outputs that another scheduler, which had accepted it, produced already, maybe none: the sequence goes on after them. */
   outputTokenIds?: readonly number[];
   /** Prompt tokens, the first ones, whose logits another scheduler handed out: they are computed and not returned again. */
   numReturnedLogits?: number;
   /** `sampling.maxSeqLen` bounds the outputs. */
   sampling: RowSampling;
-  /** On whose account it runs; absent: everybody's who names none. */
+  /** On whose account it runs, and with whom it shares cached prefixes; absent: everybody's who names none. */
   tenant?: string;
   /** The smaller is served the earlier; 0 is the usual one. */
   priority: number;
@@ -30,6 +31,8 @@ export interface SequenceSpec {
   masker?: TokenMasker;
   /** Its text is compared with stop strings: any token may be its last. Default false. */
   endsByText?: boolean;
+  /** Hashes of its tokens' full blocks, as far as a scheduler has needed them; grows. For schedulers of one block hash and size. */
+  blockHashes?: number[];
 }
 
 export type FinishReason = "stop" | "length" | "abort" | "error";
@@ -41,7 +44,7 @@ export interface SequenceEnd {
 }
 
 /** State of one running generation. Its fields are written by the scheduler alone. */
-export class Sequence {
+export class Sequence implements TokenList {
   readonly seqId: number;
   readonly requestId: string;
   readonly promptTokenIds: Int32Array;
@@ -57,6 +60,8 @@ export class Sequence {
   readonly arrivalOrder: number;
   readonly kv: KvTables;
   readonly account: TenantAccount;
+  /** null: there is no prefix cache. */
+  readonly prefix: PrefixChain | null;
 
   state: "waiting" | "running" | "ended" = "waiting";
   /** Persistent row on the ranks; -1 while waiting. */
@@ -65,6 +70,7 @@ export class Sequence {
   isRowNew = false;
   /** Tokens that have KV once every plan that was sent has run: the ranks run them in order. */
   numComputedTokens = 0;
+  /** Prompt tokens that came from the prefix cache when the sequence was first admitted. */
   numCachedTokens = 0;
   /** Tokens in the step being planned. */
   numScheduledTokens = 0;
@@ -87,7 +93,15 @@ export class Sequence {
   scheduledMs: number | null = null;
   firstTokenMs: number | null = null;
 
-  constructor(spec: SequenceSpec, kv: KvTables, account: TenantAccount, arrivalMs: number, arrivalOrder: number) {
+  /** @param prefixOf makes the sequence's part of the prefix cache; null: there is no cache */
+  constructor(
+    spec: SequenceSpec,
+    kv: KvTables,
+    account: TenantAccount,
+    arrivalMs: number,
+    arrivalOrder: number,
+    prefixOf: (tokens: TokenList) => PrefixChain | null = () => null,
+  ) {
     this.seqId = spec.seqId;
     this.requestId = spec.requestId;
     this.promptTokenIds = Int32Array.from(spec.promptTokenIds);
@@ -101,6 +115,7 @@ export class Sequence {
     this.numReturnedLogits = spec.numReturnedLogits ?? 0;
     this.kv = kv;
     this.account = account;
+    this.prefix = prefixOf(this);
     this.arrivalMs = arrivalMs;
     this.arrivalOrder = arrivalOrder;
   }
@@ -135,15 +150,42 @@ export class Sequence {
     return this.outputTokenIds.length + this.numUnknownTokens;
   }
 
-  /** Writes the token ids of the scheduled positions to `tokenIds` from `at` on; LAST_SAMPLED for one not known yet. */
+  /** Those whose ids are known. */
+  get numKnownTokens(): number {
+    return this.promptTokenIds.length + this.outputTokenIds.length;
+  }
+
+  /** What the prefix cache has now of what the sequence need not compute: the last token gives the sample, others logits. */
+  findPrefix(): PrefixHit {
+    const numTokensMax = Math.min(this.numTokens - 1, this.wantsLogits ? this.numReturnedLogits : Infinity);
+    return this.prefix?.find(numTokensMax) ?? NO_HIT;
+  }
+
+  /**
+   * Lets others find the blocks that the sequence's tokens fill, those of the step being planned included. Where a token is
+   * not known yet its block has no name: it gets one with the step after.
+   */
+  publishPrefix(): void {
+    const numPlanned = this.numComputedTokens + this.numScheduledTokens;
+    this.prefix?.publish(Math.min(numPlanned, this.numKnownTokens), this.kv);
+  }
+
+  /** Takes back what was published for a step that will do without the sequence. @returns the blocks */
+  retractPrefix(): number[] {
+    return this.prefix?.retract(this.numComputedTokens, this.kv) ?? [];
+  }
+
+  /** Writes the token ids of the scheduled positions to `tokenIds` from `at` on. */
   copyScheduledTokens(tokenIds: Int32Array, at: number): void {
-    const begin = this.numComputedTokens;
-    const end = begin + this.numScheduledTokens;
+    this.copyTokens(this.numComputedTokens, this.numComputedTokens + this.numScheduledTokens, tokenIds, at);
+  }
+
+  /** LAST_SAMPLED stands for one that is not known yet. */
+  copyTokens(begin: number, end: number, tokenIds: Int32Array, at: number): void {
     const numPrompt = this.promptTokenIds.length;
-    if (begin < numPrompt) tokenIds.set(this.promptTokenIds.subarray(begin, Math.min(end, numPrompt)), at);
-    for (let position = Math.max(begin, numPrompt); position < end; position++) {
-      tokenIds[at + position - begin] = this.outputTokenIds[position - numPrompt] ?? LAST_SAMPLED;
-    }
+    let position = begin;
+    for (; position < end && position < numPrompt; position++) tokenIds[at++] = this.promptTokenIds[position]!;
+    for (; position < end; position++) tokenIds[at++] = this.outputTokenIds[position - numPrompt] ?? LAST_SAMPLED;
   }
 
   /** Steps in flight are lost with all that they would have sampled. */
@@ -158,7 +200,7 @@ export class Sequence {
    */
   append(tokenId: number, finish: number): SequenceEnd | null {
     this.outputTokenIds.push(tokenId);
-    const numKnownTokens = this.promptTokenIds.length + this.outputTokenIds.length;
+    const { numKnownTokens } = this;
     const isFull = numKnownTokens === this.sampling.maxSeqLen;
     assert(numKnownTokens <= this.sampling.maxSeqLen, () => `sequence ${this.seqId} grew past its length`);
     assert(finish !== FINISH_NONE || !isFull, () => `sequence ${this.seqId} has its full length and did not end`);

@@ -28,18 +28,25 @@ export class StepDraft {
     return this.#numDecodes;
   }
 
+  get numTokensLeft(): number {
+    return this.#numTokensLeft;
+  }
+
   /** Sets the budget to `numTokens` in all, within maxBatchedTokens; what is in already stays. */
   limitTokens(numTokens: number): void {
     this.#numTokensLeft = Math.max(0, Math.min(numTokens, this.#maxBatchedTokens) - this.#numTokens);
   }
 
-  /** Most tokens of the sequence that this step may still take; blocks are the caller's care. */
-  chunkFor(sequence: Sequence): number {
-    const remaining = sequence.numRemainingTokens;
+  /**
+   * Most tokens of the sequence that this step may still take; blocks are the caller's care.
+   * @param numCachedTokens those that it would not compute, were it admitted
+   */
+  chunkFor(sequence: Sequence, numCachedTokens = 0): number {
+    const remaining = sequence.numRemainingTokens - numCachedTokens;
     const chunk = Math.min(remaining, this.#numTokensLeft);
     if (sequence.wantsLogits) {
       // A replay passes what was returned before in chunks of its own, so that no chunk is half wanted.
-      const numReplayed = sequence.numReturnedLogits - sequence.numComputedTokens;
+      const numReplayed = sequence.numReturnedLogits - sequence.numComputedTokens - numCachedTokens;
       return Math.min(chunk, numReplayed > 0 ? numReplayed : this.#numLogitRowsLeft);
     }
     // Without a row for its sample, or a mask for it, a prefill stops one token short of its end and a decode sits out.

@@ -29,6 +29,11 @@ export class StepPace {
     return this.#budget.numTokens(numDecodes);
   }
 
+  /** What a step of so many tokens takes. */
+  predictStepMs(numTokens: number): number {
+    return this.#times.predictMs(numTokens);
+  }
+
   /** A step's result has come. The engine begins a step when the one before has ended, however early it was planned. */
   applied({ numTokens, numDecodes, isBacklogged, plannedMs }: StepSize, nowMs: number): void {
     this.#numDecodes = numDecodes;

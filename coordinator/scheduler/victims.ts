@@ -69,7 +69,7 @@ export function victimsToAdmit(
     if (largest.partWithoutYoungest() < own.part()) return [];
     const victim = largest.loseYoungest();
     victims.push(victim);
-    numBlocksShort -= victim.kv.numBlocksHeld;
+    numBlocksShort -= victim.kv.numBlocksAlone;
     numRowsShort -= 1;
   }
   return victims;

@@ -49,6 +49,17 @@ describe("WaitingQueue", () => {
     assert.equal(served.filter((tenant) => tenant === "heavy").length, 300);
   });
 
+  // A sequence that was preempted before the result of its last granted step came had a token less pending than it has.
+  it("charges for a step whose sequence waits again by now, and leaves it all that it has pending", () => {
+    const queue = new Queue();
+    const sequence = queue.add("a", 10);
+    queue.serve();
+    queue.push(sequence);
+    queue.ran({ sequence, position: 10, numTokens: 1 });
+    assert.equal(sequence.account.virtualTokens, 11);
+    queue.check([sequence]);
+  });
+
   it("charges once for what is computed twice", () => {
     const queue = new Queue();
     const sequence = queue.add("a", 10);

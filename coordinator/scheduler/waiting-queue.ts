@@ -79,9 +79,18 @@ export class WaitingQueue {
   }
 
   /** Charges a sequence's tenant for what a step computes of it for the first time. */
-  planned({ sequence, position, numTokens }: Pick<PlannedPart, "sequence" | "position" | "numTokens">): void {
-    const { account, numPendingTokens, numChargedTokens } = sequence;
-    if (numPendingTokens > 0) account.setPending(sequence, Math.max(0, numPendingTokens - numTokens));
+  planned(part: Pick<PlannedPart, "sequence" | "position" | "numTokens">): void {
+    const { account, numPendingTokens } = part.sequence;
+    if (numPendingTokens > 0) account.setPending(part.sequence, Math.max(0, numPendingTokens - part.numTokens));
+    this.ran(part);
+  }
+
+  /**
+   * The same of a decode that was not certain to be run when it was planned. The sequence may have been preempted meanwhile:
+   * then it waits with all of its tokens.
+   */
+  ran({ sequence, position, numTokens }: Pick<PlannedPart, "sequence" | "position" | "numTokens">): void {
+    const { account, numChargedTokens } = sequence;
     const end = position + numTokens;
     if (end <= numChargedTokens) return;
     account.virtualTokens += (end - Math.max(numChargedTokens, position)) / account.weight;

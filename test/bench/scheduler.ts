@@ -1,5 +1,6 @@
 import { GREEDY_SAMPLING, type StepPlan, type StepResult } from "../../proto/step.js";
 import { silentLogger } from "../../proto/log.js";
+import { keyedBlockHash } from "../../coordinator/scheduler/block-hash.js";
 import { Scheduler } from "../../coordinator/scheduler/scheduler.js";
 import { NUM_TENANTS_MAX } from "../../coordinator/scheduler/waiting-queue.js";
 
@@ -9,6 +10,8 @@ import { NUM_TENANTS_MAX } from "../../coordinator/scheduler/waiting-queue.js";
 // included: on a machine with other work the clock measures that work. Run: node dist/test/bench/scheduler.js
 const VOCAB = 201_088;
 const NUM_STEPS = 4000;
+/** `--no-prefix-cache` shows what the cache costs. */
+const CACHE = process.argv.includes("--no-prefix-cache") ? {} : { blockHash: keyedBlockHash([1, 2]) };
 
 /** By row, as the ranks would know it. */
 const maxSeqLens: number[] = [];
@@ -51,7 +54,7 @@ function openScheduler(maxSequences: number): Scheduler {
   ] as const;
   const sizes = { vocabSize: VOCAB, maxSeqLen: 4096, blockSize: 16, numBlocks: 100_000, kvGroups };
   const limits = { maxBatchedTokens: 8192, maxSequences, maxLogitRows: 1024, maxWaiting: 200_000, targetStepMs: 50 };
-  return new Scheduler({ ...sizes, ...limits }, silentLogger);
+  return new Scheduler({ ...sizes, ...limits, ...CACHE }, silentLogger);
 }
 
 function addSequence(scheduler: Scheduler, seqId: number, numTenants: number): void {

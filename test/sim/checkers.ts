@@ -100,6 +100,43 @@ interface ExpectedSequence {
   abortedAs: FinishReason | null;
 }
 
+/** Nobody begins behind tokens that no other sequence of its tenant had: what one tenant asks is not for another to find out. */
+export class TenantChecker {
+  readonly #blockSize: number;
+  readonly #sequences = new Map<number, { tenant: string; tokenIds: number[]; numCachedTokens: number }>();
+
+  constructor({ blockSize }: SchedulerConfig) {
+    this.#blockSize = blockSize;
+  }
+
+  onAdd({ seqId, promptTokenIds, tenant = "" }: SequenceSpec): void {
+    this.#sequences.set(seqId, { tenant, tokenIds: Array.from(promptTokenIds), numCachedTokens: 0 });
+  }
+
+  onOutputs(outputs: readonly SequenceOutput[]): void {
+    for (const { seqId, tokenId, numCachedTokens } of outputs) {
+      const sequence = this.#sequences.get(seqId)!;
+      sequence.numCachedTokens = numCachedTokens;
+      if (tokenId !== undefined) sequence.tokenIds.push(tokenId);
+    }
+  }
+
+  onIdle(): void {
+    const numWith = new Map<string, number>();
+    for (const { tenant, tokenIds } of this.#sequences.values()) {
+      for (let length = this.#blockSize; length <= tokenIds.length; length += this.#blockSize) {
+        const prefix = `${tenant} ${tokenIds.slice(0, length).join()}`;
+        numWith.set(prefix, (numWith.get(prefix) ?? 0) + 1);
+      }
+    }
+    for (const [seqId, { tenant, tokenIds, numCachedTokens }] of this.#sequences) {
+      if (numCachedTokens === 0) continue;
+      const prefix = `${tenant} ${tokenIds.slice(0, numCachedTokens).join()}`;
+      assert.ok(numWith.get(prefix)! > 1, `sequence ${seqId} began behind tokens that nobody of its tenant had`);
+    }
+  }
+}
+
 /**
  * Step ids rise by one per epoch; nobody is let past another at admission; nobody older is preempted for a younger, and the
  * first of all never for another. Under the policy `fair` the order holds within a tenant.
@@ -143,11 +180,14 @@ export class OrderChecker {
     const ended = Array.from(plan.finishedRows, (row) => this.#endRow(row));
     const preempted = ended.filter((seqId) => this.#isLive(seqId));
     const gone = ended.filter((seqId) => !this.#isLive(seqId));
+    // Who was admitted for this step, before somebody was preempted for another, may be the first now.
+    const begun = plan.newRows.map(({ seqId }) => seqId);
     for (const seqId of preempted) {
       const others = [...this.#rows.values()].filter((other) => this.#isLive(other));
       const younger = others.filter((other) => this.#isSameTenant(seqId, other) && this.#isBefore(seqId, other));
       assert.deepEqual(younger, [], `sequence ${seqId} was preempted before younger ones`);
-      const isFirst = others.length > 0 && [...others, ...gone].every((other) => this.#isBefore(seqId, other));
+      const isFirst =
+        others.length > 0 && [...others, ...gone, ...begun].every((other) => this.#isBefore(seqId, other));
       assert.ok(!isFirst, `sequence ${seqId} was preempted and is the first of all`);
     }
     this.#gone.clear();

@@ -1,10 +1,11 @@
 import { GREEDY_SAMPLING, type RowSampling } from "../../proto/step.js";
+import { keyedBlockHash } from "../../coordinator/scheduler/block-hash.js";
 import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-config.js";
 import type { SequenceSpec } from "../../coordinator/scheduler/sequence.js";
 import { FakeMasker } from "./fake-masker.js";
 import type { Random } from "../../sim/random.js";
 
-/** A small world: pools so tight that sequences are preempted all the time, and sometimes cannot finish at all. */
+/** A small world: pools mostly so tight that sequences are preempted all the time, and sometimes cannot finish at all. */
 export function randomConfig(random: Random): SchedulerConfig {
   const blockSize = random.pick([1, 2, 4, 8]);
   const windows = random.pick([[], [1], [3], [8], [17], [5, 12]]);
@@ -15,7 +16,7 @@ export function randomConfig(random: Random): SchedulerConfig {
     vocabSize: 41,
     maxSeqLen,
     blockSize,
-    numBlocks: Math.max(windows.length + 2, Math.ceil(longest * random.pick([0.4, 0.6, 0.8, 1, 1.5]))),
+    numBlocks: Math.max(windows.length + 2, Math.ceil(longest * random.pick([0.4, 0.6, 0.8, 1, 1.5, 4]))),
     kvGroups: [{ kind: "full", window: 0 }, ...windows.map((window) => ({ kind: "sliding" as const, window }))],
     maxBatchedTokens: random.pick([1, 3, 8, 16, 64]),
     maxSequences,
@@ -27,7 +28,16 @@ export function randomConfig(random: Random): SchedulerConfig {
     tenantWeights: { heavy: 3, light: 0.5 },
     targetStepMs: random.pick([null, 0.5, 3]),
     targetTtftMs: random.pick([null, null, 40]),
+    ...randomCache(random),
   };
+}
+
+/** Mostly there is a prefix cache, and often its hash is so bad that everything collides. */
+function randomCache(random: Random): Pick<SchedulerConfig, "blockHash"> {
+  if (random.chance(0.1)) return {};
+  const hash = keyedBlockHash([random.integer(0, 1e9), random.integer(0, 1e9)]);
+  const mask = random.pick([-1, 3, 0]);
+  return { blockHash: (parentHash, tokenIds) => hash(parentHash, tokenIds) & mask };
 }
 
 /** How often each thing goes wrong in one world. */
@@ -64,7 +74,7 @@ export function randomSpec(random: Random, seqId: number, nowMs: number, config:
   const spec: SequenceSpec = {
     seqId,
     requestId: `request ${seqId}`,
-    promptTokenIds: Array.from({ length: numPrompt }, () => random.integer(0, vocabSize - 1)),
+    promptTokenIds: randomPrompt(random, numPrompt, vocabSize),
     sampling: randomSampling(random, numPrompt + numOutputs, config),
     tenant: random.pick(["heavy", "light", "third", "third"]),
     priority: random.chance(0.8) ? 0 : random.integer(-1, 1),
@@ -79,6 +89,15 @@ export function randomSpec(random: Random, seqId: number, nowMs: number, config:
 function constrained(spec: SequenceSpec, random: Random, config: SchedulerConfig): SequenceSpec {
   const sampling = { ...spec.sampling, minSeqLen: 0, numTopLogprobs: -1 };
   return { ...spec, sampling, masker: new FakeMasker(config.vocabSize, random.integer(0, 2)) };
+}
+
+/** Often it begins as others do, for a part of its length. */
+function randomPrompt(random: Random, numTokens: number, vocabSize: number): number[] {
+  const numShared = random.chance(0.7) ? random.integer(Math.floor(numTokens / 2), numTokens) : 0;
+  const familyId = random.integer(0, 1);
+  return Array.from({ length: numTokens }, (_, position) =>
+    position < numShared ? (familyId * 7 + position) % vocabSize : random.integer(0, vocabSize - 1),
+  );
 }
 
 function randomSampling(random: Random, maxSeqLen: number, config: SchedulerConfig): RowSampling {

@@ -9,7 +9,8 @@ const NUM_SEEDS = IS_LONG ? 200 : 30;
 const NUM_STEPS = IS_LONG ? 10_000 : 2_000;
 
 // A random world per seed: tiny pools, windows, chunks, priorities, deadlines, aborts, lost worlds, repeated results, steps
-// planned ahead. What must hold is in checkers.ts, what goes wrong in faults.ts; the fake engine checks every plan.
+// planned ahead, shared prefixes, hashes that collide. What must hold is in checkers.ts, what goes wrong in faults.ts; the fake
+// engine checks every plan.
 describe("Simulation", () => {
   it(`ends every sequence once with the right tokens, ${NUM_SEEDS} seeds x ${NUM_STEPS} steps`, () => {
     const seeds = ONE_SEED === undefined ? Array.from({ length: NUM_SEEDS }, (_, i) => i + 1) : [Number(ONE_SEED)];
@@ -45,6 +46,8 @@ function checkCoverage(counts: readonly SimulationCounts[]): void {
     "refused",
     "resets",
     "preemptions",
+    "hitTokens",
+    "replayHitTokens",
   ] as const) {
     assert.ok(total((one) => one[name]) > 20, `hardly any ${name}`);
   }

@@ -7,7 +7,7 @@ import type { SchedulerConfig } from "../../coordinator/scheduler/scheduler-conf
 import type { SequenceOutput } from "../../coordinator/scheduler/sequence-output.js";
 import { FakeEngine } from "../../worker/fake-engine.js";
 import { LazyRanks } from "./lazy-ranks.js";
-import { OrderChecker, RequestChecker } from "./checkers.js";
+import { OrderChecker, RequestChecker, TenantChecker } from "./checkers.js";
 import { LATE_STEPS_MAX, randomConfig, randomRates, randomSpec, type FaultRates } from "./faults.js";
 import { Random } from "../../sim/random.js";
 
@@ -25,6 +25,9 @@ export interface SimulationCounts {
   refused: number;
   resets: number;
   preemptions: number;
+  /** Tokens that came from the prefix cache: at a first admission, and at a replay. */
+  hitTokens: number;
+  replayHitTokens: number;
   finishes: Record<string, number>;
 }
 
@@ -50,7 +53,8 @@ class World {
   readonly #scheduler: Scheduler;
   readonly #requests: RequestChecker;
   readonly #order: OrderChecker;
-  readonly #counts: SimulationCounts = {
+  readonly #tenants: TenantChecker;
+  readonly #counts = {
     steps: 0,
     ahead: 0,
     granted: 0,
@@ -59,8 +63,7 @@ class World {
     added: 0,
     refused: 0,
     resets: 0,
-    preemptions: 0,
-    finishes: {},
+    finishes: {} as Record<string, number>,
   };
   #ranks: LazyRanks;
   /** On their way back, the oldest first. */
@@ -81,6 +84,7 @@ class World {
     this.#scheduler = new Scheduler(this.#config, silentLogger);
     this.#requests = new RequestChecker(this.#config);
     this.#order = new OrderChecker(this.#config);
+    this.#tenants = new TenantChecker(this.#config);
     this.#ranks = this.#openRanks();
   }
 
@@ -112,12 +116,15 @@ class World {
       this.#land();
     }
     this.#requests.onIdle();
+    this.#tenants.onIdle();
     const { numRunning, numWaiting, numBlocksFree, numBlocksTotal } = this.#scheduler.stats();
     assert.deepEqual([numRunning, numWaiting, numBlocksFree], [0, 0, numBlocksTotal]);
   }
 
   counts(): SimulationCounts {
-    return { ...this.#counts, preemptions: this.#scheduler.stats().numPreemptions };
+    const { numPreemptions, prefixCache } = this.#scheduler.stats();
+    const hits = { hitTokens: prefixCache.first.numHitTokens, replayHitTokens: prefixCache.replay.numHitTokens };
+    return { ...this.#counts, preemptions: numPreemptions, ...hits };
   }
 
   /** @returns false when there was nothing to plan */
@@ -182,6 +189,7 @@ class World {
   #observe(outputs: readonly SequenceOutput[]): void {
     this.#requests.onOutputs(outputs, this.#nowMs);
     this.#order.onOutputs(outputs);
+    this.#tenants.onOutputs(outputs);
     for (const { finish } of outputs) {
       if (finish !== undefined) this.#counts.finishes[finish] = (this.#counts.finishes[finish] ?? 0) + 1;
     }
@@ -212,6 +220,7 @@ class World {
     this.#counts.added++;
     this.#requests.onAdd(spec);
     this.#order.onAdd(spec);
+    this.#tenants.onAdd(spec);
   }
 
   #abort(): void {
