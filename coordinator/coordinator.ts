@@ -26,7 +26,6 @@ import { MoesaicError } from "../proto/errors.js";
 import { checkJoinToken } from "../proto/join-token.js";
 import type { Logger } from "../proto/log.js";
 import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
-import { DEFAULT_TENANT } from "../proto/tenant.js";
 import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
 import { handlersOf, InferenceService, randomIds } from "./api/inference-service.js";
@@ -186,15 +185,16 @@ export class Coordinator {
     this.#seating.onChange = () => this.#notify();
     bus.onChange = () => this.#notify();
     bus.onDeposed = (error) => this.#stepDown(error);
-    const generate: RunRequest = (request, signal) =>
-      this.#require().generate(request, { tenant: DEFAULT_TENANT, signal, deadlineMs: Infinity });
-    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, clock, log });
+    const generate: RunRequest = (request, { tenant, signal }) =>
+      this.#require().generate(request, { tenant, signal, deadlineMs: Infinity });
+    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, followers: [], clock, log });
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#http = new HttpServer({
       metrics: this.#metrics,
       notReadyReason: () => this.#notReadyReason(),
       inference: this.#inferenceHandlers,
+      kept: () => this.#jobs.kept,
       build: options.build,
       authenticate,
       clock,
@@ -352,7 +352,7 @@ export class Coordinator {
     this.#api.addService(v1.Cluster, clusterHandlers(this));
     this.#api.addService(
       v1.Jobs,
-      jobsHandlers(() => this.#jobs.store),
+      jobsHandlers(() => this.#jobs.kept.jobs),
     );
     this.#api.addService(v1.Rank, { attach: (stream) => ranks.handle(stream) });
     this.#health.addToServer(this.#api.raw);

@@ -6,6 +6,7 @@ import { EventStream, type Answer, type Call, type Endpoint } from "./endpoints.
 import { unbroken } from "./generate-events.js";
 import { RPC, type Inference } from "./inference.js";
 import { nowSeconds } from "./object-id.js";
+import { pageFields, pageOf } from "./page.js";
 import { readBody } from "./request-body.js";
 import { servedTierOf } from "./request-fields.js";
 import {
@@ -91,7 +92,8 @@ class Responses {
 
   inputItems({ params, query, context }: Call): object {
     const { items, numInputItems } = this.#store.get(params["id"]!, context.tenant);
-    return pageOf(items.slice(items.length - numInputItems), readBody(pageSchema, query));
+    const page = readBody(z.object(pageFields(100, 20)), query);
+    return pageOf(items.slice(items.length - numInputItems), page, shownItem);
   }
 
   async #begin(body: ResponseBody, call: Call): Promise<RunningResponse> {
@@ -234,25 +236,6 @@ function shownChoice(choice: ResponseBody["tool_choice"]): unknown {
   if (choice.mode !== "allowed") return choice.mode;
   const tools = choice.names.map((name) => ({ type: "function", name }));
   return { type: "allowed_tools", mode: choice.isRequired ? "required" : "auto", tools };
-}
-
-const pageSchema = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  order: z.enum(["asc", "desc"]).default("desc"),
-  after: z.string().optional(),
-});
-
-function pageOf(items: readonly ConversationItem[], { limit, order, after }: z.infer<typeof pageSchema>): object {
-  const ordered = order === "asc" ? items : items.toReversed();
-  const from = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
-  const page = ordered.slice(from, from + limit);
-  return {
-    object: "list",
-    data: page.map(shownItem),
-    first_id: page[0]?.id ?? null,
-    last_id: page.at(-1)?.id ?? null,
-    has_more: from + page.length < ordered.length,
-  };
 }
 
 function unsupported(place: string, why: string): MoesaicError {
