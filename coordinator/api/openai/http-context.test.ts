@@ -7,7 +7,10 @@ import { trustLoopback, type RequestContext } from "../request-context.js";
 import { httpContext } from "./http-context.js";
 
 function contextOf(headers: Record<string, string>): RequestContext {
-  const raw = { headers: { host: "127.0.0.1:8000", ...headers }, socket: { remoteAddress: "127.0.0.1", remotePort: 1 } };
+  const raw = {
+    headers: { host: "127.0.0.1:8000", ...headers },
+    socket: { remoteAddress: "127.0.0.1", remotePort: 1 },
+  };
   const request = { raw, headers: raw.headers } as unknown as FastifyRequest;
   const reply = { raw: new EventEmitter() } as unknown as FastifyReply;
   return httpContext("/moesaic.v1.Inference/Generate", request, reply, {
