@@ -46,7 +46,7 @@ async function examine(): Promise<Finding[]> {
     device = native.deviceProperties();
   } catch (caught) {
     const { message } = MoesaicError.from(caught);
-    return [...findings, { name: "native", state: "missing", text: message, advice: "npm run build" }];
+    return [...findings, { name: "native", state: "missing", text: message, advice: "npx moesaic build" }];
   }
   findings.push(cpu(device), memory(device), ...PACKAGES.map(kernelPackage));
   findings.push(await kernelsOfOps(), await bandwidth(device), gpu());

@@ -6,6 +6,7 @@ import { suggestion } from "../plans/nearest-name.js";
 import { MoesaicError } from "../proto/errors.js";
 import { createLogger } from "../proto/log.js";
 import { benchCommand } from "./bench.js";
+import { buildCommand } from "./build.js";
 import { chatCommand } from "./chat.js";
 import type { Command, Execute, ExitCode } from "./command.js";
 import { LOG_LEVELS, packageVersion, type CommandContext, type LogLevel } from "./context.js";
@@ -36,6 +37,7 @@ const COMMANDS: readonly Command[] = [
   kernelsCommand,
   simCommand,
   benchCommand,
+  buildCommand,
   doctorCommand,
 ];
 

@@ -15,7 +15,8 @@ export function usableGpus(): CudaDevices {
 /** @param isBuilt whether the cuda package is there */
 export function usableOf({ devices, missing }: CudaDevices, isBuilt: boolean): CudaDevices {
   if (missing !== null) return { devices: [], missing };
-  if (!isBuilt) return { devices: [], missing: "the cuda kernels are not built: install nvcc and run npm run build" };
+  if (!isBuilt)
+    return { devices: [], missing: "the cuda kernels are not built: install nvcc and run npx moesaic build" };
   const usable = devices.filter(({ computeCapability }) => computeCapability >= LOWEST_COMPUTE_CAPABILITY);
   return {
     devices: usable,

@@ -95,8 +95,8 @@ export class ServedReplica implements Lane {
     return this.#serving !== null && this.#serving.loop.numLive >= this.#serving.limits.limits.maxSequences;
   }
 
-  predictStepMs(numTokens: number): number {
-    return this.#serving?.scheduler.predictStepMs(numTokens) ?? Infinity;
+  measuredStepMs(numTokens: number): number | null {
+    return this.#serving?.scheduler.measuredStepMs(numTokens) ?? null;
   }
 
   numCachedTokens(spec: SequenceSpec): number {

@@ -60,14 +60,17 @@ function load(): Binding {
   if (loaded !== undefined) return loaded;
   const file = join(nativeFolder(), "moesaic.node");
   if (!existsSync(file)) {
-    const advice = "run npm run build, or point MOESAIC_NATIVE_DIR at the folder that holds it";
+    const advice =
+      "run npx moesaic build (in a checkout: npm run build), or point MOESAIC_NATIVE_DIR at the folder that holds it";
     throw new MoesaicError("failed_precondition", `the native addon is not built (${file} is absent); ${advice}`);
   }
   try {
     loaded = createRequire(import.meta.url)(file) as Binding;
     return loaded;
   } catch (error) {
-    throw new MoesaicError("failed_precondition", `${file} cannot be loaded here; run npm run build`, { cause: error });
+    throw new MoesaicError("failed_precondition", `${file} cannot be loaded here; run npx moesaic build`, {
+      cause: error,
+    });
   }
 }
 

@@ -35,7 +35,7 @@ function compile() {
     "--tsBuildInfoFile",
     BUILD_INFO,
     "--pretty",
-    String(process.stderr.isTTY === true),
+    process.stderr.isTTY ? "true" : "false",
   ];
   const { status, stdout, stderr, error } = spawnSync(process.execPath, args, { encoding: "utf8" });
   if (error !== undefined) throw error;

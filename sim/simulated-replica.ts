@@ -34,8 +34,8 @@ export class SimulatedReplica implements Lane {
     return this.#loop.numLive >= this.#maxSequences;
   }
 
-  predictStepMs(numTokens: number): number {
-    return this.#scheduler.predictStepMs(numTokens);
+  measuredStepMs(numTokens: number): number | null {
+    return this.#scheduler.measuredStepMs(numTokens);
   }
 
   numCachedTokens(spec: SequenceSpec): number {

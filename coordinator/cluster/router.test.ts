@@ -16,7 +16,7 @@ class FakeLane implements Lane {
   isFull = false;
   /** By first token id: how many tokens of a prompt that begins so are cached here. What runs here is. */
   readonly cached = new Map<number, number>();
-  stepMs = 10;
+  stepMs: number | null = 10;
   reason = "a rank is missing";
   refusal: MoesaicError | null = null;
   readonly submitted: SequenceSpec[] = [];
@@ -32,7 +32,7 @@ class FakeLane implements Lane {
     this.cached.set(spec.promptTokenIds[0]!, NUM_SHARED);
   }
 
-  predictStepMs(): number {
+  measuredStepMs(): number | null {
     return this.stepMs;
   }
 
@@ -87,6 +87,18 @@ describe("Router", () => {
     for (const { seqId } of lanes[2].submitted) end(lanes[2], seqId);
     for (let seqId = 71; seqId <= 80; seqId++) router.submit(spec(seqId, 100), () => {});
     assert.deepEqual(lanes[2].submitted.length, 20);
+  });
+
+  // A replica whose steps were measured looked twice as fast as an idle one, of which there was only a guess, and got all.
+  it("takes a replica that has run nothing yet for as fast as the others", () => {
+    const lanes = [new FakeLane(0), new FakeLane(1)] as const;
+    const router = routerOf(...lanes);
+    [lanes[0].stepMs, lanes[1].stepMs] = [0.01, null];
+    for (let seqId = 1; seqId <= 2; seqId++) router.submit(spec(seqId, 100), () => {});
+    assert.deepEqual(
+      lanes.map(({ submitted }) => submitted.length),
+      [1, 1],
+    );
   });
 
   it("goes to the replica that has the prefix, for as long as computing it elsewhere takes longer than to wait", () => {

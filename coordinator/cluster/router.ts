@@ -13,8 +13,8 @@ export interface Lane extends SequenceRunner {
   readonly availability: "ready" | "recovering" | "away";
   /** It has a sequence for each of its rows: another would wait for one of them to end. */
   readonly isFull: boolean;
-  /** What a step of so many tokens takes there, milliseconds. */
-  predictStepMs(numTokens: number): number;
+  /** What a step of so many tokens takes there, milliseconds; null: it has not run enough of them. */
+  measuredStepMs(numTokens: number): number | null;
   /** How many of the sequence's tokens it need not compute. */
   numCachedTokens(spec: SequenceSpec): number;
   /** Why it is not ready. */
@@ -24,8 +24,15 @@ export interface Lane extends SequenceRunner {
 /** Steps of one size can be compared: one of a token takes nearly as long as one of many. */
 const USUAL_NUM_TOKENS = 64;
 
-function msPerToken(lane: Lane): number {
-  return lane.predictStepMs(USUAL_NUM_TOKENS) / USUAL_NUM_TOKENS;
+/**
+ * Time per token of each lane, up to a common factor. One that has run too little to be measured counts as fast as the others
+ * are on average: a guess of its own would stand beside their measurements, and keep everybody from it or draw all to it.
+ */
+function msPerToken(lanes: readonly Lane[]): number[] {
+  const measured = lanes.map((lane) => lane.measuredStepMs(USUAL_NUM_TOKENS));
+  const known = measured.filter((stepMs) => stepMs !== null);
+  const mean = known.length === 0 ? 1 : known.reduce((sum, stepMs) => sum + stepMs, 0) / known.length;
+  return measured.map((stepMs) => (stepMs ?? mean) / USUAL_NUM_TOKENS);
 }
 
 /** Where a sequence runs, and who listens to it. */
@@ -128,9 +135,10 @@ export class Router implements SequenceRunner {
     const lanes = ready.length > 0 ? ready : this.#lanes.filter(({ availability }) => availability === "recovering");
     const all = spec.promptTokenIds.length + (spec.outputTokenIds?.length ?? 0);
     if (lanes.length < 2) return lanes.map((lane) => ({ lane, numTokens: all }));
-    const candidates = lanes.map((lane) => {
+    const tokenMs = msPerToken(lanes);
+    const candidates = lanes.map((lane, index) => {
       const numTokens = all - lane.numCachedTokens(spec);
-      return { lane, numTokens, doneMs: (this.#numTokens.get(lane)! + numTokens) * msPerToken(lane) };
+      return { lane, numTokens, doneMs: (this.#numTokens.get(lane)! + numTokens) * tokenMs[index]! };
     });
     return candidates.toSorted(
       (a, b) =>

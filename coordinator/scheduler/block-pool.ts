@@ -10,6 +10,11 @@ export interface BlockKeeper {
   evict(blockId: number): void;
 }
 
+/** Fields of a block's record. */
+const REFERENCES = 0;
+const NEXT = 1;
+const PREVIOUS = 2;
+
 const NO_KEEPER: BlockKeeper = { holds: () => false, released: () => {}, evict: () => {} };
 
 /**
@@ -25,10 +30,8 @@ const NO_KEEPER: BlockKeeper = { holds: () => false, released: () => {}, evict: 
 export class BlockPool {
   readonly numBlocks: number;
   readonly #keeper: BlockKeeper;
-  readonly #refCounts: Int32Array;
-  /** (numBlocks) of a free block, the next one towards the back; of the null block, the front. */
-  readonly #next: Int32Array;
-  readonly #previous: Int32Array;
+  /** (numBlocks, 4) REFERENCES, NEXT, PREVIOUS of each block side by side: a step asks for blocks that lie anywhere. */
+  readonly #records: Int32Array;
   #numFree: number;
 
   /** @param numBlocks blocks of the device, the null block included; at least 2 */
@@ -37,9 +40,8 @@ export class BlockPool {
     this.numBlocks = numBlocks;
     this.#keeper = keeper;
     this.#numFree = numBlocks - 1;
-    this.#refCounts = new Int32Array(numBlocks);
-    this.#next = Int32Array.from({ length: numBlocks }, (_, blockId) => (blockId + 1) % numBlocks);
-    this.#previous = Int32Array.from({ length: numBlocks }, (_, blockId) => (blockId + numBlocks - 1) % numBlocks);
+    this.#records = new Int32Array(4 * numBlocks);
+    for (let blockId = 0; blockId < numBlocks; blockId++) this.#link(blockId, (blockId + 1) % numBlocks);
   }
 
   get numFree(): number {
@@ -56,10 +58,10 @@ export class BlockPool {
     assert(count >= 0, `cannot allocate ${count} blocks`);
     if (count > this.#numFree) return false;
     for (let i = 0; i < count; i++) {
-      const blockId = this.#next[NULL_BLOCK_ID]!;
+      const blockId = this.#next(NULL_BLOCK_ID);
       this.#takeOut(blockId);
       if (this.#keeper.holds(blockId)) this.#keeper.evict(blockId);
-      this.#refCounts[blockId] = 1;
+      this.#records[4 * blockId + REFERENCES] = 1;
       blockIds.push(blockId);
     }
     return true;
@@ -71,44 +73,53 @@ export class BlockPool {
       assert(this.#keeper.holds(blockId), `retained block ${blockId}, which nobody owns`);
       this.#takeOut(blockId);
     }
-    this.#refCounts[blockId]!++;
+    this.#records[4 * blockId + REFERENCES]!++;
   }
 
   /** One reference less; the block is free when none is left. */
   release(blockId: number): void {
     assert(this.refCount(blockId) > 0, () => `released block ${blockId}, which nobody owns`);
-    if (--this.#refCounts[blockId]! > 0) return;
+    if (--this.#records[4 * blockId + REFERENCES]! > 0) return;
     this.#keeper.released(blockId);
-    this.#putIn(blockId, this.#keeper.holds(blockId) ? NULL_BLOCK_ID : this.#next[NULL_BLOCK_ID]!);
+    this.#putIn(blockId, this.#keeper.holds(blockId) ? NULL_BLOCK_ID : this.#next(NULL_BLOCK_ID));
   }
 
   /** Moves a free block to the front: what it held is not wanted any more. */
   discard(blockId: number): void {
     assert(!this.#keeper.holds(blockId), () => `discarded block ${blockId}, which holds something`);
     this.#takeOut(blockId);
-    this.#putIn(blockId, this.#next[NULL_BLOCK_ID]!);
+    this.#putIn(blockId, this.#next(NULL_BLOCK_ID));
   }
 
   refCount(blockId: number): number {
     assert(blockId > NULL_BLOCK_ID && blockId < this.numBlocks, () => `block ${blockId} is not of this pool`);
-    return this.#refCounts[blockId]!;
+    return this.#records[4 * blockId + REFERENCES]!;
   }
 
   #takeOut(blockId: number): void {
-    assert(this.#refCounts[blockId] === 0, () => `block ${blockId} was free and referenced`);
-    const [previous, next] = [this.#previous[blockId]!, this.#next[blockId]!];
-    this.#next[previous] = next;
-    this.#previous[next] = previous;
+    assert(this.refCount(blockId) === 0, () => `block ${blockId} was free and referenced`);
+    this.#link(this.#previous(blockId), this.#next(blockId));
     this.#numFree--;
   }
 
   #putIn(blockId: number, before: number): void {
-    const previous = this.#previous[before]!;
-    this.#next[previous] = blockId;
-    this.#previous[blockId] = previous;
-    this.#next[blockId] = before;
-    this.#previous[before] = blockId;
+    this.#link(this.#previous(before), blockId);
+    this.#link(blockId, before);
     this.#numFree++;
+  }
+
+  /** Of a free block, the next one towards the back; of the null block, the front. */
+  #next(blockId: number): number {
+    return this.#records[4 * blockId + NEXT]!;
+  }
+
+  #previous(blockId: number): number {
+    return this.#records[4 * blockId + PREVIOUS]!;
+  }
+
+  #link(blockId: number, next: number): void {
+    this.#records[4 * blockId + NEXT] = next;
+    this.#records[4 * next + PREVIOUS] = blockId;
   }
 
   /**
@@ -119,12 +130,12 @@ export class BlockPool {
     let numOwned = 0;
     for (let id = 0; id < this.numBlocks; id++) {
       assert(
-        this.#refCounts[id] === recounted[id],
-        `block ${id}: ${this.#refCounts[id]} references counted, ${recounted[id]} in the tables`,
+        this.#records[4 * id + REFERENCES] === recounted[id],
+        `block ${id}: ${this.#records[4 * id + REFERENCES]} references counted, ${recounted[id]} in the tables`,
       );
-      if (this.#refCounts[id]! > 0) numOwned++;
+      if (recounted[id]! > 0) numOwned++;
     }
-    assert(this.#refCounts[NULL_BLOCK_ID] === 0, "the null block is owned");
+    assert(recounted[NULL_BLOCK_ID] === 0, "the null block is owned");
     assert(numOwned + this.#numFree === this.numTotal, `${numOwned} owned and ${this.#numFree} free blocks`);
     this.#checkFreeBlocks();
   }
@@ -132,9 +143,9 @@ export class BlockPool {
   #checkFreeBlocks(): void {
     let numSeen = 0;
     let hasSeenHeld = false;
-    for (let id = this.#next[NULL_BLOCK_ID]!; id !== NULL_BLOCK_ID; id = this.#next[id]!) {
+    for (let id = this.#next(NULL_BLOCK_ID); id !== NULL_BLOCK_ID; id = this.#next(id)) {
       assert(this.refCount(id) === 0, `block ${id} is free and referenced`);
-      assert(this.#previous[this.#next[id]!] === id, `block ${id} is not where its neighbour says`);
+      assert(this.#previous(this.#next(id)) === id, `block ${id} is not where its neighbour says`);
       const isHeld = this.#keeper.holds(id);
       assert(isHeld || !hasSeenHeld, `block ${id} holds nothing and stands behind one that does`);
       hasSeenHeld ||= isHeld;

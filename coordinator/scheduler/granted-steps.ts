@@ -6,7 +6,7 @@ import type { Sequence } from "./sequence.js";
  * @param most of them
  */
 export function numStepsThatFit(sequences: readonly Sequence[], most: number, numFreeBlocks: number): number {
-  const numLeft = sequences.map(({ sampling, numTokens }) => sampling.maxSeqLen - numTokens - 1);
+  const numLeft = sequences.map(({ maxSeqLen, numTokens }) => maxSeqLen - numTokens - 1);
   let numSteps = Math.max(0, Math.min(most, ...numLeft));
   while (numSteps > 0 && numBlocksMissing(sequences, numSteps) > numFreeBlocks) numSteps--;
   return numSteps;
@@ -21,7 +21,7 @@ export function numBlocksMissing(sequences: readonly Sequence[], numTokens: numb
 
 /** Makes room for so many tokens of each sequence, beyond what it has scheduled. */
 export function takeBlocks(sequences: readonly Sequence[], numTokens: number): void {
-  for (const { kv, numComputedTokens, numScheduledTokens } of sequences) {
-    kv.grow(numComputedTokens + numScheduledTokens + numTokens);
+  for (const sequence of sequences) {
+    sequence.growKv(sequence.numComputedTokens + sequence.numScheduledTokens + numTokens);
   }
 }

@@ -4,6 +4,7 @@ import { BlockPool } from "./block-pool.js";
 import { kvBlocksMax, KvTables, type KvShape } from "./kv-tables.js";
 import { PrefixCache, type PrefixCacheObserver } from "./prefix-cache.js";
 import { PrefixChain, type PrefixHit, type TokenList } from "./prefix-chain.js";
+import { broken } from "./sequence-errors.js";
 import type { SchedulerConfig } from "./scheduler-config.js";
 import type { PrefixCacheStats } from "./scheduler-stats.js";
 import { Sequence, type SequenceSpec } from "./sequence.js";
@@ -77,14 +78,20 @@ export class KvMemory {
   begin(sequence: Sequence, hit: PrefixHit): void {
     if (sequence.prefix === null) return;
     const numHitTokens = this.tokensOf(hit);
-    const isFirst = sequence.scheduledMs === null;
-    const use = isFirst ? this.#first : this.#replay;
+    const use = sequence.scheduledMs === null ? this.#first : this.#replay;
     use.numTokens += sequence.numTokens;
     use.numHitTokens += numHitTokens;
-    sequence.prefix.beginWith(hit);
-    sequence.kv.beginWith(hit.numBlocks, hit.blockIds);
-    sequence.numComputedTokens = numHitTokens;
-    if (isFirst) sequence.numCachedTokens = Math.min(numHitTokens, sequence.promptTokenIds.length);
+    sequence.beginWith(hit, numHitTokens);
+  }
+
+  /**
+   * A sequence leaves the step being planned. Who was admitted behind blocks that it was to fill in it is younger and of the
+   * same tenant, so it went before.
+   */
+  retract(sequence: Sequence): void {
+    for (const blockId of sequence.retractPrefix()) {
+      if (this.pool.refCount(blockId) !== 1) throw broken(sequence, "left, and others share what it has not filled");
+    }
   }
 
   /** What the blocks held is gone. */

@@ -89,6 +89,11 @@ export class KvTables {
     return this.#endIndex * this.#shape.blockSize;
   }
 
+  /** Up to so many tokens nothing grows and nothing is freed. */
+  get unchangedUntil(): number {
+    return Math.min(this.numTokensMax, this.#nextDeadAt);
+  }
+
   /** Most of `wanted` further tokens for which the pool has blocks now. */
   numTokensThatFit(numComputedTokens: number, wanted: number): number {
     const room = this.numTokensMax - numComputedTokens;

@@ -40,8 +40,8 @@ export interface PlannedPart {
 }
 
 /** What a sequence has scheduled is on its way: it goes on from there. */
-export function send(sequence: Sequence, output: number): PlannedPart {
-  const { row, kv, numComputedTokens: position, numScheduledTokens: numTokens } = sequence;
+export function send(sequence: Sequence): PlannedPart {
+  const { row, kv, numComputedTokens: position, numScheduledTokens: numTokens, scheduledOutput: output } = sequence;
   sequence.numComputedTokens += numTokens;
   sequence.numScheduledTokens = 0;
   sequence.numStepsInFlight += 1;

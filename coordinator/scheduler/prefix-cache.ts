@@ -25,6 +25,20 @@ export interface BlockKey {
   tokenIds: Int32Array;
 }
 
+/** Fields of a block's record, as doubles. Times are of `nowMs`. */
+const PARENT_ID = 0;
+/** Of group 0: the prefix that ends with the block. */
+const PREFIX_ID = 1;
+const FILLED_MS = 2;
+const USED_MS = 3;
+/** And behind them, as int32, the first of blockSize token ids. */
+const TOKEN_IDS = 8;
+/** Fields of a block's link. */
+const HASH = 0;
+const NEXT_IN_BUCKET = 1;
+/** A cache line of 64 bytes. */
+const INTS_PER_LINE = 16;
+
 /**
  * Which full blocks hold the KV of which tokens. Keys and values of a token depend on all tokens before it, so a block is
  * known by its token ids *and* the prefix before it. A prefix is a salt and the token ids up to the end of a block; each one
@@ -39,7 +53,8 @@ export interface BlockKey {
  * hashes, of this block or of any before it, can make one prefix pass for another.
  *
  * A block stays known while sequences use it and after they have released it, until the pool takes it for something else.
- * Two blocks may hold the same, when two sequences computed it side by side. Typed arrays, because a pool has 100,000 blocks.
+ * Two blocks may hold the same, when two sequences computed it side by side. A pool has 100,000 blocks,
+ * and those that a step asks for lie anywhere; so the time goes to the memory that is touched, and the layout is made for that.
  */
 export class PrefixCache implements BlockKeeper {
   /** When things happen; whoever calls keeps it up to date. */
@@ -49,18 +64,16 @@ export class PrefixCache implements BlockKeeper {
   readonly #observer: PrefixCacheObserver;
   /** By block: KV group + 1, or 0 when it holds nothing that is known. */
   readonly #groups: Uint8Array;
-  readonly #hashes: Int32Array;
-  readonly #parentIds: Float64Array;
-  /** By block of group 0: the prefix that ends with it. */
-  readonly #prefixIds: Float64Array;
-  /** (numBlocks, blockSize) */
-  readonly #tokenIds: Int32Array;
-  readonly #filledMs: Float64Array;
-  readonly #usedMs: Float64Array;
+  /** (numBlocks, 2) what a search looks at on its way: few bytes a block, so that it stays in the processor's caches. */
+  readonly #links: Int32Array;
+  /** A record per block, which only a hit reads, seen as numbers of two kinds. */
+  readonly #ints: Int32Array;
+  readonly #doubles: Float64Array;
+  /** Of a record. */
+  readonly #numInts: number;
+  readonly #numDoubles: number;
   /** By bucket: its first block. A power of two of them. */
   readonly #buckets: Int32Array;
-  /** By block: the next one of its bucket. */
-  readonly #nextInBucket: Int32Array;
   /** By block without a parent. */
   readonly #salts = new Map<number, string>();
   #lastPrefixId = 0;
@@ -73,14 +86,12 @@ export class PrefixCache implements BlockKeeper {
     this.blockSize = blockSize;
     this.#observer = observer;
     this.#groups = new Uint8Array(numBlocks);
-    this.#hashes = new Int32Array(numBlocks);
-    this.#parentIds = new Float64Array(numBlocks);
-    this.#prefixIds = new Float64Array(numBlocks);
-    this.#tokenIds = new Int32Array(numBlocks * blockSize);
-    this.#filledMs = new Float64Array(numBlocks);
-    this.#usedMs = new Float64Array(numBlocks);
+    this.#links = new Int32Array(2 * numBlocks);
+    this.#numInts = INTS_PER_LINE * Math.ceil((TOKEN_IDS + blockSize) / INTS_PER_LINE);
+    this.#numDoubles = this.#numInts / 2;
+    this.#ints = new Int32Array(numBlocks * this.#numInts);
+    this.#doubles = new Float64Array(this.#ints.buffer);
     this.#buckets = new Int32Array(2 ** Math.ceil(Math.log2(numBlocks)));
-    this.#nextInBucket = new Int32Array(numBlocks);
   }
 
   /** Blocks that are known, in use or free. */
@@ -91,24 +102,23 @@ export class PrefixCache implements BlockKeeper {
   /** A block that holds this, or the null block. */
   find(groupIndex: number, key: BlockKey): number {
     let blockId = this.#buckets[this.#bucketOf(key.hash)]!;
-    while (blockId !== NULL_BLOCK_ID && !this.isHolding(blockId, groupIndex, key))
-      blockId = this.#nextInBucket[blockId]!;
+    while (blockId !== NULL_BLOCK_ID && !this.isHolding(blockId, groupIndex, key)) blockId = this.#next(blockId);
     return blockId;
   }
 
   /** Whether a block is known by this. */
   isHolding(blockId: number, groupIndex: number, { parentId, salt, hash, tokenIds }: BlockKey): boolean {
-    if (this.#hashes[blockId] !== hash || this.#groups[blockId] !== groupIndex + 1) return false;
-    if (this.#parentIds[blockId] !== parentId) return false;
+    if (this.#hash(blockId) !== hash || this.#groups[blockId] !== groupIndex + 1) return false;
+    if (this.#double(blockId, PARENT_ID) !== parentId) return false;
     if (parentId === 0 && this.#salts.get(blockId) !== salt) return false;
-    const begin = blockId * this.blockSize;
-    for (let i = 0; i < this.blockSize; i++) if (this.#tokenIds[begin + i] !== tokenIds[i]) return false;
+    const begin = blockId * this.#numInts + TOKEN_IDS;
+    for (let i = 0; i < this.blockSize; i++) if (this.#ints[begin + i] !== tokenIds[i]) return false;
     return true;
   }
 
   /** The prefix that ends with a known block of group 0. */
   prefixId(blockId: number): number {
-    return this.#prefixIds[blockId]!;
+    return this.#double(blockId, PREFIX_ID);
   }
 
   /**
@@ -117,18 +127,20 @@ export class PrefixCache implements BlockKeeper {
    */
   insert(blockId: number, groupIndex: number, { parentId, salt, hash, tokenIds }: BlockKey, twin: number): void {
     assert(!this.holds(blockId), () => `block ${blockId} holds something already`);
+    const bucket = this.#bucketOf(hash);
     this.#groups[blockId] = groupIndex + 1;
-    this.#hashes[blockId] = hash;
-    this.#parentIds[blockId] = parentId;
+    this.#links[2 * blockId + HASH] = hash;
+    this.#links[2 * blockId + NEXT_IN_BUCKET] = this.#buckets[bucket]!;
+    const begin = blockId * this.#numInts + TOKEN_IDS;
+    for (let i = 0; i < this.blockSize; i++) this.#ints[begin + i] = tokenIds[i]!;
+    this.#buckets[bucket] = blockId;
+    const doubles = blockId * this.#numDoubles;
+    this.#doubles[doubles + PARENT_ID] = parentId;
+    this.#doubles[doubles + FILLED_MS] = this.nowMs;
     if (groupIndex === 0) {
-      this.#prefixIds[blockId] = twin === NULL_BLOCK_ID ? ++this.#lastPrefixId : this.#prefixIds[twin]!;
+      this.#doubles[doubles + PREFIX_ID] = twin === NULL_BLOCK_ID ? ++this.#lastPrefixId : this.prefixId(twin);
     }
     if (parentId === 0) this.#salts.set(blockId, salt);
-    this.#tokenIds.set(tokenIds, blockId * this.blockSize);
-    this.#filledMs[blockId] = this.nowMs;
-    const bucket = this.#bucketOf(hash);
-    this.#nextInBucket[blockId] = this.#buckets[bucket]!;
-    this.#buckets[bucket] = blockId;
     this.#numBlocks++;
   }
 
@@ -137,31 +149,32 @@ export class PrefixCache implements BlockKeeper {
   }
 
   released(blockId: number): void {
-    this.#usedMs[blockId] = this.nowMs;
+    this.#doubles[blockId * this.#numDoubles + USED_MS] = this.nowMs;
   }
 
   evict(blockId: number): void {
     this.forget(blockId);
     if (this.#evictionToldMs === this.nowMs) return;
     this.#evictionToldMs = this.nowMs;
-    this.#observer.evicted(this.nowMs - this.#usedMs[blockId]!, this.nowMs - this.#filledMs[blockId]!);
+    const [usedMs, filledMs] = [this.#double(blockId, USED_MS), this.#double(blockId, FILLED_MS)];
+    this.#observer.evicted(this.nowMs - usedMs, this.nowMs - filledMs);
   }
 
   /** The block holds nothing that is known any more. */
   forget(blockId: number): void {
     assert(this.holds(blockId), () => `block ${blockId} holds nothing`);
-    const bucket = this.#bucketOf(this.#hashes[blockId]!);
-    const next = this.#nextInBucket[blockId]!;
+    const bucket = this.#bucketOf(this.#hash(blockId));
+    const next = this.#next(blockId);
     if (this.#buckets[bucket] === blockId) this.#buckets[bucket] = next;
-    else this.#nextInBucket[this.#before(blockId, bucket)] = next;
+    else this.#links[2 * this.#before(blockId, bucket) + NEXT_IN_BUCKET] = next;
     this.#groups[blockId] = 0;
-    if (this.#parentIds[blockId] === 0) this.#salts.delete(blockId);
+    this.#salts.delete(blockId);
     this.#numBlocks--;
   }
 
   /** A sequence begins behind a prefix that ends with this block. @param isInUse another one uses it now */
   noteReuse(blockId: number, isInUse: boolean): void {
-    this.#observer.reused(isInUse ? 0 : this.nowMs - this.#usedMs[blockId]!);
+    this.#observer.reused(isInUse ? 0 : this.nowMs - this.#double(blockId, USED_MS));
   }
 
   /** The KV is gone. */
@@ -182,15 +195,27 @@ export class PrefixCache implements BlockKeeper {
     for (const [blockId, group] of this.#groups.entries()) {
       if (group === 0) continue;
       numKnown++;
-      if (group === 1) prefixIds.add(this.#prefixIds[blockId]!);
-      const bucket = this.#bucketOf(this.#hashes[blockId]!);
+      if (group === 1) prefixIds.add(this.prefixId(blockId));
+      const bucket = this.#bucketOf(this.#hash(blockId));
       assert(this.#buckets[bucket] === blockId || this.#before(blockId, bucket) > 0, "a block is in no bucket");
     }
     assert(numKnown === this.#numBlocks, `${numKnown} blocks are known, ${this.#numBlocks} were counted`);
     for (const [blockId, group] of this.#groups.entries()) {
       if (group !== 1) continue;
-      assert(prefixIds.has(this.#parentIds[blockId]!), `block ${blockId} outlived the prefix before it`);
+      assert(prefixIds.has(this.#double(blockId, PARENT_ID)), `block ${blockId} outlived the prefix before it`);
     }
+  }
+
+  #hash(blockId: number): number {
+    return this.#links[2 * blockId + HASH]!;
+  }
+
+  #next(blockId: number): number {
+    return this.#links[2 * blockId + NEXT_IN_BUCKET]!;
+  }
+
+  #double(blockId: number, field: number): number {
+    return this.#doubles[blockId * this.#numDoubles + field]!;
   }
 
   #bucketOf(hash: number): number {
@@ -200,7 +225,9 @@ export class PrefixCache implements BlockKeeper {
   /** The block before this one in its bucket; a linear search, of one or two blocks. */
   #before(blockId: number, bucket: number): number {
     let before = this.#buckets[bucket]!;
-    while (before !== NULL_BLOCK_ID && this.#nextInBucket[before] !== blockId) before = this.#nextInBucket[before]!;
+    while (before !== NULL_BLOCK_ID && this.#next(before) !== blockId) {
+      before = this.#next(before);
+    }
     assert(before !== NULL_BLOCK_ID, () => `block ${blockId} is not in its bucket`);
     return before;
   }

@@ -112,6 +112,11 @@ export class PrefixChain {
     }
   }
 
+  /** With fewer tokens `publish` has nothing to do: most steps do not come to the end of a block. */
+  get publishesAt(): number {
+    return this.#twins.length > 0 ? 0 : (this.#numKnown + 1) * this.#shape.blockSize;
+  }
+
   /** Takes back what was published beyond the first `numTokens` tokens: it will not be computed. @returns the blocks */
   retract(numTokens: number, kv: KvTables): number[] {
     const retracted: number[] = [];

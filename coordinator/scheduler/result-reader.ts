@@ -1,18 +1,10 @@
 import { OUTPUT_LOGITS, OUTPUT_SAMPLE, type StepResult } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
+import { broken } from "./sequence-errors.js";
 import type { PlannedPart } from "./planned-step.js";
-import type { SequenceLogits, TokenLogprob } from "./sequence-output.js";
+import type { SequenceLogits, SequenceOutput, TokenLogprob } from "./sequence-output.js";
 
-/** One sequence's sampled token, where it ends the sequence (a FINISH_* value), and what was asked about it. */
-export interface Sample {
-  tokenId: number;
-  finish: number;
-  /** null: not asked for. */
-  logprob: number | null;
-  topLogprobs: TokenLogprob[] | null;
-}
-
-/** Reads a StepResult beside what was planned: `sample` or `logits` once per part that has some, in the plan's order. */
+/** Reads a StepResult beside what was planned: `sampleOf` or `logits` once per part that has some, in the plan's order. */
 export class ResultReader {
   readonly #result: StepResult;
   readonly #vocabSize: number;
@@ -24,18 +16,31 @@ export class ResultReader {
     this.#vocabSize = vocabSize;
   }
 
-  /** The sampled token; null when it sampled none. */
-  sample({ sequence, row, output }: PlannedPart): Sample | null {
-    if (output !== OUTPUT_SAMPLE) return null;
-    const { seqRows, tokenIds, finishes } = this.#result;
+  /** Which of the result's samples is the part's; -1 when it sampled none. */
+  sampleOf({ sequence, row, output }: PlannedPart): number {
+    if (output !== OUTPUT_SAMPLE) return -1;
+    const { seqRows } = this.#result;
     const index = this.#sampleIndex++;
-    assert(seqRows[index] === row, () => `sample ${index} is of row ${seqRows[index]}, not row ${row}`);
-    const tokenId = tokenIds[index]!;
-    assert(tokenId >= 0 && tokenId < this.#vocabSize, () => `sampled token id ${tokenId} is not in the vocabulary`);
-    const { numTopLogprobs } = sequence.sampling;
-    const logprob = numTopLogprobs < 0 ? null : this.#result.logprobs[index]!;
-    const topLogprobs = numTopLogprobs <= 0 ? null : this.#topLogprobs(index, numTopLogprobs);
-    return { tokenId, finish: finishes[index]!, logprob, topLogprobs };
+    if (seqRows[index] !== row) throw broken(sequence, `was sampled as of row ${seqRows[index]}, not row ${row}`);
+    const tokenId = this.tokenId(index);
+    if (tokenId >= 0 && tokenId < this.#vocabSize) return index;
+    throw broken(sequence, `has a sample whose token id ${tokenId} is not in the vocabulary`);
+  }
+
+  tokenId(sampleIndex: number): number {
+    return this.#result.tokenIds[sampleIndex]!;
+  }
+
+  /** Where the token ends its sequence: a FINISH_* value. */
+  finish(sampleIndex: number): number {
+    return this.#result.finishes[sampleIndex]!;
+  }
+
+  /** What was asked about the token; `numTopLogprobs` is of RowSampling. */
+  addLogprobs(output: SequenceOutput, sampleIndex: number, numTopLogprobs: number): void {
+    if (numTopLogprobs < 0) return;
+    output.logprob = this.#result.logprobs[sampleIndex]!;
+    if (numTopLogprobs > 0) output.topLogprobs = this.#topLogprobs(sampleIndex, numTopLogprobs);
   }
 
   /** Logits of the planned tokens; null when it returned none. */

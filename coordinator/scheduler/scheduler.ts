@@ -13,7 +13,7 @@ import type { PrefixCacheObserver } from "./prefix-cache.js";
 import type { PrefixHit } from "./prefix-chain.js";
 import { MaskedSequences } from "./masked-sequences.js";
 import { numBlocksUsed, type SchedulerStats } from "./scheduler-stats.js";
-import { ResultReader, type Sample } from "./result-reader.js";
+import { ResultReader } from "./result-reader.js";
 import { RowPool } from "./row-pool.js";
 import { checkSchedulerConfig, type SchedulerConfig } from "./scheduler-config.js";
 import { isDueBefore, Sequence, type FinishReason } from "./sequence.js";
@@ -141,9 +141,9 @@ export class Scheduler {
     return this.#memory.numCachedTokens(spec, account);
   }
 
-  /** What a step of so many tokens takes, by those measured last. */
-  predictStepMs(numTokens: number): number {
-    return this.#pace.predictStepMs(numTokens);
+  /** What a step of so many tokens takes, by those measured last; null: too few were. */
+  measuredStepMs(numTokens: number): number | null {
+    return this.#pace.measuredStepMs(numTokens);
   }
 
   /**
@@ -223,7 +223,11 @@ export class Scheduler {
     if (!step.isCertain) for (const part of step.parts) this.#waiting.ran(part);
     this.#pace.applied(step.size, nowMs);
     const reader = new ResultReader(result, this.#config.vocabSize);
-    const outputs = step.parts.flatMap((part) => this.#applyTo(part, reader, nowMs) ?? []);
+    const outputs: SequenceOutput[] = [];
+    for (const part of step.parts) {
+      const output = this.#applyTo(part, reader, nowMs);
+      if (output !== null) outputs.push(output);
+    }
     reader.close();
     return outputs;
   }
@@ -361,6 +365,7 @@ export class Scheduler {
    * the cost of others. @returns 0 when the sequence itself had to go
    */
   #makeRoom(sequence: Sequence, chunk: number, draft: StepDraft): number {
+    if (sequence.numComputedTokens + chunk <= sequence.kvUnchangedUntil) return chunk;
     sequence.kv.freeBehindWindow(sequence.numComputedTokens);
     for (;;) {
       const numTokens = sequence.kv.numTokensThatFit(sequence.numComputedTokens, chunk);
@@ -378,7 +383,7 @@ export class Scheduler {
   }
 
   #schedule(sequence: Sequence, numTokens: number, draft: StepDraft): void {
-    sequence.kv.grow(sequence.numComputedTokens + numTokens);
+    sequence.growKv(sequence.numComputedTokens + numTokens);
     draft.add(sequence, numTokens);
     sequence.publishPrefix();
   }
@@ -386,13 +391,7 @@ export class Scheduler {
   #preempt(sequence: Sequence, draft: StepDraft): void {
     const { seqId, requestId, numComputedTokens } = sequence;
     draft.drop(sequence);
-    // Who was admitted behind blocks that it was to fill in this step is younger and of the same tenant, so it went before.
-    for (const blockId of sequence.retractPrefix()) {
-      assert(
-        this.#pool.refCount(blockId) === 1,
-        () => `sequence ${seqId} left, and others share what it has not filled`,
-      );
-    }
+    this.#memory.retract(sequence);
     this.#putBack(sequence);
     this.#justPreempted.add(sequence);
     this.#numPreemptions++;
@@ -516,20 +515,21 @@ export class Scheduler {
 
   #applyTo(part: PlannedPart, reader: ResultReader, nowMs: number): SequenceOutput | null {
     // Read even for a sequence that has ended meanwhile: the result has its part.
-    const sample = reader.sample(part);
+    const sampleIndex = reader.sampleOf(part);
     const logits = reader.logits(part);
     arrive(part);
     const { sequence } = part;
     if (sequence.state === "ended") return null;
     if (logits !== null) return this.#applyLogits(sequence, logits);
-    if (sample !== null) return this.#applySample(sequence, sample, nowMs);
-    return null;
+    return sampleIndex < 0 ? null : this.#applySample(sequence, reader, sampleIndex, nowMs);
   }
 
-  #applySample(sequence: Sequence, sample: Sample, nowMs: number): SequenceOutput {
-    const end = sequence.append(sample.tokenId, sample.finish);
+  #applySample(sequence: Sequence, reader: ResultReader, index: number, nowMs: number): SequenceOutput {
+    const tokenId = reader.tokenId(index);
+    const end = sequence.append(tokenId, reader.finish(index));
     if (sequence.firstTokenMs === null) this.#firstTokenCame(sequence, nowMs);
-    const output = tokenOutput(sequence, sample);
+    const output = tokenOutput(sequence, tokenId);
+    reader.addLogprobs(output, index, sequence.numTopLogprobs);
     return end === null ? output : this.#end(sequence, output, end);
   }
 
@@ -587,7 +587,7 @@ export class Scheduler {
     this.#running.splice(index, 1);
     sequence.account.numRunning--;
     sequence.publishPrefix();
-    sequence.kv.free();
+    sequence.freeKv();
     this.#rows.release(sequence.row, !sequence.isRowNew);
     sequence.row = -1;
   }

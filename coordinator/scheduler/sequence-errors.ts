@@ -1,6 +1,11 @@
 import { MoesaicError } from "../../proto/errors.js";
 import type { Sequence } from "./sequence.js";
 
+/** What only our own mistake can cause, where one looks at every token: an assertion's text would cost more than it. */
+export function broken({ seqId }: Sequence, what: string): MoesaicError {
+  return new MoesaicError("internal", `assertion failed: sequence ${seqId} ${what}`);
+}
+
 /** Why a sequence ends whose deadline has passed. */
 export function overdue({ requestId, arrivalMs, deadlineMs, outputTokenIds }: Sequence): MoesaicError {
   const text = `wanted an end within ${deadlineMs! - arrivalMs} ms, there were ${outputTokenIds.length} output tokens by then`;

@@ -51,22 +51,26 @@ export function outputFor(sequence: Sequence): SequenceOutput {
   return {
     seqId: sequence.seqId,
     requestId: sequence.requestId,
-    numPromptTokens: sequence.promptTokenIds.length,
-    numOutputTokens: sequence.outputTokenIds.length,
+    numPromptTokens: sequence.numPromptTokens,
+    numOutputTokens: sequence.numKnownTokens - sequence.numPromptTokens,
     numCachedTokens: sequence.numCachedTokens,
   };
 }
 
-/** A token that was sampled, with what was asked about it. */
-export function tokenOutput(
-  sequence: Sequence,
-  { tokenId, logprob, topLogprobs }: { tokenId: number; logprob: number | null; topLogprobs: TokenLogprob[] | null },
-): SequenceOutput {
-  const output = outputFor(sequence);
-  output.tokenId = tokenId;
+/**
+ * A token that was sampled. Written out: a field that is added to an object later costs another object, and there is an output
+ * per token.
+ */
+export function tokenOutput(sequence: Sequence, tokenId: number): SequenceOutput {
+  const output: SequenceOutput = {
+    seqId: sequence.seqId,
+    requestId: sequence.requestId,
+    numPromptTokens: sequence.numPromptTokens,
+    numOutputTokens: sequence.numOutputs - sequence.numUnknownTokens,
+    numCachedTokens: sequence.numCachedTokens,
+    tokenId,
+  };
   if (output.numOutputTokens === 1) addTimings(output, sequence);
-  if (logprob !== null) output.logprob = logprob;
-  if (topLogprobs !== null) output.topLogprobs = topLogprobs;
   return output;
 }
 

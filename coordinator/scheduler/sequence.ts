@@ -1,8 +1,9 @@
-import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, LAST_SAMPLED } from "../../proto/step.js";
+import { FINISH_LENGTH, FINISH_NONE, FINISH_STOP, LAST_SAMPLED, OUTPUT_NONE } from "../../proto/step.js";
 import type { RowSampling, TokenMask } from "../../proto/step.js";
-import { assert, type MoesaicError } from "../../proto/errors.js";
+import type { MoesaicError } from "../../proto/errors.js";
 import type { KvTables } from "./kv-tables.js";
 import { NO_HIT, type PrefixChain, type PrefixHit, type TokenList } from "./prefix-chain.js";
+import { broken } from "./sequence-errors.js";
 import type { TenantAccount } from "./tenant-account.js";
 import type { TokenMasker } from "./token-masker.js";
 
@@ -45,53 +46,68 @@ export interface SequenceEnd {
 
 /** State of one running generation. Its fields are written by the scheduler alone. */
 export class Sequence implements TokenList {
-  readonly seqId: number;
-  readonly requestId: string;
-  readonly promptTokenIds: Int32Array;
-  readonly outputTokenIds: number[];
-  readonly sampling: RowSampling;
-  readonly priority: number;
-  readonly arrivalMs: number;
-  readonly deadlineMs: number | null;
-  readonly wantsLogits: boolean;
-  readonly masker: TokenMasker | null;
-  readonly endsByText: boolean;
-  /** Rank among equal priorities: how many sequences were added before. A clock's reading could be equal for two. */
-  readonly arrivalOrder: number;
-  readonly kv: KvTables;
-  readonly account: TenantAccount;
-  /** null: there is no prefix cache. */
-  readonly prefix: PrefixChain | null;
-
+  // What each step reads or writes stands first: fields lie in memory as they stand here, and a step looks at every sequence
+  // several times.
   state: "waiting" | "running" | "ended" = "waiting";
   /** Persistent row on the ranks; -1 while waiting. */
   row = -1;
   /** The ranks have not heard of the row yet. */
   isRowNew = false;
-  /** Tokens that have KV once every plan that was sent has run: the ranks run them in order. */
-  numComputedTokens = 0;
-  /** Prompt tokens that came from the prefix cache when the sequence was first admitted. */
-  numCachedTokens = 0;
-  /** Tokens in the step being planned. */
-  numScheduledTokens = 0;
-  /** Steps without a result that it takes part in. */
-  numStepsInFlight = 0;
+  readonly numPromptTokens: number;
+  /** Those whose ids are known, prompt and outputs. */
+  numKnownTokens: number;
   /** Outputs that steps in flight will sample: their places are taken, their ids not known. */
   numUnknownTokens = 0;
-  /** Prompt tokens whose logits have been handed out: a replay computes these again and returns nothing. */
-  numReturnedLogits: number;
+  /** Most tokens, prompt and outputs. */
+  readonly maxSeqLen: number;
+  /** Tokens that have KV once every plan that was sent has run: the ranks run them in order. */
+  numComputedTokens = 0;
+  /** Tokens in the step being planned. */
+  numScheduledTokens = 0;
+  /** What these give back: an OUTPUT_* value. */
+  scheduledOutput = OUTPUT_NONE;
+  /** Steps without a result that it takes part in. */
+  numStepsInFlight = 0;
   /** As its tenant's account has it: tokens to be computed before it decodes, and not scheduled. */
   numPendingTokens = 0;
   /** Tokens that its tenant was charged for: the first ones. */
   numChargedTokens = 0;
-  /** When its first token was expected, by the forecast of its arrival; null: it is not compared. */
-  expectedMs: number | null = null;
+  /** Up to so many tokens its tables have room and lose no block: most decodes need not look at them. */
+  kvUnchangedUntil = 0;
+  /** With fewer tokens there is nothing to publish. */
+  #publishesAt = 0;
+  readonly account: TenantAccount;
+  readonly kv: KvTables;
+  /** null: there is no prefix cache. */
+  readonly prefix: PrefixChain | null;
+  readonly outputTokenIds: number[];
+  readonly masker: TokenMasker | null;
   /** Of the token to be sampled next; null: without a masker, or not known yet. */
   mask: TokenMask | null = null;
+  readonly endsByText: boolean;
+  readonly wantsLogits: boolean;
+  /** As RowSampling. */
+  readonly numTopLogprobs: number;
+  readonly seqId: number;
+  readonly requestId: string;
+  /** Prompt tokens that came from the prefix cache when the sequence was first admitted. */
+  numCachedTokens = 0;
+  firstTokenMs: number | null = null;
+
+  readonly promptTokenIds: Int32Array;
+  readonly sampling: RowSampling;
+  readonly priority: number;
+  readonly arrivalMs: number;
+  readonly deadlineMs: number | null;
+  /** Rank among equal priorities: how many sequences were added before. A clock's reading could be equal for two. */
+  readonly arrivalOrder: number;
+  /** Prompt tokens whose logits have been handed out: a replay computes these again and returns nothing. */
+  numReturnedLogits: number;
+  /** When its first token was expected, by the forecast of its arrival; null: it is not compared. */
+  expectedMs: number | null = null;
   /** The mask that the ranks have for the row. */
   toldMask: TokenMask | null = null;
   scheduledMs: number | null = null;
-  firstTokenMs: number | null = null;
 
   /** @param prefixOf makes the sequence's part of the prefix cache; null: there is no cache */
   constructor(
@@ -105,8 +121,12 @@ export class Sequence implements TokenList {
     this.seqId = spec.seqId;
     this.requestId = spec.requestId;
     this.promptTokenIds = Int32Array.from(spec.promptTokenIds);
+    this.numPromptTokens = this.promptTokenIds.length;
     this.outputTokenIds = [...(spec.outputTokenIds ?? [])];
+    this.numKnownTokens = this.numPromptTokens + this.outputTokenIds.length;
     this.sampling = spec.sampling;
+    this.maxSeqLen = spec.sampling.maxSeqLen;
+    this.numTopLogprobs = spec.sampling.numTopLogprobs;
     this.priority = spec.priority;
     this.deadlineMs = spec.deadlineMs;
     this.wantsLogits = spec.wantsLogits;
@@ -122,12 +142,12 @@ export class Sequence implements TokenList {
 
   /** Prompt and outputs together, those that steps in flight will sample included. */
   get numTokens(): number {
-    return this.promptTokenIds.length + this.numOutputs;
+    return this.numKnownTokens + this.numUnknownTokens;
   }
 
   /** Tokens to be computed. The one that will end the sequence by its length never is. */
   get numRemainingTokens(): number {
-    const isEnding = this.numUnknownTokens > 0 && this.numTokens === this.sampling.maxSeqLen;
+    const isEnding = this.numUnknownTokens > 0 && this.numTokens === this.maxSeqLen;
     return this.numTokens - this.numComputedTokens - (isEnding ? 1 : 0);
   }
 
@@ -147,12 +167,7 @@ export class Sequence implements TokenList {
   }
 
   get numOutputs(): number {
-    return this.outputTokenIds.length + this.numUnknownTokens;
-  }
-
-  /** Those whose ids are known. */
-  get numKnownTokens(): number {
-    return this.promptTokenIds.length + this.outputTokenIds.length;
+    return this.numTokens - this.numPromptTokens;
   }
 
   /** What the prefix cache has now of what the sequence need not compute: the last token gives the sample, others logits. */
@@ -161,17 +176,41 @@ export class Sequence implements TokenList {
     return this.prefix?.find(numTokensMax) ?? NO_HIT;
   }
 
+  /** Makes room for so many tokens in all; the caller has asked that they fit. */
+  growKv(numTokens: number): void {
+    if (numTokens <= this.kvUnchangedUntil) return;
+    this.kv.grow(numTokens);
+    this.kvUnchangedUntil = this.kv.unchangedUntil;
+  }
+
+  freeKv(): void {
+    this.kv.free();
+    this.kvUnchangedUntil = 0;
+  }
+
+  /** It is admitted, behind a prefix of so many tokens whose blocks were found. */
+  beginWith(hit: PrefixHit, numHitTokens: number): void {
+    this.prefix?.beginWith(hit);
+    this.kv.beginWith(hit.numBlocks, hit.blockIds);
+    this.#publishesAt = 0;
+    this.numComputedTokens = numHitTokens;
+    if (this.scheduledMs === null) this.numCachedTokens = Math.min(numHitTokens, this.numPromptTokens);
+  }
+
   /**
    * Lets others find the blocks that the sequence's tokens fill, those of the step being planned included. Where a token is
    * not known yet its block has no name: it gets one with the step after.
    */
   publishPrefix(): void {
-    const numPlanned = this.numComputedTokens + this.numScheduledTokens;
-    this.prefix?.publish(Math.min(numPlanned, this.numKnownTokens), this.kv);
+    const numTokens = Math.min(this.numComputedTokens + this.numScheduledTokens, this.numKnownTokens);
+    if (this.prefix === null || numTokens < this.#publishesAt) return;
+    this.prefix.publish(numTokens, this.kv);
+    this.#publishesAt = this.prefix.publishesAt;
   }
 
   /** Takes back what was published for a step that will do without the sequence. @returns the blocks */
   retractPrefix(): number[] {
+    this.#publishesAt = 0;
     return this.prefix?.retract(this.numComputedTokens, this.kv) ?? [];
   }
 
@@ -182,7 +221,7 @@ export class Sequence implements TokenList {
 
   /** LAST_SAMPLED stands for one that is not known yet. */
   copyTokens(begin: number, end: number, tokenIds: Int32Array, at: number): void {
-    const numPrompt = this.promptTokenIds.length;
+    const numPrompt = this.numPromptTokens;
     let position = begin;
     for (; position < end && position < numPrompt; position++) tokenIds[at++] = this.promptTokenIds[position]!;
     for (; position < end; position++) tokenIds[at++] = this.outputTokenIds[position - numPrompt] ?? LAST_SAMPLED;
@@ -200,14 +239,16 @@ export class Sequence implements TokenList {
    */
   append(tokenId: number, finish: number): SequenceEnd | null {
     this.outputTokenIds.push(tokenId);
-    const { numKnownTokens } = this;
-    const isFull = numKnownTokens === this.sampling.maxSeqLen;
-    assert(numKnownTokens <= this.sampling.maxSeqLen, () => `sequence ${this.seqId} grew past its length`);
-    assert(finish !== FINISH_NONE || !isFull, () => `sequence ${this.seqId} has its full length and did not end`);
-    const endsRightly = finish !== FINISH_LENGTH || isFull;
-    assert(endsRightly, () => `sequence ${this.seqId} ended by length at ${numKnownTokens} tokens`);
-    if (finish === FINISH_NONE) return null;
-    assert(finish === FINISH_STOP || finish === FINISH_LENGTH, () => `unknown finish ${finish}`);
+    const numKnownTokens = ++this.numKnownTokens;
+    const { maxSeqLen } = this;
+    const isFull = numKnownTokens === maxSeqLen;
+    if (numKnownTokens > maxSeqLen) throw broken(this, "grew past its length");
+    if (finish === FINISH_NONE) {
+      if (isFull) throw broken(this, "has its full length and did not end");
+      return null;
+    }
+    if (finish === FINISH_LENGTH && !isFull) throw broken(this, `ended by length at ${numKnownTokens} tokens`);
+    if (finish !== FINISH_STOP && finish !== FINISH_LENGTH) throw broken(this, `has the unknown finish ${finish}`);
     return { finish: finish === FINISH_STOP ? "stop" : "length" };
   }
 }

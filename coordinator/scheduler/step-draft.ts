@@ -1,6 +1,7 @@
 import { OUTPUT_LOGITS, OUTPUT_NONE, OUTPUT_SAMPLE, type NewRow, type StepPlan } from "../../proto/step.js";
 import { assert } from "../../proto/errors.js";
 import { send, type PlannedPart } from "./planned-step.js";
+import { broken } from "./sequence-errors.js";
 import type { Sequence } from "./sequence.js";
 
 /** The step being planned: who is in it, and what is left of its budgets. */
@@ -55,8 +56,8 @@ export class StepDraft {
   }
 
   add(sequence: Sequence, numTokens: number): void {
-    assert(sequence.numScheduledTokens === 0, () => `sequence ${sequence.seqId} is in the step already`);
-    sequence.numScheduledTokens = numTokens;
+    if (sequence.numScheduledTokens > 0) throw broken(sequence, "is in the step already");
+    schedule(sequence, numTokens);
     this.#numTokensLeft -= numTokens;
     this.#numTokens += numTokens;
     if (sequence.isDecoding) this.#numDecodes++;
@@ -72,7 +73,7 @@ export class StepDraft {
     this.#numTokens -= sequence.numScheduledTokens;
     if (sequence.isDecoding) this.#numDecodes--;
     this.#numLogitRowsLeft += numLogitRows(sequence);
-    sequence.numScheduledTokens = 0;
+    schedule(sequence, 0);
     this.#sequences = this.#sequences.filter((other) => other !== sequence);
   }
 
@@ -83,17 +84,17 @@ export class StepDraft {
 
   /** Whether the ranks could go on by themselves after the step, with no look at a token by anybody else. */
   get canRunOn(): boolean {
-    return this.#sequences.every((sequence) => outputOf(sequence) === OUTPUT_SAMPLE && !sequence.needsHost);
+    return this.#sequences.every((sequence) => sequence.scheduledOutput === OUTPUT_SAMPLE && !sequence.needsHost);
   }
 
   /** Ends the draft: what it asks of each sequence is on its way. */
   send(): PlannedPart[] {
-    return this.#sequences.map((sequence) => send(sequence, outputOf(sequence)));
+    return this.#sequences.map(send);
   }
 
   /** After `send`: the step after it, in which every sequence decodes. */
   sendNext(): PlannedPart[] {
-    for (const sequence of this.#sequences) sequence.numScheduledTokens = 1;
+    for (const sequence of this.#sequences) schedule(sequence, 1);
     return this.send();
   }
 
@@ -109,16 +110,17 @@ export class StepDraft {
     numGroups: number;
     finishedRows: Int32Array;
   }): StepPlan {
-    const columns = emptyColumns(this.#sequences);
+    const columns = emptyColumns(this.#sequences.length, this.#numTokens);
     const newRows: NewRow[] = [];
     const deltas = Array.from({ length: ids.numGroups }, (): number[] => []);
     const masks: Int32Array[] = [];
     let at = 0;
-    for (const [index, sequence] of this.#sequences.entries()) {
-      writeColumns(columns, index, sequence, at);
+    let index = 0;
+    for (const sequence of this.#sequences) {
+      writeColumns(columns, index++, sequence, at);
       at += sequence.numScheduledTokens;
       if (sequence.isRowNew) newRows.push(newRow(sequence));
-      if (outputOf(sequence) === OUTPUT_SAMPLE) tellMask(sequence, masks);
+      if (sequence.scheduledOutput === OUTPUT_SAMPLE) tellMask(sequence, masks);
       sequence.isRowNew = false;
       sequence.kv.tell(sequence.row, deltas);
     }
@@ -139,6 +141,11 @@ export class StepDraft {
   }
 }
 
+function schedule(sequence: Sequence, numTokens: number): void {
+  sequence.numScheduledTokens = numTokens;
+  sequence.scheduledOutput = numTokens === 0 ? OUTPUT_NONE : outputOf(sequence);
+}
+
 /** What a scheduled sequence gives back: an OUTPUT_* value. */
 function outputOf(sequence: Sequence): number {
   const { numScheduledTokens, numRemainingTokens, numComputedTokens } = sequence;
@@ -147,16 +154,13 @@ function outputOf(sequence: Sequence): number {
 }
 
 function numLogitRows(sequence: Sequence): number {
-  const output = outputOf(sequence);
-  if (output === OUTPUT_LOGITS) return sequence.numScheduledTokens;
-  return output === OUTPUT_SAMPLE ? 1 : 0;
+  if (sequence.scheduledOutput === OUTPUT_LOGITS) return sequence.numScheduledTokens;
+  return sequence.scheduledOutput === OUTPUT_SAMPLE ? 1 : 0;
 }
 
 type Columns = Pick<StepPlan, "tokenIds" | "positions" | "seqRows" | "queryStarts" | "seqLens" | "outputs">;
 
-function emptyColumns(sequences: readonly Sequence[]): Columns {
-  const numSeqs = sequences.length;
-  const numTokens = sequences.reduce((sum, { numScheduledTokens }) => sum + numScheduledTokens, 0);
+function emptyColumns(numSeqs: number, numTokens: number): Columns {
   return {
     tokenIds: new Int32Array(numTokens),
     positions: new Int32Array(numTokens),
@@ -174,7 +178,7 @@ function writeColumns(columns: Columns, index: number, sequence: Sequence, at: n
   columns.seqRows[index] = sequence.row;
   columns.queryStarts[index + 1] = at + numScheduledTokens;
   columns.seqLens[index] = numComputedTokens + numScheduledTokens;
-  columns.outputs[index] = outputOf(sequence);
+  columns.outputs[index] = sequence.scheduledOutput;
 }
 
 /** Masks stay with the row, so that only one that differs from the last is told. */

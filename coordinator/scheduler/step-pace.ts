@@ -29,9 +29,9 @@ export class StepPace {
     return this.#budget.numTokens(numDecodes);
   }
 
-  /** What a step of so many tokens takes. */
-  predictStepMs(numTokens: number): number {
-    return this.#times.predictMs(numTokens);
+  /** What a step of so many tokens takes; null while too few steps were measured. */
+  measuredStepMs(numTokens: number): number | null {
+    return this.#times.isMeasured ? this.#times.predictMs(numTokens) : null;
   }
 
   /** A step's result has come. The engine begins a step when the one before has ended, however early it was planned. */

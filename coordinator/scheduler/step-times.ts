@@ -20,6 +20,7 @@ export class StepTimes {
   #tokensVariance = 0;
   #covariance = 0;
   #perTokenMs: number;
+  #numObserved = 0;
 
   constructor({ fixedMs, perTokenMs }: StepCostLine) {
     this.#meanTokens = 1;
@@ -27,7 +28,13 @@ export class StepTimes {
     this.#perTokenMs = Math.max(perTokenMs, PER_TOKEN_MS_MIN);
   }
 
+  /** Whether what was seen outweighs what was predicted at first. */
+  get isMeasured(): boolean {
+    return this.#numObserved >= 1 / NEW_PART;
+  }
+
   observe(numTokens: number, stepMs: number): void {
+    this.#numObserved++;
     const ms = Math.min(stepMs, SURPRISE_MAX * this.predictMs(numTokens));
     const tokensOff = numTokens - this.#meanTokens;
     const msOff = ms - this.#meanMs;

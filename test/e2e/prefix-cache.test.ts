@@ -31,16 +31,20 @@ describe("prefix cache", () => {
     }
   });
 
-  // Both at once, so that each has a replica of its own; then the next turn of each, alone, finds it.
+  // The second comes while the first is answered, so that each has a replica of its own; the next turn of each finds it.
   it("of two replicas is found again where it is", async (test) => {
     const workers = [{ ranks: 2, threads: 1 }];
     const cluster = await RunningCluster.launch(test, { replicas: 2, workers });
     const turns = [1, 2].map((seed) => Array.from({ length: 320 }, (_, position) => 1 + ((position * seed) % 1_900)));
-    const ask = (tokenIds: number[]) =>
-      cluster.client.complete({ tokenIds, sampling: { temperature: 0, maxTokens: 8, ignoreEos: true } });
-    const first = await Promise.all(turns.map(ask));
-    for (const [index, { choices }] of first.entries()) {
-      const [choice] = (await ask([...turns[index]!, ...choices[0]!.tokenIds, 5, 6, 7])).choices;
+    const request = (tokenIds: number[], maxTokens = 8): GenerateRequest => {
+      return { tokenIds, sampling: { temperature: 0, maxTokens, ignoreEos: true } };
+    };
+    let numDeltas = 0;
+    for await (const { type } of cluster.client.generate(request(turns[0]!, 200))) {
+      if (type === "delta" && numDeltas++ === 0) await cluster.client.complete(request(turns[1]!));
+    }
+    for (const turn of turns) {
+      const [choice] = (await cluster.client.complete(request([...turn, 5, 6, 7]))).choices;
       assert.equal(choice!.usage.cachedTokens, 320);
     }
     for (const replica of [0, 1]) {

@@ -11,7 +11,7 @@ const TIMEOUT_HEADER = "x-request-timeout-ms";
 const MAX_TIMEOUT_MS = 24 * 3_600_000;
 
 /** Headers that say who calls, on whose account, as part of which trace: the same as over gRPC. */
-const METADATA_HEADERS = ["authorization", "traceparent", TENANT_KEY] as const;
+const METADATA_HEADERS = ["authorization", "traceparent", "tracestate", TENANT_KEY] as const;
 
 export interface Door {
   authenticate: Authenticate;
