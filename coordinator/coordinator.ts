@@ -28,6 +28,7 @@ import type { Logger } from "../proto/log.js";
 import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
 import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
+import { BatchKeeper } from "./api/openai/batch-keeper.js";
 import { handlersOf, InferenceService, randomIds } from "./api/inference-service.js";
 import { jobsHandlers } from "./api/jobs-service.js";
 import { openServedModel } from "./api/model.js";
@@ -187,7 +188,8 @@ export class Coordinator {
     bus.onDeposed = (error) => this.#stepDown(error);
     const generate: RunRequest = (request, { tenant, signal }) =>
       this.#require().generate(request, { tenant, signal, deadlineMs: Infinity });
-    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, followers: [], clock, log });
+    const batches = new BatchKeeper({ fingerprint: `moesaic-${options.build}`, clock, log });
+    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, followers: [batches], clock, log });
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#http = new HttpServer({
@@ -195,6 +197,7 @@ export class Coordinator {
       notReadyReason: () => this.#notReadyReason(),
       inference: this.#inferenceHandlers,
       kept: () => this.#jobs.kept,
+      batches,
       build: options.build,
       authenticate,
       clock,
@@ -358,7 +361,7 @@ export class Coordinator {
     this.#health.addToServer(this.#api.raw);
     addReflection(
       this.#api.raw,
-      ["Inference", "Cluster", "Rank"].map((name) => `moesaic.v1.${name}`),
+      ["Inference", "Cluster", "Jobs", "Rank"].map((name) => `moesaic.v1.${name}`),
     );
   }
 

@@ -14,6 +14,7 @@ import { Jobs } from "../coordinator/jobs/jobs.js";
 import { Metrics } from "../coordinator/metrics.js";
 import type { FinishReason, SequenceSpec } from "../coordinator/scheduler/sequence.js";
 import { HttpServer } from "../coordinator/api/http.js";
+import { BatchKeeper } from "../coordinator/api/openai/batch-keeper.js";
 import { InferenceService, randomIds } from "../coordinator/api/inference-service.js";
 import { openServedModel } from "../coordinator/api/model.js";
 import { trustLoopback } from "../coordinator/api/request-context.js";
@@ -138,7 +139,9 @@ export async function openApi(
     service.generate(request, { tenant, signal, deadlineMs: Infinity });
   const metrics = new Metrics("demo", () => []);
   const service = new InferenceService(served, model, metrics, randomIds, clock);
-  const jobs = new Jobs({ spec: specOf(keeps), baseDir: folder, generate, followers: [], clock, log: silentLogger });
+  const batches = new BatchKeeper({ fingerprint: "moesaic-test", clock, log: silentLogger });
+  const followers = [batches];
+  const jobs = new Jobs({ spec: specOf(keeps), baseDir: folder, generate, followers, clock, log: silentLogger });
   await jobs.open();
   const stop = async (): Promise<void> => {
     await Promise.all([http.close(0), jobs.close()]);
@@ -148,6 +151,7 @@ export async function openApi(
     notReadyReason: () => null,
     inference: service.handlers,
     kept: () => jobs.kept,
+    batches,
     build: "test",
     authenticate: trustLoopback,
     clock,

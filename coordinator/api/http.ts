@@ -6,6 +6,8 @@ import type { Metrics } from "../metrics.js";
 import { completionEndpoints } from "./openai/completion-endpoints.js";
 import { addEndpoint, requestIdOf, sendError } from "./openai/endpoints.js";
 import { errorReplyOf } from "./openai/error-reply.js";
+import { batchEndpoints } from "./openai/batch-endpoints.js";
+import type { BatchKeeper } from "./openai/batch-keeper.js";
 import { fileEndpoints } from "./openai/file-endpoints.js";
 import { takeForms } from "./openai/form.js";
 import type { Door } from "./openai/http-context.js";
@@ -22,7 +24,8 @@ export interface HttpOptions extends Door {
   notReadyReason(): string | null;
   inference: Inference;
   /** What is kept for good; throws when nothing is, or not yet. */
-  kept(): KeptStores;
+  kept: () => KeptStores;
+  batches: BatchKeeper;
   /** Told with every answer. */
   build: string;
   log: Logger;
@@ -137,12 +140,17 @@ export class HttpServer {
   }
 
   #addApi(): void {
-    const { inference, build, clock } = this.#options;
+    const { inference, kept, batches, build, clock } = this.#options;
     parseJsonAlone(this.#app);
     const memory = new ReasoningMemory(clock);
     const served = { inference, fingerprint: `moesaic-${build}`, memory };
     const responses = responseEndpoints(inference, new ResponseStore(clock));
-    for (const endpoint of [...completionEndpoints(served), ...responses, ...modelEndpoints(inference, memory)]) {
+    for (const endpoint of [
+      ...completionEndpoints(served),
+      ...responses,
+      ...modelEndpoints(inference, memory),
+      ...batchEndpoints(kept, batches),
+    ]) {
       addEndpoint(this.#app, endpoint, this.#options);
     }
     this.#app.register(async (app) => {

@@ -129,6 +129,11 @@ export class JobStore {
     };
   }
 
+  /** Whether a request has a result of its own: none of a cancellation has. */
+  isComputed(jobId: string, index: number): boolean {
+    return this.#jobs.get(jobId)?.resultPlace(index) != null;
+  }
+
   /** The events of a result, or null while there is none. @throws MoesaicError not_found */
   async result(jobId: string, index: number): Promise<GenerateEvent[] | null> {
     const job = this.#require(jobId);

@@ -118,6 +118,11 @@ export class ObjectStore {
     return document !== undefined && document.kind === kind && document.tenant === tenant ? document : null;
   }
 
+  /** @throws MoesaicError not_found */
+  get(id: string): v1.KeptObject {
+    return this.#require(id).document;
+  }
+
   /** All of a kind, of one tenant or of all, oldest first. */
   list(kind: ObjectKind, tenant: string | null = null): { id: string; document: v1.KeptObject }[] {
     this.#checkOpen();

@@ -7933,6 +7933,9 @@ export namespace moesaic {
             /** KeptBatch counts. */
             counts?: (moesaic.v1.BatchCounts.$Properties|null);
 
+            /** KeptBatch completion_window. */
+            completion_window: string;
+
             /**
              * Creates a new KeptBatch instance using the specified properties.
              * @param [properties] Properties to set
@@ -8037,6 +8040,9 @@ export namespace moesaic {
 
                 /** KeptBatch counts */
                 counts?: (moesaic.v1.BatchCounts.$Properties|null);
+
+                /** KeptBatch completion_window */
+                completion_window?: (string|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -21586,6 +21586,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [output_file_id] KeptBatch output_file_id
              * @property {string|null} [error_file_id] KeptBatch error_file_id
              * @property {moesaic.v1.BatchCounts.$Properties|null} [counts] KeptBatch counts
+             * @property {string|null} [completion_window] KeptBatch completion_window
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -21740,6 +21741,14 @@ export const moesaic = $root.moesaic = (() => {
             KeptBatch.prototype.counts = null;
 
             /**
+             * KeptBatch completion_window.
+             * @member {string} completion_window
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.completion_window = "";
+
+            /**
              * Creates a new KeptBatch instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.KeptBatch
@@ -21803,6 +21812,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 14, wireType 2 =*/114).string(message.error_file_id);
                 if (message.counts != null && $Object.hasOwnProperty.call(message, "counts"))
                     $root.moesaic.v1.BatchCounts.encode(message.counts, writer.uint32(/* id 15, wireType 2 =*/122).fork(), _depth + 1).ldelim();
+                if (message.completion_window != null && $Object.hasOwnProperty.call(message, "completion_window") && message.completion_window !== "")
+                    writer.uint32(/* id 16, wireType 2 =*/130).string(message.completion_window);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -22005,6 +22016,15 @@ export const moesaic = $root.moesaic = (() => {
                             message.counts = $root.moesaic.v1.BatchCounts.decode(reader, reader.size(), $undefined, _depth + 1, message.counts);
                             continue;
                         }
+                    case 16: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.completion_window = value;
+                            else
+                                delete message.completion_window;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -22143,6 +22163,9 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.KeptBatch.counts: object expected");
                     message.counts = $root.moesaic.v1.BatchCounts.fromObject(object.counts, _depth + 1);
                 }
+                if (object.completion_window != null)
+                    if (typeof object.completion_window !== "string" || object.completion_window.length)
+                        message.completion_window = $String(object.completion_window);
                 return message;
             };
 
@@ -22205,6 +22228,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.output_file_id = "";
                     object.error_file_id = "";
                     object.counts = null;
+                    object.completion_window = "";
                 }
                 if (message.input_file_id != null && $Object.hasOwnProperty.call(message, "input_file_id"))
                     object.input_file_id = message.input_file_id;
@@ -22276,6 +22300,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.error_file_id = message.error_file_id;
                 if (message.counts != null && $Object.hasOwnProperty.call(message, "counts"))
                     object.counts = $root.moesaic.v1.BatchCounts.toObject(message.counts, options, _depth + 1);
+                if (message.completion_window != null && $Object.hasOwnProperty.call(message, "completion_window"))
+                    object.completion_window = message.completion_window;
                 return object;
             };
 

@@ -8,7 +8,6 @@ import { RPC, type Inference } from "./inference.js";
 import { nowSeconds } from "./object-id.js";
 import { pageFields, pageOf } from "./page.js";
 import { readBody } from "./request-body.js";
-import { servedTierOf } from "./request-fields.js";
 import {
   chatOf,
   readPromptBody,
@@ -19,7 +18,8 @@ import {
   type PromptBody,
   type ResponseBody,
 } from "./response-request.js";
-import { newResponseId, ResponseRun, type ResponseEvent, type ResponseHead } from "./response-run.js";
+import { responseHead } from "./response-head.js";
+import { newResponseId, ResponseRun, type ResponseEvent } from "./response-run.js";
 import type { KeptResponse, ResponseStore } from "./response-store.js";
 import type { SseEvent } from "./sse-stream.js";
 
@@ -101,7 +101,7 @@ class Responses {
     const items = [...this.#conversationBefore(body, call), ...input];
     const { models } = await this.#inference.listModels(new v1.ListModelsRequest(), call.context);
     const run = new ResponseRun({
-      head: headOf(body, models?.[0]?.name ?? ""),
+      head: responseHead(body, { id: newResponseId(), createdAt: nowSeconds(), model: models?.[0]?.name ?? "" }),
       wantsSummary: wantsSummary(body),
       wantsLogprobs: wantsLogprobs(body),
     });
@@ -195,47 +195,6 @@ function errorEvent(error: { message: string; param: string | null; code: string
 
 function inputOf({ input }: PromptBody): ConversationItem[] {
   return input ?? [];
-}
-
-/** What a response repeats of its request, with the defaults that it was made with. */
-function headOf(body: ResponseBody, model: string): ResponseHead {
-  return {
-    id: newResponseId(),
-    object: "response",
-    created_at: nowSeconds(),
-    model,
-    background: false,
-    instructions: body.instructions ?? null,
-    max_output_tokens: body.max_output_tokens ?? null,
-    metadata: body.metadata ?? {},
-    parallel_tool_calls: body.parallel_tool_calls ?? true,
-    previous_response_id: body.previous_response_id || null,
-    prompt_cache_key: body.prompt_cache_key ?? null,
-    reasoning: { effort: body.reasoning?.effort ?? "medium", summary: body.reasoning?.summary ?? null },
-    safety_identifier: body.safety_identifier ?? null,
-    service_tier: servedTierOf(body.service_tier),
-    store: body.store ?? true,
-    temperature: body.temperature ?? 1,
-    text: { format: { type: "text" }, verbosity: "medium" },
-    tool_choice: shownChoice(body.tool_choice),
-    tools: (body.tools ?? []).map((tool) => ({
-      ...tool,
-      parameters: tool.parameters ?? null,
-      strict: tool.strict ?? false,
-    })),
-    top_logprobs: body.top_logprobs ?? 0,
-    top_p: body.top_p ?? 1,
-    truncation: "disabled",
-    user: body.user ?? null,
-  };
-}
-
-function shownChoice(choice: ResponseBody["tool_choice"]): unknown {
-  if (choice == null) return "auto";
-  if (choice.mode === "named") return { type: "function", name: choice.name };
-  if (choice.mode !== "allowed") return choice.mode;
-  const tools = choice.names.map((name) => ({ type: "function", name }));
-  return { type: "allowed_tools", mode: choice.isRequired ? "required" : "auto", tools };
 }
 
 function unsupported(place: string, why: string): MoesaicError {
