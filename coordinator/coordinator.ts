@@ -28,6 +28,7 @@ import type { Logger } from "../proto/log.js";
 import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
 import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
+import { BackgroundKeeper } from "./api/openai/background-keeper.js";
 import { BatchKeeper } from "./api/openai/batch-keeper.js";
 import { handlersOf, InferenceService, randomIds } from "./api/inference-service.js";
 import { jobsHandlers } from "./api/jobs-service.js";
@@ -46,7 +47,7 @@ import { Router } from "./cluster/router.js";
 import { launchIdOf, type SeatRequirement } from "./cluster/seat.js";
 import { Seating } from "./cluster/seating.js";
 import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
-import type { RunRequest } from "./jobs/job-runner.js";
+
 import { Jobs } from "./jobs/jobs.js";
 import { Metrics } from "./metrics.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
@@ -186,10 +187,12 @@ export class Coordinator {
     this.#seating.onChange = () => this.#notify();
     bus.onChange = () => this.#notify();
     bus.onDeposed = (error) => this.#stepDown(error);
-    const generate: RunRequest = (request, { tenant, signal }) =>
-      this.#require().generate(request, { tenant, signal, deadlineMs: Infinity });
+    const background = new BackgroundKeeper(log);
+    const generate = background.listening((request, { tenant, signal }) =>
+      this.#require().generate(request, { tenant, signal, deadlineMs: Infinity }),
+    );
     const batches = new BatchKeeper({ fingerprint: `moesaic-${options.build}`, clock, log });
-    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, followers: [batches], clock, log });
+    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, followers: [batches, background], clock, log });
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#http = new HttpServer({
@@ -198,6 +201,7 @@ export class Coordinator {
       inference: this.#inferenceHandlers,
       kept: () => this.#jobs.kept,
       batches,
+      background,
       build: options.build,
       authenticate,
       clock,

@@ -9,11 +9,11 @@ import { systemClock, type Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import { silentLogger } from "../proto/log.js";
 import type { OutputListener, SequenceRunner } from "../coordinator/engine-loop.js";
-import type { RunRequest } from "../coordinator/jobs/job-runner.js";
 import { Jobs } from "../coordinator/jobs/jobs.js";
 import { Metrics } from "../coordinator/metrics.js";
 import type { FinishReason, SequenceSpec } from "../coordinator/scheduler/sequence.js";
 import { HttpServer } from "../coordinator/api/http.js";
+import { BackgroundKeeper } from "../coordinator/api/openai/background-keeper.js";
 import { BatchKeeper } from "../coordinator/api/openai/batch-keeper.js";
 import { InferenceService, randomIds } from "../coordinator/api/inference-service.js";
 import { openServedModel } from "../coordinator/api/model.js";
@@ -135,12 +135,14 @@ export async function openApi(
   const description = describeModel(JSON.parse(readFileSync(configFile, "utf8")), configFile);
   const served = await openServedModel("demo", description, DEMO_MODEL, MAX_MODEL_LEN);
   const model = new ScriptedModel(served.tokenizer!);
-  const generate: RunRequest = (request, { tenant, signal }) =>
-    service.generate(request, { tenant, signal, deadlineMs: Infinity });
+  const background = new BackgroundKeeper(silentLogger);
+  const generate = background.listening((request, { tenant, signal }) =>
+    service.generate(request, { tenant, signal, deadlineMs: Infinity }),
+  );
   const metrics = new Metrics("demo", () => []);
   const service = new InferenceService(served, model, metrics, randomIds, clock);
   const batches = new BatchKeeper({ fingerprint: "moesaic-test", clock, log: silentLogger });
-  const followers = [batches];
+  const followers = [batches, background];
   const jobs = new Jobs({ spec: specOf(keeps), baseDir: folder, generate, followers, clock, log: silentLogger });
   await jobs.open();
   const stop = async (): Promise<void> => {
@@ -152,6 +154,7 @@ export async function openApi(
     inference: service.handlers,
     kept: () => jobs.kept,
     batches,
+    background,
     build: "test",
     authenticate: trustLoopback,
     clock,

@@ -6,6 +6,7 @@ import type { Metrics } from "../metrics.js";
 import { completionEndpoints } from "./openai/completion-endpoints.js";
 import { addEndpoint, requestIdOf, sendError } from "./openai/endpoints.js";
 import { errorReplyOf } from "./openai/error-reply.js";
+import type { BackgroundKeeper } from "./openai/background-keeper.js";
 import { batchEndpoints } from "./openai/batch-endpoints.js";
 import type { BatchKeeper } from "./openai/batch-keeper.js";
 import { fileEndpoints } from "./openai/file-endpoints.js";
@@ -26,6 +27,7 @@ export interface HttpOptions extends Door {
   /** What is kept for good; throws when nothing is, or not yet. */
   kept: () => KeptStores;
   batches: BatchKeeper;
+  background: BackgroundKeeper;
   /** Told with every answer. */
   build: string;
   log: Logger;
@@ -140,11 +142,11 @@ export class HttpServer {
   }
 
   #addApi(): void {
-    const { inference, kept, batches, build, clock } = this.#options;
+    const { inference, kept, batches, background, build, clock } = this.#options;
     parseJsonAlone(this.#app);
     const memory = new ReasoningMemory(clock);
     const served = { inference, fingerprint: `moesaic-${build}`, memory };
-    const responses = responseEndpoints(inference, new ResponseStore(clock));
+    const responses = responseEndpoints({ inference, store: new ResponseStore(clock), background, kept });
     for (const endpoint of [
       ...completionEndpoints(served),
       ...responses,
