@@ -96,7 +96,7 @@ describe("/v1/batches", () => {
       const batch = await ended(api, await created(api, [line], { endpoint }));
       const [{ response } = { response: null }] = await linesOf(api, batch.output_file_id);
       assert.equal(response?.status_code, 200, JSON.stringify(batch));
-      assert.equal(response!.body["object"], endpoint === "/v1/responses" ? "response" : "text_completion");
+      assert.equal(response.body["object"], endpoint === "/v1/responses" ? "response" : "text_completion");
     }
   });
 
