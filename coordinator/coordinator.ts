@@ -26,9 +26,10 @@ import { MoesaicError } from "../proto/errors.js";
 import { checkJoinToken } from "../proto/join-token.js";
 import type { Logger } from "../proto/log.js";
 import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
-import { DEFAULT_TENANT } from "../proto/tenant.js";
 import { clusterHandlers } from "./api/cluster-service.js";
 import { HttpServer } from "./api/http.js";
+import { BackgroundKeeper } from "./api/openai/background-keeper.js";
+import { BatchKeeper } from "./api/openai/batch-keeper.js";
 import { handlersOf, InferenceService, randomIds } from "./api/inference-service.js";
 import { jobsHandlers } from "./api/jobs-service.js";
 import { openServedModel } from "./api/model.js";
@@ -46,7 +47,7 @@ import { Router } from "./cluster/router.js";
 import { launchIdOf, type SeatRequirement } from "./cluster/seat.js";
 import { Seating } from "./cluster/seating.js";
 import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
-import type { RunRequest } from "./jobs/job-runner.js";
+
 import { Jobs } from "./jobs/jobs.js";
 import { Metrics } from "./metrics.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
@@ -186,15 +187,21 @@ export class Coordinator {
     this.#seating.onChange = () => this.#notify();
     bus.onChange = () => this.#notify();
     bus.onDeposed = (error) => this.#stepDown(error);
-    const generate: RunRequest = (request, signal) =>
-      this.#require().generate(request, { tenant: DEFAULT_TENANT, signal, deadlineMs: Infinity });
-    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, clock, log });
+    const background = new BackgroundKeeper(log);
+    const generate = background.listening((request, { tenant, signal }) =>
+      this.#require().generate(request, { tenant, signal, deadlineMs: Infinity }),
+    );
+    const batches = new BatchKeeper({ fingerprint: `moesaic-${options.build}`, clock, log });
+    this.#jobs = new Jobs({ spec, baseDir: options.baseDir, generate, followers: [batches, background], clock, log });
     const authenticate = loopbackOrJoinToken(this.joinToken);
     this.#api = new ApiServer({ clock, log, authenticate, maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#http = new HttpServer({
       metrics: this.#metrics,
       notReadyReason: () => this.#notReadyReason(),
       inference: this.#inferenceHandlers,
+      kept: () => this.#jobs.kept,
+      batches,
+      background,
       build: options.build,
       authenticate,
       clock,
@@ -352,13 +359,13 @@ export class Coordinator {
     this.#api.addService(v1.Cluster, clusterHandlers(this));
     this.#api.addService(
       v1.Jobs,
-      jobsHandlers(() => this.#jobs.store),
+      jobsHandlers(() => this.#jobs.kept.jobs),
     );
     this.#api.addService(v1.Rank, { attach: (stream) => ranks.handle(stream) });
     this.#health.addToServer(this.#api.raw);
     addReflection(
       this.#api.raw,
-      ["Inference", "Cluster", "Rank"].map((name) => `moesaic.v1.${name}`),
+      ["Inference", "Cluster", "Jobs", "Rank"].map((name) => `moesaic.v1.${name}`),
     );
   }
 

@@ -60,6 +60,10 @@ const GOOD: readonly (readonly [path: string, body: Record<string, unknown>])[] 
       store: true,
     },
   ],
+  [
+    "/v1/batches",
+    { input_file_id: "file-1", endpoint: "/v1/completions", completion_window: "24h", metadata: { a: "b" } },
+  ],
   ["/tokenize", { messages: [{ role: "user", content: "Hello?" }], tools: [] }],
   ["/detokenize", { tokens: [1, 2, 3] }],
 ];

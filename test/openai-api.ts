@@ -1,15 +1,20 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import OpenAI from "openai";
+import { parseClusterSpec, type ClusterSpec } from "../plans/cluster-spec.js";
 import { describeModel } from "../plans/model-description.js";
 import { systemClock, type Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import { silentLogger } from "../proto/log.js";
 import type { OutputListener, SequenceRunner } from "../coordinator/engine-loop.js";
+import { Jobs } from "../coordinator/jobs/jobs.js";
 import { Metrics } from "../coordinator/metrics.js";
 import type { FinishReason, SequenceSpec } from "../coordinator/scheduler/sequence.js";
 import { HttpServer } from "../coordinator/api/http.js";
+import { BackgroundKeeper } from "../coordinator/api/openai/background-keeper.js";
+import { BatchKeeper } from "../coordinator/api/openai/batch-keeper.js";
 import { InferenceService, randomIds } from "../coordinator/api/inference-service.js";
 import { openServedModel } from "../coordinator/api/model.js";
 import { trustLoopback } from "../coordinator/api/request-context.js";
@@ -111,34 +116,75 @@ export class ScriptedModel implements SequenceRunner {
   }
 }
 
+export interface ApiOptions {
+  clock?: Clock;
+  /** Where jobs and files are kept; that of an API that was stopped has what it left. */
+  folder?: string;
+  /** Whether they are. */
+  keeps?: boolean;
+}
+
+export type OpenApi = Awaited<ReturnType<typeof openApi>>;
+
 /** The HTTP server over a scripted model on a free port, with OpenAI's client; gone with the test. */
-export async function openApi(test: TestContext, clock: Clock = systemClock) {
+export async function openApi(
+  test: TestContext,
+  { clock = systemClock, folder = temporaryFolder(test), keeps = true }: ApiOptions = {},
+) {
   const configFile = join(DEMO_MODEL, "config.json");
   const description = describeModel(JSON.parse(readFileSync(configFile, "utf8")), configFile);
   const served = await openServedModel("demo", description, DEMO_MODEL, MAX_MODEL_LEN);
   const model = new ScriptedModel(served.tokenizer!);
+  const background = new BackgroundKeeper(silentLogger);
+  const generate = background.listening((request, { tenant, signal }) =>
+    service.generate(request, { tenant, signal, deadlineMs: Infinity }),
+  );
   const metrics = new Metrics("demo", () => []);
   const service = new InferenceService(served, model, metrics, randomIds, clock);
+  const batches = new BatchKeeper({ fingerprint: "moesaic-test", clock, log: silentLogger });
+  const followers = [batches, background];
+  const jobs = new Jobs({ spec: specOf(keeps), baseDir: folder, generate, followers, clock, log: silentLogger });
+  await jobs.open();
+  const stop = async (): Promise<void> => {
+    await Promise.all([http.close(0), jobs.close()]);
+  };
   const http = new HttpServer({
     metrics,
     notReadyReason: () => null,
     inference: service.handlers,
+    kept: () => jobs.kept,
+    batches,
+    background,
     build: "test",
     authenticate: trustLoopback,
     clock,
     log: silentLogger,
   });
   const url = `http://${await http.listen("127.0.0.1:0")}`;
-  test.after(() => http.close(0));
+  test.after(stop);
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
   return {
     model,
     http,
+    folder,
+    stop,
     url,
     client,
     inference: service.handlers,
     post: (path: string, body: unknown) => post(url + path, body),
   };
+}
+
+function specOf(keeps: boolean): ClusterSpec {
+  const spec = { model: "x", ...(keeps ? {} : { jobs: { directory: null } }) };
+  const document = { apiVersion: "moesaic.dev/v1", kind: "Cluster", metadata: { name: "demo" }, spec };
+  return parseClusterSpec(JSON.stringify(document), "cluster.yaml");
+}
+
+function temporaryFolder(test: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "moesaic-api-"));
+  test.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** A request as any program sends it. */

@@ -60,6 +60,7 @@ function begin(params: Parameters<typeof parseSamplingParams>[0] = {}) {
     priority: 0,
     textOf: letters,
     grammar: null,
+    isPerToken: false,
     tokenBytes: () => new Uint8Array(),
   };
   const observer = { firstToken: () => {}, finished: () => {} };

@@ -22,6 +22,8 @@ export interface PreparedRequest {
   /** What the output must be; null: anything. */
   grammar: CompiledGrammar | null;
   textOf(choice: number): ChoiceText;
+  /** Tokens that wait stay events of their own. */
+  isPerToken: boolean;
   /** Empty where the model has no tokenizer. */
   tokenBytes(tokenId: number): Uint8Array;
 }
@@ -54,7 +56,7 @@ export class Generation {
   readonly #observer: RequestObserver;
   readonly #clock: Clock;
   readonly #maxModelLen: number;
-  readonly #events = new EventQueue<ChoiceEvent>(joinDeltas);
+  readonly #events: EventQueue<ChoiceEvent>;
   readonly #receivedMs: number;
   #choices: Choice[] = [];
   #firstTokenMs: number | null = null;
@@ -72,6 +74,7 @@ export class Generation {
     this.#clock = clock;
     this.#maxModelLen = maxModelLen;
     this.#receivedMs = clock.nowMs();
+    this.#events = request.isPerToken ? new EventQueue() : new EventQueue(joinDeltas);
   }
 
   /** @param seqIds a fresh one per choice */

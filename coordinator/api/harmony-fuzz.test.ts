@@ -83,6 +83,7 @@ describe("a chat's completion, whatever its token ids", () => {
         sampling,
         priority: 0,
         grammar: null,
+        isPerToken: false,
         textOf,
         tokenBytes,
       };

@@ -1,10 +1,16 @@
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import { MoesaicError } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
+import type { KeptStores } from "../jobs/jobs.js";
 import type { Metrics } from "../metrics.js";
 import { completionEndpoints } from "./openai/completion-endpoints.js";
 import { addEndpoint, requestIdOf, sendError } from "./openai/endpoints.js";
 import { errorReplyOf } from "./openai/error-reply.js";
+import type { BackgroundKeeper } from "./openai/background-keeper.js";
+import { batchEndpoints } from "./openai/batch-endpoints.js";
+import type { BatchKeeper } from "./openai/batch-keeper.js";
+import { fileEndpoints } from "./openai/file-endpoints.js";
+import { takeForms } from "./openai/form.js";
 import type { Door } from "./openai/http-context.js";
 import type { Inference } from "./openai/inference.js";
 import { MAX_BODY_BYTES, parseJsonAlone } from "./openai/json-body.js";
@@ -18,6 +24,10 @@ export interface HttpOptions extends Door {
   /** Why the cluster cannot serve, or null when it can. */
   notReadyReason(): string | null;
   inference: Inference;
+  /** What is kept for good; throws when nothing is, or not yet. */
+  kept: () => KeptStores;
+  batches: BatchKeeper;
+  background: BackgroundKeeper;
   /** Told with every answer. */
   build: string;
   log: Logger;
@@ -103,9 +113,9 @@ export class HttpServer {
   }
 
   #answerErrors(): void {
-    this.#app.setErrorHandler((error: FastifyError, _request, reply) => {
+    this.#app.setErrorHandler((error: FastifyError, { routeOptions }, reply) => {
       const { statusCode } = error;
-      const answer = errorReplyOf(ourError(error));
+      const answer = errorReplyOf(ourError(error, routeOptions.config));
       // 413 and 415 are the server library's to say.
       const status = isClientError(statusCode) ? statusCode : answer.status;
       return sendError(reply, { ...answer, status });
@@ -132,21 +142,31 @@ export class HttpServer {
   }
 
   #addApi(): void {
-    const { inference, build, clock } = this.#options;
+    const { inference, kept, batches, background, build, clock } = this.#options;
     parseJsonAlone(this.#app);
     const memory = new ReasoningMemory(clock);
     const served = { inference, fingerprint: `moesaic-${build}`, memory };
-    const responses = responseEndpoints(inference, new ResponseStore(clock));
-    for (const endpoint of [...completionEndpoints(served), ...responses, ...modelEndpoints(inference, memory)]) {
+    const responses = responseEndpoints({ inference, store: new ResponseStore(clock), background, kept });
+    for (const endpoint of [
+      ...completionEndpoints(served),
+      ...responses,
+      ...modelEndpoints(inference, memory),
+      ...batchEndpoints(kept, batches),
+    ]) {
       addEndpoint(this.#app, endpoint, this.#options);
     }
+    this.#app.register(async (app) => {
+      await takeForms(app);
+      for (const endpoint of fileEndpoints(this.#options.kept)) addEndpoint(app, endpoint, this.#options);
+    });
   }
 }
 
 /** What the server library refuses by itself has a status; the rest is ours. */
-function ourError(error: FastifyError): MoesaicError {
+function ourError(error: FastifyError, { takesForm }: { takesForm?: boolean }): MoesaicError {
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") {
-    return new MoesaicError("invalid_argument", "expected a body of the type application/json; say so in content-type");
+    const type = takesForm === true ? "multipart/form-data" : "application/json";
+    return new MoesaicError("invalid_argument", `expected a body of the type ${type}; say so in content-type`);
   }
   if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") {
     return new MoesaicError("invalid_argument", `the body is larger than ${MAX_BODY_BYTES} bytes`);

@@ -138,6 +138,7 @@ export class InferenceService {
       sampling,
       priority: request.priority,
       grammar,
+      isPerToken: request.event_per_token,
       textOf: (choice) => this.#textOf(request, sampling, `${requestId}-${choice}`),
       tokenBytes: (tokenId) => this.#model.tokenizer?.tokenBytes(tokenId) ?? NO_BYTES,
     };

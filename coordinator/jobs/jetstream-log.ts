@@ -6,7 +6,7 @@ import { systemClock } from "../../proto/clock.js";
 import { within } from "../../proto/bus/deadline.js";
 import { assert, MoesaicError } from "../../proto/errors.js";
 import { v1 } from "../../proto/messages.js";
-import { JOB_ID, type JobLog, type KeptRecord, type RecordPlace } from "./job-log.js";
+import { JOB_ID, type JobLog, type KeptRecord, type LogKind, type RecordPlace } from "./job-log.js";
 
 /** A body in parts: servers take 1 MiB unless they are told otherwise, with headers and protocol around it. */
 const PART_BYTES = 960 * 1024;
@@ -39,11 +39,11 @@ export class JetStreamLog implements JobLog {
   #appending: Promise<unknown> = Promise.resolve();
 
   /** @param clusterName a DNS label   @throws MoesaicError as openNatsConnection; unavailable without JetStream */
-  static async open(options: NatsOptions, clusterName: string): Promise<JetStreamLog> {
+  static async open(options: NatsOptions, clusterName: string, kind: LogKind): Promise<JetStreamLog> {
     const connection = await openNatsConnection(options);
     try {
       const manager = await connection.jetstreamManager({ timeout: API_TIMEOUT_MS });
-      const log = new JetStreamLog(connection, manager, clusterName);
+      const log = new JetStreamLog(connection, manager, clusterName, kind);
       await log.#makeStream();
       return log;
     } catch (caught) {
@@ -52,12 +52,12 @@ export class JetStreamLog implements JobLog {
     }
   }
 
-  private constructor(connection: NatsConnection, manager: JetStreamManager, clusterName: string) {
+  private constructor(connection: NatsConnection, manager: JetStreamManager, clusterName: string, kind: LogKind) {
     this.#connection = connection;
     this.#manager = manager;
     this.#jetstream = connection.jetstream({ timeout: API_TIMEOUT_MS });
-    this.#stream = `moesaic-jobs-${clusterName}`;
-    this.#subject = `moesaic.jobs.${clusterName}`;
+    this.#stream = `moesaic-${kind}-${clusterName}`;
+    this.#subject = `moesaic.${kind}.${clusterName}`;
   }
 
   /** Begins with a message of its own: whoever wrote before has not seen it, and its next write is refused. */
@@ -171,7 +171,7 @@ export class JetStreamLog implements JobLog {
     const config = {
       name: this.#stream,
       subjects: [this.#subject, `${this.#subject}.*`],
-      description: "jobs of a Moesaic cluster",
+      description: "what a Moesaic cluster keeps",
     };
     const known = await this.#manager.streams.info(this.#stream).catch(() => null);
     if (known === null) await this.#manager.streams.add(config);

@@ -34,6 +34,9 @@ export interface KeptRecord {
   place: RecordPlace;
 }
 
+/** Jobs, and the objects of the HTTP API: a log each, both of the same make. */
+export type LogKind = "jobs" | "objects";
+
 /** Largest body. A result with 20 logprobs for each of 131,072 tokens has 26 MB. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 

@@ -7,6 +7,9 @@ export const MAX_REQUEST_BYTES = 900 * 1024;
 const MAX_SUBMIT_BYTES = 4 * 1024 * 1024;
 export const MAX_REQUESTS_PER_JOB = 1_000_000;
 
+/** What asks for a stream that can be resumed. */
+const RESUMING = ["resume_after_offset", "resumable"] as const;
+
 export function checkJobId(jobId: string): void {
   if (JOB_ID.test(jobId)) return;
   const got = jobId.length > 128 ? `${jobId.length} characters` : JSON.stringify(jobId);
@@ -38,8 +41,10 @@ function encodeRequest(request: v1.GenerateRequest.$Properties, place: string): 
   checkInput(request, place);
   const n = request.sampling?.n ?? 1;
   if (n < 1 || n > 16) throw invalid(`${place}.sampling.n`, `expected 1 to 16, got ${n}`);
-  if (request.resume_after_offset != null)
-    throw refused(`${place}.resume_after_offset`, "a job's request has no stream");
+  const resumed = RESUMING.find((field) => request[field] != null && request[field] !== false);
+  if (resumed !== undefined) {
+    throw refused(`${place}.${resumed}`, "a job's request has no stream to resume: its result is kept; leave it out");
+  }
   const bytes = v1.GenerateRequest.encode(request).finish();
   if (bytes.length <= MAX_REQUEST_BYTES) return bytes;
   throw invalid(place, `a request of a job has at most ${MAX_REQUEST_BYTES} bytes, this one has ${bytes.length}`);

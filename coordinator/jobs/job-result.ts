@@ -3,7 +3,7 @@ import type { v1 } from "../../proto/messages.js";
 
 type GenerateEvent = v1.GenerateEvent.$Properties;
 
-/** A request's result as it is kept: of each choice three events, and what a record's head says of them. */
+/** A request's result as it is kept: of each choice few events, and what a record's head says of them. */
 export interface JobResult {
   events: GenerateEvent[];
   isFailed: boolean;
@@ -11,15 +11,32 @@ export interface JobResult {
   numOutputTokens: number;
 }
 
+interface CollectedChoice {
+  started: GenerateEvent;
+  deltas: MergedDelta[];
+  finish: v1.Finish.$Properties | null;
+}
+
 /** Gathers the events of one request into few: what came as hundreds of deltas is read back as one. */
 export class ResultCollector {
-  readonly #choices: { started: GenerateEvent; delta: MergedDelta; finish: v1.Finish.$Properties | null }[] = [];
+  readonly #isPerToken: boolean;
+  readonly #choices: CollectedChoice[] = [];
+
+  /** @param isPerToken deltas are to be read back as they came */
+  constructor(isPerToken = false) {
+    this.#isPerToken = isPerToken;
+  }
 
   take(event: GenerateEvent): void {
     const index = event.choice ?? 0;
-    if (event.started) this.#choices[index] = { started: event, delta: new MergedDelta(), finish: null };
-    else if (event.delta) this.#choices[index]?.delta.add(event.delta);
+    if (event.started) this.#choices[index] = { started: event, deltas: [], finish: null };
+    else if (event.delta) this.#deltaOf(this.#choices[index]!.deltas).add(event.delta);
     else if (event.finish) this.#choices[index]!.finish = event.finish;
+  }
+
+  #deltaOf(deltas: MergedDelta[]): MergedDelta {
+    if (deltas.length === 0 || this.#isPerToken) deltas.push(new MergedDelta());
+    return deltas.at(-1)!;
   }
 
   /** The first error of a choice that may go away by itself: the result is not one yet. */
@@ -33,7 +50,7 @@ export class ResultCollector {
     if (this.#choices.length === 0 || this.#choices.some(({ finish }) => finish === null)) return null;
     const finishes = this.#choices.map(({ finish }) => finish!);
     return {
-      events: this.#choices.flatMap((choice, index) => eventsOf(choice.started, choice.delta, finishes[index]!)),
+      events: this.#choices.flatMap(({ started, deltas }, index) => eventsOf(started, deltas, finishes[index]!)),
       isFailed: finishes.some(({ error }) => error != null),
       numPromptTokens: finishes[0]!.usage?.prompt_tokens ?? 0,
       numOutputTokens: finishes.reduce((sum, { usage }) => sum + (usage?.completion_tokens ?? 0), 0),
@@ -54,11 +71,15 @@ export function failedResult(requestId: string, model: string, error: MoesaicErr
 }
 
 /** Offsets count the events that there are. The prompt stands with the first choice alone: it is the same for all. */
-function eventsOf(begin: GenerateEvent, delta: MergedDelta, finish: v1.Finish.$Properties): GenerateEvent[] {
+function eventsOf(
+  begin: GenerateEvent,
+  deltas: readonly MergedDelta[],
+  finish: v1.Finish.$Properties,
+): GenerateEvent[] {
   const [requestId, choice] = [begin.request_id ?? "", begin.choice ?? 0];
   const promptTokenIds = choice === 0 ? (begin.started?.prompt_token_ids ?? []) : [];
   const started = { model: begin.started?.model ?? "", prompt_token_ids: promptTokenIds };
-  const events: GenerateEvent[] = [{ started }, ...(delta.isEmpty ? [] : [{ delta: delta.merged }]), { finish }];
+  const events: GenerateEvent[] = [{ started }, ...deltas.map(({ merged }) => ({ delta: merged })), { finish }];
   return events.map((event, index) => ({ request_id: requestId, choice, offset: index + 1, ...event }));
 }
 
@@ -68,10 +89,6 @@ class MergedDelta {
     text: [] as v1.TextDelta.$Properties[],
     logprobs: [] as v1.TokenLogprob.$Properties[],
   };
-
-  get isEmpty(): boolean {
-    return this.merged.token_ids.length === 0;
-  }
 
   add(delta: v1.Delta.$Properties): void {
     for (const tokenId of delta.token_ids ?? []) this.merged.token_ids.push(tokenId);

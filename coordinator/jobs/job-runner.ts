@@ -3,12 +3,13 @@ import { MoesaicError } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import type { v1 } from "../../proto/messages.js";
 import { failedResult, ResultCollector, type JobResult } from "./job-result.js";
+import type { JobState } from "./job-state.js";
 import type { JobStore } from "./job-store.js";
 
 /** Runs one request to its end, as a client's would be. @throws MoesaicError while it is iterated */
 export type RunRequest = (
   request: v1.GenerateRequest,
-  signal: AbortSignal,
+  run: { jobId: string; tenant: string; signal: AbortSignal },
 ) => AsyncIterable<v1.GenerateEvent.$Properties>;
 
 export interface JobRunnerOptions {
@@ -30,7 +31,7 @@ const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 
 /**
- * Gives requests of jobs to the engine, the oldest job's first, as many at a time as fill its batch, and keeps their results.
+ * Gives requests of jobs to the engine, urgent jobs' and then the oldest's first, as many at a time as fill its batch, and keeps their results.
  * What fails because ranks are away, or because there is no room for its result, is tried again: only an answer ends a
  * request. Stopping forgets what has no result yet; the next coordinator computes it.
  */
@@ -102,12 +103,13 @@ export class JobRunner {
     const numChoices = request.sampling?.n ?? 1;
     while (!this.#hasRoom(numChoices) && !this.#isStopped) await this.#somethingNew();
     // It may have been cancelled meanwhile.
-    if (this.#isStopped || !this.#store.isRunnable(jobId)) return;
+    const job = this.#store.findRunnable(jobId);
+    if (this.#isStopped || job === null) return;
     request.request_id ||= `${jobId}-${index}`;
     request.priority = priorityOf(request.priority);
     this.#store.markStarted(jobId);
     const aborter = new AbortController();
-    const running = this.#runOne({ jobId, index }, request, aborter.signal).finally(() => {
+    const running = this.#runOne(job, index, request, aborter.signal).finally(() => {
       this.#running.delete(running);
       this.#poke();
     });
@@ -122,9 +124,10 @@ export class JobRunner {
   }
 
   /** Never throws. */
-  async #runOne({ jobId, index }: Place, request: v1.GenerateRequest, signal: AbortSignal): Promise<void> {
+  async #runOne(job: JobState, index: number, request: v1.GenerateRequest, signal: AbortSignal): Promise<void> {
+    const { jobId } = job;
     try {
-      const result = await this.#compute(request, signal);
+      const result = await this.#compute(job, request, signal);
       await this.#keep(jobId, index, result, signal);
       this.#pauseMs = 0;
     } catch (caught) {
@@ -135,12 +138,12 @@ export class JobRunner {
   }
 
   /** @throws MoesaicError for what is not the request's own fault */
-  async #compute(request: v1.GenerateRequest, signal: AbortSignal): Promise<JobResult> {
-    const collector = new ResultCollector();
+  async #compute({ jobId, tenant }: JobState, request: v1.GenerateRequest, signal: AbortSignal): Promise<JobResult> {
+    const collector = new ResultCollector(request.event_per_token);
     const numChoices = request.sampling?.n ?? 1;
     this.#numSequences += numChoices;
     try {
-      for await (const event of this.#generate(request, signal)) collector.take(event);
+      for await (const event of this.#generate(request, { jobId, tenant, signal })) collector.take(event);
     } catch (caught) {
       const error = MoesaicError.from(caught);
       if (isTransient(error)) throw error;

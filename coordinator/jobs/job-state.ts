@@ -1,5 +1,6 @@
 import { assert } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
+import { DEFAULT_TENANT } from "../../proto/tenant.js";
 import type { KeptRecord, RecordPlace } from "./job-log.js";
 
 /** Requests that were submitted together, and lie together. */
@@ -18,6 +19,10 @@ export class JobState {
   /** In order of their indices, without a gap. */
   readonly groups: RequestGroup[] = [];
   numRequests = 0;
+  /** On whose account it runs. */
+  tenant = DEFAULT_TENANT;
+  /** Somebody waits for each of its requests. */
+  isUrgent = false;
   /** All of its requests are there. */
   isAccepted = false;
   isCancelled = false;
@@ -80,6 +85,8 @@ export class JobState {
     if (this.isAccepted || firstIndex !== this.numRequests) return;
     if (numRequests > 0) this.groups.push({ firstIndex, numRequests, place });
     this.numRequests += numRequests;
+    this.tenant = record.tenant || DEFAULT_TENANT;
+    this.isUrgent = record.is_urgent ?? false;
     if (record.has_more === true) return;
     this.isAccepted = true;
     this.acceptedUnixMs = unixMs;

@@ -3,16 +3,18 @@ import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import { v1 } from "../../proto/messages.js";
+import { DEFAULT_TENANT } from "../../proto/tenant.js";
 import { MAX_BODY_BYTES, type JobLog } from "./job-log.js";
 import { checkJobId, encodeRequests } from "./job-request.js";
 import { failedResult, type JobResult } from "./job-result.js";
+import type { JobRoom } from "./job-room.js";
 import { JobState, type RequestGroup } from "./job-state.js";
+import { WriteOrder } from "./write-order.js";
 
 type GenerateEvent = v1.GenerateEvent.$Properties;
 
 export interface JobStoreOptions {
-  /** Most bytes of all jobs; requests may take half, so that there is room for their results. */
-  maxBytes: number;
+  room: JobRoom;
   /** How long a job is kept after its end, or one that was not submitted whole after its last Submit. */
   retentionMs: number;
   clock: Clock;
@@ -20,6 +22,14 @@ export interface JobStoreOptions {
   unixMs: () => number;
 }
 
+/** Whose a job is, and what else is known of it beside its requests. */
+export interface JobTerms {
+  tenant: string;
+  /** Somebody waits for each of its requests: it is run before others. */
+  isUrgent?: boolean;
+}
+
+const OF_NOBODY: JobTerms = { tenant: DEFAULT_TENANT };
 const MAX_JOBS = 10_000;
 /** Of all jobs together: each result that is there costs about 50 bytes of memory. */
 const MAX_REQUESTS = 4_000_000;
@@ -49,8 +59,7 @@ export class JobStore {
   readonly #jobs = new Map<string, JobState>();
   /** Those of them that are accepted and not over, in the order in which they are run. */
   readonly #runnable = new Map<string, JobState>();
-  /** The last write to each job, which the next one waits for. */
-  readonly #writes = new Map<string, Promise<unknown>>();
+  readonly #writes = new WriteOrder();
   readonly #watchers = new Map<string, Set<() => void>>();
   readonly #groups = new Map<RequestGroup, v1.GenerateRequest[]>();
   #numRequests = 0;
@@ -76,7 +85,7 @@ export class JobStore {
     this.#isClosed = true;
     this.#cancelExpiry();
     for (const jobId of this.#watchers.keys()) this.#tell(jobId);
-    await Promise.allSettled(this.#writes.values());
+    await this.#writes.settled();
     await this.#log.close();
   }
 
@@ -84,7 +93,7 @@ export class JobStore {
    * Resolves when the requests are kept for good. Those that the job has already must be the same.
    * @throws MoesaicError invalid_argument; failed_precondition when the job has others; resource_exhausted: no room
    */
-  async submit(submission: v1.SubmitJobRequest): Promise<v1.Job.$Properties> {
+  async submit(submission: v1.SubmitJobRequest, terms: JobTerms = OF_NOBODY): Promise<v1.Job.$Properties> {
     if (submission.job_id === "" && submission.has_more) {
       throw new MoesaicError("invalid_argument", "a job of several Submits needs an id", { place: "job_id" });
     }
@@ -94,7 +103,7 @@ export class JobStore {
     return this.#exclusive(jobId, async () => {
       const job = this.#jobs.get(jobId) ?? new JobState(jobId);
       await this.#checkSame(job, submission.first_index, encoded);
-      await this.#extend(job, submission, encoded.length);
+      await this.#extend(job, submission, encoded.length, terms);
       return job.toMessage(this.reason);
     });
   }
@@ -118,6 +127,11 @@ export class JobStore {
       jobs: page.map((job) => job.toMessage(this.reason)),
       next_page_token: after.length > size ? pageKey(page.at(-1)!) : "",
     };
+  }
+
+  /** Whether a request has a result of its own: none of a cancellation has. */
+  isComputed(jobId: string, index: number): boolean {
+    return this.#jobs.get(jobId)?.resultPlace(index) != null;
   }
 
   /** The events of a result, or null while there is none. @throws MoesaicError not_found */
@@ -157,6 +171,11 @@ export class JobStore {
     }
   }
 
+  /** Resolves when nothing of it will be computed any more, or when `signal` is aborted. @throws MoesaicError not_found */
+  async whenOver(jobId: string, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.#require(jobId).isOver) await this.#change(jobId, null, signal);
+  }
+
   /** Nothing more of it is run; what has a result keeps it. Again, or after its end: nothing happens. */
   async cancel(jobId: string): Promise<v1.Job.$Properties> {
     this.#require(jobId);
@@ -185,13 +204,15 @@ export class JobStore {
 
   // ---- for who runs them -------------------------------------------------------------------------------------------
 
-  /** Accepted jobs that are not over, in the order in which they were accepted. */
-  runnable(): Iterable<JobState> {
-    return this.#runnable.values();
+  /** Accepted jobs that are not over, in the order in which they were accepted; urgent ones before others. */
+  *runnable(): Iterable<JobState> {
+    for (const job of this.#runnable.values()) if (job.isUrgent) yield job;
+    for (const job of this.#runnable.values()) if (!job.isUrgent) yield job;
   }
 
-  isRunnable(jobId: string): boolean {
-    return this.#runnable.has(jobId);
+  /** @returns null for a job that is not to be run, any more or yet */
+  findRunnable(jobId: string): JobState | null {
+    return this.#runnable.get(jobId) ?? null;
   }
 
   async request(jobId: string, index: number): Promise<v1.GenerateRequest> {
@@ -217,7 +238,7 @@ export class JobStore {
       const job = this.#jobs.get(jobId);
       if (job === undefined || job.isOver || job.resultPlace(index) !== null) return;
       const { body, isFailed } = encodeResult(result);
-      if (this.#log.bytes + body.length > this.#options.maxBytes) throw this.#full(this.#options.maxBytes);
+      this.#options.room.checkResult(body.length);
       const counts = { num_prompt_tokens: result.numPromptTokens, num_output_tokens: result.numOutputTokens };
       await this.#append(job, { result: { index, is_failed: isFailed, ...counts } }, body);
       if (job.isOver) this.onOver(jobId);
@@ -241,7 +262,7 @@ export class JobStore {
     }
   }
 
-  async #extend(job: JobState, submission: v1.SubmitJobRequest, numSent: number): Promise<void> {
+  async #extend(job: JobState, submission: v1.SubmitJobRequest, numSent: number, terms: JobTerms): Promise<void> {
     const { first_index: firstIndex, has_more: hasMore, requests } = submission;
     const numKnown = job.numRequests - firstIndex;
     const added = requests.slice(numKnown);
@@ -258,25 +279,20 @@ export class JobStore {
     const body = added.length === 0 ? new Uint8Array() : v1.JobRequests.encode({ requests: added }).finish();
     this.#checkRoom(job, added.length, body.length);
     const record = { first_index: job.numRequests, num_requests: added.length, has_more: hasMore };
-    await this.#append(job, { requests: record }, body);
+    const { tenant, isUrgent = false } = terms;
+    await this.#append(job, { requests: { ...record, tenant, is_urgent: isUrgent } }, body);
     this.#jobs.set(job.jobId, job);
     this.#numRequests += added.length;
     if (job.isAccepted) this.onWork();
   }
 
   #checkRoom(job: JobState, numAdded: number, bytes: number): void {
-    const { maxBytes } = this.#options;
-    if (this.#log.bytes + bytes > maxBytes / 2) throw this.#full(maxBytes / 2);
+    this.#options.room.checkInput(bytes);
     if (this.#numRequests + numAdded > MAX_REQUESTS) {
       throw new MoesaicError("resource_exhausted", `at most ${MAX_REQUESTS} requests are kept; delete jobs`);
     }
     if (this.#jobs.has(job.jobId) || this.#jobs.size < MAX_JOBS) return;
     throw new MoesaicError("resource_exhausted", `at most ${MAX_JOBS} jobs are kept; delete some`);
-  }
-
-  #full(bound: number): MoesaicError {
-    const text = `jobs take ${this.#log.bytes} bytes and may take ${bound} here; delete jobs, or raise spec.jobs.maxBytes`;
-    return new MoesaicError("resource_exhausted", text);
   }
 
   // ---- keeping -----------------------------------------------------------------------------------------------------
@@ -295,16 +311,9 @@ export class JobStore {
 
   /** Writes to a job happen one after another, as they were asked for. */
   async #exclusive<T>(jobId: string, write: () => Promise<T>): Promise<T> {
-    const before = this.#writes.get(jobId);
-    const written = (async () => {
-      await before?.catch(() => {});
-      return write();
-    })();
-    this.#writes.set(jobId, written);
     try {
-      return await written;
+      return await this.#writes.run(jobId, write);
     } finally {
-      if (this.#writes.get(jobId) === written) this.#writes.delete(jobId);
       this.#tell(jobId);
     }
   }

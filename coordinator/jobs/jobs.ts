@@ -4,16 +4,32 @@ import type { Clock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import { JetStreamLog } from "./jetstream-log.js";
-import type { JobLog } from "./job-log.js";
+import type { JobLog, LogKind } from "./job-log.js";
+import { JobRoom } from "./job-room.js";
 import { JobRunner, type RunRequest } from "./job-runner.js";
 import { JobStore } from "./job-store.js";
 import { Journal } from "./journal.js";
+import { ObjectStore } from "./object-store.js";
+
+/** What is kept for good. */
+export interface KeptStores {
+  jobs: JobStore;
+  objects: ObjectStore;
+}
+
+/** Goes on with what is kept, beside the runner: batches have more to them than their requests. */
+export interface KeptFollower {
+  begin(kept: KeptStores): void;
+  /** Resolves when it writes nothing any more. */
+  end(): Promise<void>;
+}
 
 export interface JobsOptions {
   spec: ClusterSpec;
   /** Relative paths of the spec are relative to this folder. */
   baseDir: string;
   generate: RunRequest;
+  followers: readonly KeptFollower[];
   clock: Clock;
   log: Logger;
 }
@@ -31,7 +47,7 @@ const NO_JOBS =
  */
 export class Jobs {
   readonly #options: JobsOptions;
-  #store: JobStore | null = null;
+  #kept: KeptStores | null = null;
   #runner: JobRunner | null = null;
   #reason: MoesaicError;
   #isStopped = false;
@@ -45,19 +61,17 @@ export class Jobs {
   }
 
   /** @throws MoesaicError why there is none: unavailable while it may come, failed_precondition */
-  get store(): JobStore {
-    if (this.#store !== null) return this.#store;
+  get kept(): KeptStores {
+    if (this.#kept !== null) return this.#kept;
     throw this.#reason;
   }
 
   /** This coordinator leads: reads what there is, and goes on with it. Never throws. */
   async open(): Promise<void> {
-    const { spec, clock, log } = this.#options;
+    const { spec } = this.#options;
     if (!keepsJobs(spec) || this.#isStopped) return;
     try {
-      const { maxBytes, retentionMs } = spec.spec.jobs;
-      const options = { maxBytes, retentionMs, clock, unixMs: () => Date.now() };
-      await this.#serve(await openStore(await this.#openLog(), options, log));
+      await this.#serve(await this.#openStores());
     } catch (caught) {
       this.#failed(MoesaicError.from(caught));
     }
@@ -67,23 +81,41 @@ export class Jobs {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelRetry();
-    await this.#runner?.stop();
+    await Promise.all([this.#runner?.stop(), ...this.#options.followers.map((follower) => follower.end())]);
   }
 
   async close(): Promise<void> {
     await this.stop();
-    const store = this.#store;
-    this.#store = null;
+    const kept = this.#kept;
+    this.#kept = null;
     this.#reason = new MoesaicError("unavailable", "the cluster leaves; its next coordinator goes on with its jobs");
-    await store?.close();
+    if (kept !== null) await closeStores(kept);
   }
 
-  async #serve(store: JobStore): Promise<void> {
-    if (this.#isStopped) return store.close();
-    const { spec, generate, clock, log } = this.#options;
-    this.#store = store;
-    this.#runner = new JobRunner(store, generate, { maxInFlight: maxInFlightOf(spec), clock, log });
+  async #serve(kept: KeptStores): Promise<void> {
+    if (this.#isStopped) return closeStores(kept);
+    const { spec, generate, followers, clock, log } = this.#options;
+    this.#kept = kept;
+    this.#runner = new JobRunner(kept.jobs, generate, { maxInFlight: maxInFlightOf(spec), clock, log });
+    for (const follower of followers) follower.begin(kept);
     void this.#runner.run();
+  }
+
+  /** What was opened is closed when the rest cannot be. */
+  async #openStores(): Promise<KeptStores> {
+    const { spec, clock, log } = this.#options;
+    const { maxBytes, retentionMs } = spec.spec.jobs;
+    const logs: JobLog[] = [];
+    try {
+      for (const kind of ["jobs", "objects"] as const) logs.push(await this.#openLog(kind));
+      const [jobLog, objectLog] = logs as [JobLog, JobLog];
+      const options = { room: new JobRoom(maxBytes, logs), clock, unixMs: () => Date.now() };
+      const objects = await ObjectStore.open(objectLog, options, log);
+      return { objects, jobs: await JobStore.open(jobLog, { ...options, retentionMs }, log) };
+    } catch (caught) {
+      await Promise.allSettled(logs.map((each) => each.close()));
+      throw caught;
+    }
   }
 
   #failed(error: MoesaicError): void {
@@ -96,26 +128,25 @@ export class Jobs {
     this.#cancelRetry = clock.setTimer(RETRY_MS, () => void this.open());
   }
 
-  #openLog(): Promise<JobLog> {
+  #openLog(kind: LogKind): Promise<JobLog> {
     const { spec, baseDir, log } = this.#options;
     const { url, credentialsFile } = spec.spec.bus;
     const { name } = spec.metadata;
     if (url !== "embedded") {
       const connectTimeoutMs = CONNECT_TIMEOUT_MS;
-      return JetStreamLog.open({ url, credentialsFile, clientName: "coordinator jobs", connectTimeoutMs }, name);
+      return JetStreamLog.open(
+        { url, credentialsFile, clientName: `coordinator ${kind}`, connectTimeoutMs },
+        name,
+        kind,
+      );
     }
-    return Journal.open(join(resolve(baseDir, spec.spec.jobs.directory ?? ""), name), log);
+    const folder = join(resolve(baseDir, spec.spec.jobs.directory ?? ""), name);
+    return Journal.open(kind === "jobs" ? folder : join(folder, kind), log);
   }
 }
 
-/** What was opened is closed when it cannot be read. */
-async function openStore(...[jobLog, options, log]: Parameters<typeof JobStore.open>): Promise<JobStore> {
-  try {
-    return await JobStore.open(jobLog, options, log);
-  } catch (caught) {
-    await jobLog.close();
-    throw caught;
-  }
+async function closeStores({ jobs, objects }: KeptStores): Promise<void> {
+  await Promise.all([jobs.close(), objects.close()]);
 }
 
 function keepsJobs({ spec }: ClusterSpec): boolean {

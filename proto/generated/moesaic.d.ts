@@ -2065,6 +2065,9 @@ export namespace moesaic {
             /** GenerateRequest resumable. */
             resumable: boolean;
 
+            /** GenerateRequest event_per_token. */
+            event_per_token: boolean;
+
             /** GenerateRequest input. */
             input?: ("prompt"|"token_ids"|"chat");
 
@@ -2158,6 +2161,9 @@ export namespace moesaic {
                 /** GenerateRequest resumable */
                 resumable?: (boolean|null);
 
+                /** GenerateRequest event_per_token */
+                event_per_token?: (boolean|null);
+
                 /** GenerateRequest input */
                 input?: ("prompt"|"token_ids"|"chat");
 
@@ -2177,6 +2183,7 @@ export namespace moesaic {
               constraint?: moesaic.v1.OutputConstraint.$Shape|null;
               resume_after_offset?: number|null;
               resumable?: boolean|null;
+              event_per_token?: boolean|null;
               $unknowns?: Uint8Array[];
             } & (
               ({ input?: undefined; prompt?: null; token_ids?: null; chat?: null }|{ input?: "prompt"; prompt: string; token_ids?: null; chat?: null }|{ input?: "token_ids"; prompt?: null; token_ids: moesaic.v1.TokenIds.$Shape; chat?: null }|{ input?: "chat"; prompt?: null; token_ids?: null; chat: moesaic.v1.ChatInput.$Shape })
@@ -6829,8 +6836,14 @@ export namespace moesaic {
             /** JobRecord cancelled. */
             cancelled?: (moesaic.v1.CancelledRecord.$Properties|null);
 
+            /** JobRecord part. */
+            part?: (moesaic.v1.PartRecord.$Properties|null);
+
+            /** JobRecord object. */
+            object?: (moesaic.v1.ObjectRecord.$Properties|null);
+
             /** JobRecord kind. */
-            kind?: ("requests"|"result"|"cancelled");
+            kind?: ("requests"|"result"|"cancelled"|"part"|"object");
 
             /**
              * Creates a new JobRecord instance using the specified properties.
@@ -6904,8 +6917,14 @@ export namespace moesaic {
                 /** JobRecord cancelled */
                 cancelled?: (moesaic.v1.CancelledRecord.$Properties|null);
 
+                /** JobRecord part */
+                part?: (moesaic.v1.PartRecord.$Properties|null);
+
+                /** JobRecord object */
+                object?: (moesaic.v1.ObjectRecord.$Properties|null);
+
                 /** JobRecord kind */
-                kind?: ("requests"|"result"|"cancelled");
+                kind?: ("requests"|"result"|"cancelled"|"part"|"object");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -6917,9 +6936,11 @@ export namespace moesaic {
               requests?: moesaic.v1.RequestsRecord.$Shape|null;
               result?: moesaic.v1.ResultRecord.$Shape|null;
               cancelled?: moesaic.v1.CancelledRecord.$Shape|null;
+              part?: moesaic.v1.PartRecord.$Shape|null;
+              object?: moesaic.v1.ObjectRecord.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ kind?: undefined; requests?: null; result?: null; cancelled?: null }|{ kind?: "requests"; requests: moesaic.v1.RequestsRecord.$Shape; result?: null; cancelled?: null }|{ kind?: "result"; requests?: null; result: moesaic.v1.ResultRecord.$Shape; cancelled?: null }|{ kind?: "cancelled"; requests?: null; result?: null; cancelled: moesaic.v1.CancelledRecord.$Shape })
+              ({ kind?: undefined; requests?: null; result?: null; cancelled?: null; part?: null; object?: null }|{ kind?: "requests"; requests: moesaic.v1.RequestsRecord.$Shape; result?: null; cancelled?: null; part?: null; object?: null }|{ kind?: "result"; requests?: null; result: moesaic.v1.ResultRecord.$Shape; cancelled?: null; part?: null; object?: null }|{ kind?: "cancelled"; requests?: null; result?: null; cancelled: moesaic.v1.CancelledRecord.$Shape; part?: null; object?: null }|{ kind?: "part"; requests?: null; result?: null; cancelled?: null; part: moesaic.v1.PartRecord.$Shape; object?: null }|{ kind?: "object"; requests?: null; result?: null; cancelled?: null; part?: null; object: moesaic.v1.ObjectRecord.$Shape })
             );
         }
 
@@ -6950,6 +6971,12 @@ export namespace moesaic {
 
             /** RequestsRecord has_more. */
             has_more: boolean;
+
+            /** RequestsRecord tenant. */
+            tenant: string;
+
+            /** RequestsRecord is_urgent. */
+            is_urgent: boolean;
 
             /**
              * Creates a new RequestsRecord instance using the specified properties.
@@ -7019,6 +7046,12 @@ export namespace moesaic {
 
                 /** RequestsRecord has_more */
                 has_more?: (boolean|null);
+
+                /** RequestsRecord tenant */
+                tenant?: (string|null);
+
+                /** RequestsRecord is_urgent */
+                is_urgent?: (boolean|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -7227,6 +7260,180 @@ export namespace moesaic {
         }
 
         /**
+         * Properties of a PartRecord.
+         * @deprecated Use moesaic.v1.PartRecord.$Properties instead.
+         */
+        interface IPartRecord extends moesaic.v1.PartRecord.$Properties {
+        }
+
+        /** Represents a PartRecord. */
+        class PartRecord {
+
+            /**
+             * Constructs a new PartRecord.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.PartRecord.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Creates a new PartRecord instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns PartRecord instance
+             */
+            static create(properties: moesaic.v1.PartRecord.$Shape): moesaic.v1.PartRecord & moesaic.v1.PartRecord.$Shape;
+            static create(properties?: moesaic.v1.PartRecord.$Properties): moesaic.v1.PartRecord;
+
+            /**
+             * Encodes the specified PartRecord message. Does not implicitly {@link moesaic.v1.PartRecord.verify|verify} messages.
+             * @param message PartRecord message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.PartRecord.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a PartRecord message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.PartRecord & moesaic.v1.PartRecord.$Shape} PartRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.PartRecord & moesaic.v1.PartRecord.$Shape;
+
+            /**
+             * Creates a PartRecord message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns PartRecord
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.PartRecord;
+
+            /**
+             * Creates a plain object from a PartRecord message. Also converts values to other types if specified.
+             * @param message PartRecord
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.PartRecord, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this PartRecord to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for PartRecord
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace PartRecord {
+
+            /** Properties of a PartRecord. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a PartRecord. */
+            type $Shape = moesaic.v1.PartRecord.$Properties;
+        }
+
+        /**
+         * Properties of an ObjectRecord.
+         * @deprecated Use moesaic.v1.ObjectRecord.$Properties instead.
+         */
+        interface IObjectRecord extends moesaic.v1.ObjectRecord.$Properties {
+        }
+
+        /** Represents an ObjectRecord. */
+        class ObjectRecord {
+
+            /**
+             * Constructs a new ObjectRecord.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.ObjectRecord.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Creates a new ObjectRecord instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns ObjectRecord instance
+             */
+            static create(properties: moesaic.v1.ObjectRecord.$Shape): moesaic.v1.ObjectRecord & moesaic.v1.ObjectRecord.$Shape;
+            static create(properties?: moesaic.v1.ObjectRecord.$Properties): moesaic.v1.ObjectRecord;
+
+            /**
+             * Encodes the specified ObjectRecord message. Does not implicitly {@link moesaic.v1.ObjectRecord.verify|verify} messages.
+             * @param message ObjectRecord message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.ObjectRecord.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an ObjectRecord message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.ObjectRecord & moesaic.v1.ObjectRecord.$Shape} ObjectRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.ObjectRecord & moesaic.v1.ObjectRecord.$Shape;
+
+            /**
+             * Creates an ObjectRecord message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns ObjectRecord
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.ObjectRecord;
+
+            /**
+             * Creates a plain object from an ObjectRecord message. Also converts values to other types if specified.
+             * @param message ObjectRecord
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.ObjectRecord, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this ObjectRecord to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for ObjectRecord
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace ObjectRecord {
+
+            /** Properties of an ObjectRecord. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an ObjectRecord. */
+            type $Shape = moesaic.v1.ObjectRecord.$Properties;
+        }
+
+        /**
          * Properties of a JobRequests.
          * @deprecated Use moesaic.v1.JobRequests.$Properties instead.
          */
@@ -7416,6 +7623,760 @@ export namespace moesaic {
               events?: moesaic.v1.GenerateEvent.$Shape[]|null;
               $unknowns?: Uint8Array[];
             };
+        }
+
+        /**
+         * Properties of a KeptObject.
+         * @deprecated Use moesaic.v1.KeptObject.$Properties instead.
+         */
+        interface IKeptObject extends moesaic.v1.KeptObject.$Properties {
+        }
+
+        /** Represents a KeptObject. */
+        class KeptObject {
+
+            /**
+             * Constructs a new KeptObject.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.KeptObject.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** KeptObject tenant. */
+            tenant: string;
+
+            /** KeptObject created_unix_ms. */
+            created_unix_ms: number;
+
+            /** KeptObject expires_unix_ms. */
+            expires_unix_ms: number;
+
+            /** KeptObject file. */
+            file?: (moesaic.v1.KeptFile.$Properties|null);
+
+            /** KeptObject batch. */
+            batch?: (moesaic.v1.KeptBatch.$Properties|null);
+
+            /** KeptObject background. */
+            background?: (moesaic.v1.KeptBackground.$Properties|null);
+
+            /** KeptObject kind. */
+            kind?: ("file"|"batch"|"background");
+
+            /**
+             * Creates a new KeptObject instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns KeptObject instance
+             */
+            static create(properties: moesaic.v1.KeptObject.$Shape): moesaic.v1.KeptObject & moesaic.v1.KeptObject.$Shape;
+            static create(properties?: moesaic.v1.KeptObject.$Properties): moesaic.v1.KeptObject;
+
+            /**
+             * Encodes the specified KeptObject message. Does not implicitly {@link moesaic.v1.KeptObject.verify|verify} messages.
+             * @param message KeptObject message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.KeptObject.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a KeptObject message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptObject & moesaic.v1.KeptObject.$Shape} KeptObject
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.KeptObject & moesaic.v1.KeptObject.$Shape;
+
+            /**
+             * Creates a KeptObject message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns KeptObject
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.KeptObject;
+
+            /**
+             * Creates a plain object from a KeptObject message. Also converts values to other types if specified.
+             * @param message KeptObject
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.KeptObject, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this KeptObject to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for KeptObject
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace KeptObject {
+
+            /** Properties of a KeptObject. */
+            interface $Properties {
+
+                /** KeptObject tenant */
+                tenant?: (string|null);
+
+                /** KeptObject created_unix_ms */
+                created_unix_ms?: (number|null);
+
+                /** KeptObject expires_unix_ms */
+                expires_unix_ms?: (number|null);
+
+                /** KeptObject file */
+                file?: (moesaic.v1.KeptFile.$Properties|null);
+
+                /** KeptObject batch */
+                batch?: (moesaic.v1.KeptBatch.$Properties|null);
+
+                /** KeptObject background */
+                background?: (moesaic.v1.KeptBackground.$Properties|null);
+
+                /** KeptObject kind */
+                kind?: ("file"|"batch"|"background");
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Narrowed shape of a KeptObject. */
+            type $Shape = {
+              tenant?: string|null;
+              created_unix_ms?: number|null;
+              expires_unix_ms?: number|null;
+              file?: moesaic.v1.KeptFile.$Shape|null;
+              batch?: moesaic.v1.KeptBatch.$Shape|null;
+              background?: moesaic.v1.KeptBackground.$Shape|null;
+              $unknowns?: Uint8Array[];
+            } & (
+              ({ kind?: undefined; file?: null; batch?: null; background?: null }|{ kind?: "file"; file: moesaic.v1.KeptFile.$Shape; batch?: null; background?: null }|{ kind?: "batch"; file?: null; batch: moesaic.v1.KeptBatch.$Shape; background?: null }|{ kind?: "background"; file?: null; batch?: null; background: moesaic.v1.KeptBackground.$Shape })
+            );
+        }
+
+        /**
+         * Properties of a KeptFile.
+         * @deprecated Use moesaic.v1.KeptFile.$Properties instead.
+         */
+        interface IKeptFile extends moesaic.v1.KeptFile.$Properties {
+        }
+
+        /** Represents a KeptFile. */
+        class KeptFile {
+
+            /**
+             * Constructs a new KeptFile.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.KeptFile.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** KeptFile filename. */
+            filename: string;
+
+            /** KeptFile purpose. */
+            purpose: string;
+
+            /** KeptFile num_bytes. */
+            num_bytes: number;
+
+            /**
+             * Creates a new KeptFile instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns KeptFile instance
+             */
+            static create(properties: moesaic.v1.KeptFile.$Shape): moesaic.v1.KeptFile & moesaic.v1.KeptFile.$Shape;
+            static create(properties?: moesaic.v1.KeptFile.$Properties): moesaic.v1.KeptFile;
+
+            /**
+             * Encodes the specified KeptFile message. Does not implicitly {@link moesaic.v1.KeptFile.verify|verify} messages.
+             * @param message KeptFile message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.KeptFile.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a KeptFile message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptFile & moesaic.v1.KeptFile.$Shape} KeptFile
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.KeptFile & moesaic.v1.KeptFile.$Shape;
+
+            /**
+             * Creates a KeptFile message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns KeptFile
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.KeptFile;
+
+            /**
+             * Creates a plain object from a KeptFile message. Also converts values to other types if specified.
+             * @param message KeptFile
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.KeptFile, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this KeptFile to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for KeptFile
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace KeptFile {
+
+            /** Properties of a KeptFile. */
+            interface $Properties {
+
+                /** KeptFile filename */
+                filename?: (string|null);
+
+                /** KeptFile purpose */
+                purpose?: (string|null);
+
+                /** KeptFile num_bytes */
+                num_bytes?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a KeptFile. */
+            type $Shape = moesaic.v1.KeptFile.$Properties;
+        }
+
+        /**
+         * Properties of a KeptBatch.
+         * @deprecated Use moesaic.v1.KeptBatch.$Properties instead.
+         */
+        interface IKeptBatch extends moesaic.v1.KeptBatch.$Properties {
+        }
+
+        /** Represents a KeptBatch. */
+        class KeptBatch {
+
+            /**
+             * Constructs a new KeptBatch.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.KeptBatch.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** KeptBatch input_file_id. */
+            input_file_id: string;
+
+            /** KeptBatch endpoint. */
+            endpoint: string;
+
+            /** KeptBatch metadata. */
+            metadata: { [k: string]: string };
+
+            /** KeptBatch output_expires_after_seconds. */
+            output_expires_after_seconds: number;
+
+            /** KeptBatch status. */
+            status: string;
+
+            /** KeptBatch ending. */
+            ending: string;
+
+            /** KeptBatch in_progress_unix_ms. */
+            in_progress_unix_ms: number;
+
+            /** KeptBatch finalizing_unix_ms. */
+            finalizing_unix_ms: number;
+
+            /** KeptBatch cancelling_unix_ms. */
+            cancelling_unix_ms: number;
+
+            /** KeptBatch ended_unix_ms. */
+            ended_unix_ms: number;
+
+            /** KeptBatch window_ends_unix_ms. */
+            window_ends_unix_ms: number;
+
+            /** KeptBatch errors. */
+            errors: moesaic.v1.BatchError.$Properties[];
+
+            /** KeptBatch output_file_id. */
+            output_file_id: string;
+
+            /** KeptBatch error_file_id. */
+            error_file_id: string;
+
+            /** KeptBatch counts. */
+            counts?: (moesaic.v1.BatchCounts.$Properties|null);
+
+            /** KeptBatch completion_window. */
+            completion_window: string;
+
+            /**
+             * Creates a new KeptBatch instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns KeptBatch instance
+             */
+            static create(properties: moesaic.v1.KeptBatch.$Shape): moesaic.v1.KeptBatch & moesaic.v1.KeptBatch.$Shape;
+            static create(properties?: moesaic.v1.KeptBatch.$Properties): moesaic.v1.KeptBatch;
+
+            /**
+             * Encodes the specified KeptBatch message. Does not implicitly {@link moesaic.v1.KeptBatch.verify|verify} messages.
+             * @param message KeptBatch message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.KeptBatch.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a KeptBatch message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptBatch & moesaic.v1.KeptBatch.$Shape} KeptBatch
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.KeptBatch & moesaic.v1.KeptBatch.$Shape;
+
+            /**
+             * Creates a KeptBatch message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns KeptBatch
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.KeptBatch;
+
+            /**
+             * Creates a plain object from a KeptBatch message. Also converts values to other types if specified.
+             * @param message KeptBatch
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.KeptBatch, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this KeptBatch to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for KeptBatch
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace KeptBatch {
+
+            /** Properties of a KeptBatch. */
+            interface $Properties {
+
+                /** KeptBatch input_file_id */
+                input_file_id?: (string|null);
+
+                /** KeptBatch endpoint */
+                endpoint?: (string|null);
+
+                /** KeptBatch metadata */
+                metadata?: ({ [k: string]: string }|null);
+
+                /** KeptBatch output_expires_after_seconds */
+                output_expires_after_seconds?: (number|null);
+
+                /** KeptBatch status */
+                status?: (string|null);
+
+                /** KeptBatch ending */
+                ending?: (string|null);
+
+                /** KeptBatch in_progress_unix_ms */
+                in_progress_unix_ms?: (number|null);
+
+                /** KeptBatch finalizing_unix_ms */
+                finalizing_unix_ms?: (number|null);
+
+                /** KeptBatch cancelling_unix_ms */
+                cancelling_unix_ms?: (number|null);
+
+                /** KeptBatch ended_unix_ms */
+                ended_unix_ms?: (number|null);
+
+                /** KeptBatch window_ends_unix_ms */
+                window_ends_unix_ms?: (number|null);
+
+                /** KeptBatch errors */
+                errors?: (moesaic.v1.BatchError.$Properties[]|null);
+
+                /** KeptBatch output_file_id */
+                output_file_id?: (string|null);
+
+                /** KeptBatch error_file_id */
+                error_file_id?: (string|null);
+
+                /** KeptBatch counts */
+                counts?: (moesaic.v1.BatchCounts.$Properties|null);
+
+                /** KeptBatch completion_window */
+                completion_window?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a KeptBatch. */
+            type $Shape = moesaic.v1.KeptBatch.$Properties;
+        }
+
+        /**
+         * Properties of a BatchError.
+         * @deprecated Use moesaic.v1.BatchError.$Properties instead.
+         */
+        interface IBatchError extends moesaic.v1.BatchError.$Properties {
+        }
+
+        /** Represents a BatchError. */
+        class BatchError {
+
+            /**
+             * Constructs a new BatchError.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.BatchError.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** BatchError code. */
+            code: string;
+
+            /** BatchError message. */
+            message: string;
+
+            /** BatchError line. */
+            line: number;
+
+            /** BatchError param. */
+            param: string;
+
+            /**
+             * Creates a new BatchError instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns BatchError instance
+             */
+            static create(properties: moesaic.v1.BatchError.$Shape): moesaic.v1.BatchError & moesaic.v1.BatchError.$Shape;
+            static create(properties?: moesaic.v1.BatchError.$Properties): moesaic.v1.BatchError;
+
+            /**
+             * Encodes the specified BatchError message. Does not implicitly {@link moesaic.v1.BatchError.verify|verify} messages.
+             * @param message BatchError message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.BatchError.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a BatchError message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.BatchError & moesaic.v1.BatchError.$Shape} BatchError
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.BatchError & moesaic.v1.BatchError.$Shape;
+
+            /**
+             * Creates a BatchError message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns BatchError
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.BatchError;
+
+            /**
+             * Creates a plain object from a BatchError message. Also converts values to other types if specified.
+             * @param message BatchError
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.BatchError, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this BatchError to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for BatchError
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace BatchError {
+
+            /** Properties of a BatchError. */
+            interface $Properties {
+
+                /** BatchError code */
+                code?: (string|null);
+
+                /** BatchError message */
+                message?: (string|null);
+
+                /** BatchError line */
+                line?: (number|null);
+
+                /** BatchError param */
+                param?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a BatchError. */
+            type $Shape = moesaic.v1.BatchError.$Properties;
+        }
+
+        /**
+         * Properties of a BatchCounts.
+         * @deprecated Use moesaic.v1.BatchCounts.$Properties instead.
+         */
+        interface IBatchCounts extends moesaic.v1.BatchCounts.$Properties {
+        }
+
+        /** Represents a BatchCounts. */
+        class BatchCounts {
+
+            /**
+             * Constructs a new BatchCounts.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.BatchCounts.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** BatchCounts total. */
+            total: number;
+
+            /** BatchCounts completed. */
+            completed: number;
+
+            /** BatchCounts failed. */
+            failed: number;
+
+            /** BatchCounts prompt_tokens. */
+            prompt_tokens: number;
+
+            /** BatchCounts cached_tokens. */
+            cached_tokens: number;
+
+            /** BatchCounts completion_tokens. */
+            completion_tokens: number;
+
+            /** BatchCounts reasoning_tokens. */
+            reasoning_tokens: number;
+
+            /**
+             * Creates a new BatchCounts instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns BatchCounts instance
+             */
+            static create(properties: moesaic.v1.BatchCounts.$Shape): moesaic.v1.BatchCounts & moesaic.v1.BatchCounts.$Shape;
+            static create(properties?: moesaic.v1.BatchCounts.$Properties): moesaic.v1.BatchCounts;
+
+            /**
+             * Encodes the specified BatchCounts message. Does not implicitly {@link moesaic.v1.BatchCounts.verify|verify} messages.
+             * @param message BatchCounts message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.BatchCounts.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a BatchCounts message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.BatchCounts & moesaic.v1.BatchCounts.$Shape} BatchCounts
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.BatchCounts & moesaic.v1.BatchCounts.$Shape;
+
+            /**
+             * Creates a BatchCounts message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns BatchCounts
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.BatchCounts;
+
+            /**
+             * Creates a plain object from a BatchCounts message. Also converts values to other types if specified.
+             * @param message BatchCounts
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.BatchCounts, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this BatchCounts to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for BatchCounts
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace BatchCounts {
+
+            /** Properties of a BatchCounts. */
+            interface $Properties {
+
+                /** BatchCounts total */
+                total?: (number|null);
+
+                /** BatchCounts completed */
+                completed?: (number|null);
+
+                /** BatchCounts failed */
+                failed?: (number|null);
+
+                /** BatchCounts prompt_tokens */
+                prompt_tokens?: (number|null);
+
+                /** BatchCounts cached_tokens */
+                cached_tokens?: (number|null);
+
+                /** BatchCounts completion_tokens */
+                completion_tokens?: (number|null);
+
+                /** BatchCounts reasoning_tokens */
+                reasoning_tokens?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a BatchCounts. */
+            type $Shape = moesaic.v1.BatchCounts.$Properties;
+        }
+
+        /**
+         * Properties of a KeptBackground.
+         * @deprecated Use moesaic.v1.KeptBackground.$Properties instead.
+         */
+        interface IKeptBackground extends moesaic.v1.KeptBackground.$Properties {
+        }
+
+        /** Represents a KeptBackground. */
+        class KeptBackground {
+
+            /**
+             * Constructs a new KeptBackground.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.KeptBackground.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Creates a new KeptBackground instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns KeptBackground instance
+             */
+            static create(properties: moesaic.v1.KeptBackground.$Shape): moesaic.v1.KeptBackground & moesaic.v1.KeptBackground.$Shape;
+            static create(properties?: moesaic.v1.KeptBackground.$Properties): moesaic.v1.KeptBackground;
+
+            /**
+             * Encodes the specified KeptBackground message. Does not implicitly {@link moesaic.v1.KeptBackground.verify|verify} messages.
+             * @param message KeptBackground message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.KeptBackground.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a KeptBackground message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptBackground & moesaic.v1.KeptBackground.$Shape} KeptBackground
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.KeptBackground & moesaic.v1.KeptBackground.$Shape;
+
+            /**
+             * Creates a KeptBackground message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns KeptBackground
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.KeptBackground;
+
+            /**
+             * Creates a plain object from a KeptBackground message. Also converts values to other types if specified.
+             * @param message KeptBackground
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.KeptBackground, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this KeptBackground to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for KeptBackground
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace KeptBackground {
+
+            /** Properties of a KeptBackground. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a KeptBackground. */
+            type $Shape = moesaic.v1.KeptBackground.$Properties;
         }
 
         /** Represents a Rank */

@@ -5658,6 +5658,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {moesaic.v1.OutputConstraint.$Properties|null} [constraint] GenerateRequest constraint
              * @property {number|null} [resume_after_offset] GenerateRequest resume_after_offset
              * @property {boolean|null} [resumable] GenerateRequest resumable
+             * @property {boolean|null} [event_per_token] GenerateRequest event_per_token
              * @property {"prompt"|"token_ids"|"chat"} [input] GenerateRequest input
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
@@ -5683,6 +5684,7 @@ export const moesaic = $root.moesaic = (() => {
              *   constraint?: moesaic.v1.OutputConstraint.$Shape|null;
              *   resume_after_offset?: number|null;
              *   resumable?: boolean|null;
+             *   event_per_token?: boolean|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
              *   ({ input?: undefined; prompt?: null; token_ids?: null; chat?: null }|{ input?: "prompt"; prompt: string; token_ids?: null; chat?: null }|{ input?: "token_ids"; prompt?: null; token_ids: moesaic.v1.TokenIds.$Shape; chat?: null }|{ input?: "chat"; prompt?: null; token_ids?: null; chat: moesaic.v1.ChatInput.$Shape })
@@ -5784,6 +5786,14 @@ export const moesaic = $root.moesaic = (() => {
              */
             GenerateRequest.prototype.resumable = false;
 
+            /**
+             * GenerateRequest event_per_token.
+             * @member {boolean} event_per_token
+             * @memberof moesaic.v1.GenerateRequest
+             * @instance
+             */
+            GenerateRequest.prototype.event_per_token = false;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -5856,6 +5866,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 9, wireType 0 =*/72).uint64(message.resume_after_offset);
                 if (message.resumable != null && $Object.hasOwnProperty.call(message, "resumable") && message.resumable !== false)
                     writer.uint32(/* id 10, wireType 0 =*/80).bool(message.resumable);
+                if (message.event_per_token != null && $Object.hasOwnProperty.call(message, "event_per_token") && message.event_per_token !== false)
+                    writer.uint32(/* id 11, wireType 0 =*/88).bool(message.event_per_token);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -5976,6 +5988,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.resumable;
                             continue;
                         }
+                    case 11: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.event_per_token = value;
+                            else
+                                delete message.event_per_token;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -6054,6 +6075,9 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.resumable != null)
                     if (object.resumable)
                         message.resumable = $Boolean(object.resumable);
+                if (object.event_per_token != null)
+                    if (object.event_per_token)
+                        message.event_per_token = $Boolean(object.event_per_token);
                 return message;
             };
 
@@ -6081,6 +6105,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.priority = 0;
                     object.constraint = null;
                     object.resumable = false;
+                    object.event_per_token = false;
                 }
                 if (message.request_id != null && $Object.hasOwnProperty.call(message, "request_id"))
                     object.request_id = message.request_id;
@@ -6116,6 +6141,8 @@ export const moesaic = $root.moesaic = (() => {
                         object.resume_after_offset = options.longs === $String ? $util.Long.prototype.toString.call(message.resume_after_offset) : options.longs === $Number ? new $util.LongBits(message.resume_after_offset.low >>> 0, message.resume_after_offset.high >>> 0).toNumber(true) : message.resume_after_offset;
                 if (message.resumable != null && $Object.hasOwnProperty.call(message, "resumable"))
                     object.resumable = message.resumable;
+                if (message.event_per_token != null && $Object.hasOwnProperty.call(message, "event_per_token"))
+                    object.event_per_token = message.event_per_token;
                 return object;
             };
 
@@ -18724,7 +18751,9 @@ export const moesaic = $root.moesaic = (() => {
              * @property {moesaic.v1.RequestsRecord.$Properties|null} [requests] JobRecord requests
              * @property {moesaic.v1.ResultRecord.$Properties|null} [result] JobRecord result
              * @property {moesaic.v1.CancelledRecord.$Properties|null} [cancelled] JobRecord cancelled
-             * @property {"requests"|"result"|"cancelled"} [kind] JobRecord kind
+             * @property {moesaic.v1.PartRecord.$Properties|null} [part] JobRecord part
+             * @property {moesaic.v1.ObjectRecord.$Properties|null} [object] JobRecord object
+             * @property {"requests"|"result"|"cancelled"|"part"|"object"} [kind] JobRecord kind
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -18743,9 +18772,11 @@ export const moesaic = $root.moesaic = (() => {
              *   requests?: moesaic.v1.RequestsRecord.$Shape|null;
              *   result?: moesaic.v1.ResultRecord.$Shape|null;
              *   cancelled?: moesaic.v1.CancelledRecord.$Shape|null;
+             *   part?: moesaic.v1.PartRecord.$Shape|null;
+             *   object?: moesaic.v1.ObjectRecord.$Shape|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
-             *   ({ kind?: undefined; requests?: null; result?: null; cancelled?: null }|{ kind?: "requests"; requests: moesaic.v1.RequestsRecord.$Shape; result?: null; cancelled?: null }|{ kind?: "result"; requests?: null; result: moesaic.v1.ResultRecord.$Shape; cancelled?: null }|{ kind?: "cancelled"; requests?: null; result?: null; cancelled: moesaic.v1.CancelledRecord.$Shape })
+             *   ({ kind?: undefined; requests?: null; result?: null; cancelled?: null; part?: null; object?: null }|{ kind?: "requests"; requests: moesaic.v1.RequestsRecord.$Shape; result?: null; cancelled?: null; part?: null; object?: null }|{ kind?: "result"; requests?: null; result: moesaic.v1.ResultRecord.$Shape; cancelled?: null; part?: null; object?: null }|{ kind?: "cancelled"; requests?: null; result?: null; cancelled: moesaic.v1.CancelledRecord.$Shape; part?: null; object?: null }|{ kind?: "part"; requests?: null; result?: null; cancelled?: null; part: moesaic.v1.PartRecord.$Shape; object?: null }|{ kind?: "object"; requests?: null; result?: null; cancelled?: null; part?: null; object: moesaic.v1.ObjectRecord.$Shape })
              * )} moesaic.v1.JobRecord.$Shape
              */
 
@@ -18796,17 +18827,33 @@ export const moesaic = $root.moesaic = (() => {
              */
             JobRecord.prototype.cancelled = null;
 
+            /**
+             * JobRecord part.
+             * @member {moesaic.v1.PartRecord.$Properties|null|undefined} part
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             */
+            JobRecord.prototype.part = null;
+
+            /**
+             * JobRecord object.
+             * @member {moesaic.v1.ObjectRecord.$Properties|null|undefined} object
+             * @memberof moesaic.v1.JobRecord
+             * @instance
+             */
+            JobRecord.prototype.object = null;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
             /**
              * JobRecord kind.
-             * @member {"requests"|"result"|"cancelled"|undefined} kind
+             * @member {"requests"|"result"|"cancelled"|"part"|"object"|undefined} kind
              * @memberof moesaic.v1.JobRecord
              * @instance
              */
             $Object.defineProperty(JobRecord.prototype, "kind", {
-                get: $util.oneOfGetter($oneOfFields = ["requests", "result", "cancelled"]),
+                get: $util.oneOfGetter($oneOfFields = ["requests", "result", "cancelled", "part", "object"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -18850,6 +18897,10 @@ export const moesaic = $root.moesaic = (() => {
                     $root.moesaic.v1.ResultRecord.encode(message.result, writer.uint32(/* id 3, wireType 2 =*/26).fork(), _depth + 1).ldelim();
                 if (message.cancelled != null && $Object.hasOwnProperty.call(message, "cancelled"))
                     $root.moesaic.v1.CancelledRecord.encode(message.cancelled, writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
+                if (message.part != null && $Object.hasOwnProperty.call(message, "part"))
+                    $root.moesaic.v1.PartRecord.encode(message.part, writer.uint32(/* id 5, wireType 2 =*/42).fork(), _depth + 1).ldelim();
+                if (message.object != null && $Object.hasOwnProperty.call(message, "object"))
+                    $root.moesaic.v1.ObjectRecord.encode(message.object, writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -18924,6 +18975,20 @@ export const moesaic = $root.moesaic = (() => {
                             message.kind = "cancelled";
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            message.part = $root.moesaic.v1.PartRecord.decode(reader, reader.size(), $undefined, _depth + 1, message.part);
+                            message.kind = "part";
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            message.object = $root.moesaic.v1.ObjectRecord.decode(reader, reader.size(), $undefined, _depth + 1, message.object);
+                            message.kind = "object";
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -18984,6 +19049,16 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.JobRecord.cancelled: object expected");
                     message.cancelled = $root.moesaic.v1.CancelledRecord.fromObject(object.cancelled, _depth + 1);
                 }
+                if (object.part != null) {
+                    if (!$util.isObject(object.part))
+                        throw $TypeError(".moesaic.v1.JobRecord.part: object expected");
+                    message.part = $root.moesaic.v1.PartRecord.fromObject(object.part, _depth + 1);
+                }
+                if (object.object != null) {
+                    if (!$util.isObject(object.object))
+                        throw $TypeError(".moesaic.v1.JobRecord.object: object expected");
+                    message.object = $root.moesaic.v1.ObjectRecord.fromObject(object.object, _depth + 1);
+                }
                 return message;
             };
 
@@ -19032,6 +19107,16 @@ export const moesaic = $root.moesaic = (() => {
                     if (options.oneofs)
                         object.kind = "cancelled";
                 }
+                if (message.part != null && $Object.hasOwnProperty.call(message, "part")) {
+                    object.part = $root.moesaic.v1.PartRecord.toObject(message.part, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "part";
+                }
+                if (message.object != null && $Object.hasOwnProperty.call(message, "object")) {
+                    object.object = $root.moesaic.v1.ObjectRecord.toObject(message.object, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "object";
+                }
                 return object;
             };
 
@@ -19071,6 +19156,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [first_index] RequestsRecord first_index
              * @property {number|null} [num_requests] RequestsRecord num_requests
              * @property {boolean|null} [has_more] RequestsRecord has_more
+             * @property {string|null} [tenant] RequestsRecord tenant
+             * @property {boolean|null} [is_urgent] RequestsRecord is_urgent
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -19127,6 +19214,22 @@ export const moesaic = $root.moesaic = (() => {
             RequestsRecord.prototype.has_more = false;
 
             /**
+             * RequestsRecord tenant.
+             * @member {string} tenant
+             * @memberof moesaic.v1.RequestsRecord
+             * @instance
+             */
+            RequestsRecord.prototype.tenant = "";
+
+            /**
+             * RequestsRecord is_urgent.
+             * @member {boolean} is_urgent
+             * @memberof moesaic.v1.RequestsRecord
+             * @instance
+             */
+            RequestsRecord.prototype.is_urgent = false;
+
+            /**
              * Creates a new RequestsRecord instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.RequestsRecord
@@ -19164,6 +19267,10 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 2, wireType 0 =*/16).int32(message.num_requests);
                 if (message.has_more != null && $Object.hasOwnProperty.call(message, "has_more") && message.has_more !== false)
                     writer.uint32(/* id 3, wireType 0 =*/24).bool(message.has_more);
+                if (message.tenant != null && $Object.hasOwnProperty.call(message, "tenant") && message.tenant !== "")
+                    writer.uint32(/* id 4, wireType 2 =*/34).string(message.tenant);
+                if (message.is_urgent != null && $Object.hasOwnProperty.call(message, "is_urgent") && message.is_urgent !== false)
+                    writer.uint32(/* id 5, wireType 0 =*/40).bool(message.is_urgent);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -19235,6 +19342,24 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.has_more;
                             continue;
                         }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.tenant = value;
+                            else
+                                delete message.tenant;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.is_urgent = value;
+                            else
+                                delete message.is_urgent;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -19279,6 +19404,12 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.has_more != null)
                     if (object.has_more)
                         message.has_more = $Boolean(object.has_more);
+                if (object.tenant != null)
+                    if (typeof object.tenant !== "string" || object.tenant.length)
+                        message.tenant = $String(object.tenant);
+                if (object.is_urgent != null)
+                    if (object.is_urgent)
+                        message.is_urgent = $Boolean(object.is_urgent);
                 return message;
             };
 
@@ -19303,6 +19434,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.first_index = 0;
                     object.num_requests = 0;
                     object.has_more = false;
+                    object.tenant = "";
+                    object.is_urgent = false;
                 }
                 if (message.first_index != null && $Object.hasOwnProperty.call(message, "first_index"))
                     object.first_index = message.first_index;
@@ -19310,6 +19443,10 @@ export const moesaic = $root.moesaic = (() => {
                     object.num_requests = message.num_requests;
                 if (message.has_more != null && $Object.hasOwnProperty.call(message, "has_more"))
                     object.has_more = message.has_more;
+                if (message.tenant != null && $Object.hasOwnProperty.call(message, "tenant"))
+                    object.tenant = message.tenant;
+                if (message.is_urgent != null && $Object.hasOwnProperty.call(message, "is_urgent"))
+                    object.is_urgent = message.is_urgent;
                 return object;
             };
 
@@ -19864,6 +20001,380 @@ export const moesaic = $root.moesaic = (() => {
             return CancelledRecord;
         })();
 
+        v1.PartRecord = (function() {
+
+            /**
+             * Properties of a PartRecord.
+             * @typedef {Object} moesaic.v1.PartRecord.$Properties
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a PartRecord.
+             * @memberof moesaic.v1
+             * @interface IPartRecord
+             * @augments moesaic.v1.PartRecord.$Properties
+             * @deprecated Use moesaic.v1.PartRecord.$Properties instead.
+             */
+
+            /**
+             * Shape of a PartRecord.
+             * @typedef {moesaic.v1.PartRecord.$Properties} moesaic.v1.PartRecord.$Shape
+             */
+
+            /**
+             * Constructs a new PartRecord.
+             * @memberof moesaic.v1
+             * @classdesc Represents a PartRecord.
+             * @constructor
+             * @param {moesaic.v1.PartRecord.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const PartRecord = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * Creates a new PartRecord instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.PartRecord
+             * @static
+             * @param {moesaic.v1.PartRecord.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.PartRecord} PartRecord instance
+             * @type {{
+             *   (properties: moesaic.v1.PartRecord.$Shape): moesaic.v1.PartRecord & moesaic.v1.PartRecord.$Shape;
+             *   (properties?: moesaic.v1.PartRecord.$Properties): moesaic.v1.PartRecord;
+             * }}
+             */
+            PartRecord.create = function(properties) {
+                return new PartRecord(properties);
+            };
+
+            /**
+             * Encodes the specified PartRecord message. Does not implicitly {@link moesaic.v1.PartRecord.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.PartRecord
+             * @static
+             * @param {moesaic.v1.PartRecord.$Properties} message PartRecord message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            PartRecord.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a PartRecord message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.PartRecord
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.PartRecord & moesaic.v1.PartRecord.$Shape} PartRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            PartRecord.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.PartRecord();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    reader.skipType(tag & 7, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a PartRecord message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.PartRecord
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.PartRecord} PartRecord
+             */
+            PartRecord.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.PartRecord)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.PartRecord: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                return new $root.moesaic.v1.PartRecord();
+            };
+
+            /**
+             * Creates a plain object from a PartRecord message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.PartRecord
+             * @static
+             * @param {moesaic.v1.PartRecord} message PartRecord
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            PartRecord.toObject = function () {
+                return {};
+            };
+
+            /**
+             * Converts this PartRecord to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.PartRecord
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            PartRecord.prototype.toJSON = function() {
+                return PartRecord.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for PartRecord
+             * @function getTypeUrl
+             * @memberof moesaic.v1.PartRecord
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            PartRecord.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.PartRecord";
+            };
+
+            return PartRecord;
+        })();
+
+        v1.ObjectRecord = (function() {
+
+            /**
+             * Properties of an ObjectRecord.
+             * @typedef {Object} moesaic.v1.ObjectRecord.$Properties
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of an ObjectRecord.
+             * @memberof moesaic.v1
+             * @interface IObjectRecord
+             * @augments moesaic.v1.ObjectRecord.$Properties
+             * @deprecated Use moesaic.v1.ObjectRecord.$Properties instead.
+             */
+
+            /**
+             * Shape of an ObjectRecord.
+             * @typedef {moesaic.v1.ObjectRecord.$Properties} moesaic.v1.ObjectRecord.$Shape
+             */
+
+            /**
+             * Constructs a new ObjectRecord.
+             * @memberof moesaic.v1
+             * @classdesc Represents an ObjectRecord.
+             * @constructor
+             * @param {moesaic.v1.ObjectRecord.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const ObjectRecord = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * Creates a new ObjectRecord instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.ObjectRecord
+             * @static
+             * @param {moesaic.v1.ObjectRecord.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.ObjectRecord} ObjectRecord instance
+             * @type {{
+             *   (properties: moesaic.v1.ObjectRecord.$Shape): moesaic.v1.ObjectRecord & moesaic.v1.ObjectRecord.$Shape;
+             *   (properties?: moesaic.v1.ObjectRecord.$Properties): moesaic.v1.ObjectRecord;
+             * }}
+             */
+            ObjectRecord.create = function(properties) {
+                return new ObjectRecord(properties);
+            };
+
+            /**
+             * Encodes the specified ObjectRecord message. Does not implicitly {@link moesaic.v1.ObjectRecord.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.ObjectRecord
+             * @static
+             * @param {moesaic.v1.ObjectRecord.$Properties} message ObjectRecord message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            ObjectRecord.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes an ObjectRecord message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.ObjectRecord
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.ObjectRecord & moesaic.v1.ObjectRecord.$Shape} ObjectRecord
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            ObjectRecord.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.ObjectRecord();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    reader.skipType(tag & 7, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates an ObjectRecord message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.ObjectRecord
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.ObjectRecord} ObjectRecord
+             */
+            ObjectRecord.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.ObjectRecord)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.ObjectRecord: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                return new $root.moesaic.v1.ObjectRecord();
+            };
+
+            /**
+             * Creates a plain object from an ObjectRecord message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.ObjectRecord
+             * @static
+             * @param {moesaic.v1.ObjectRecord} message ObjectRecord
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            ObjectRecord.toObject = function () {
+                return {};
+            };
+
+            /**
+             * Converts this ObjectRecord to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.ObjectRecord
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            ObjectRecord.prototype.toJSON = function() {
+                return ObjectRecord.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for ObjectRecord
+             * @function getTypeUrl
+             * @memberof moesaic.v1.ObjectRecord
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            ObjectRecord.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.ObjectRecord";
+            };
+
+            return ObjectRecord;
+        })();
+
         v1.JobRequests = (function() {
 
             /**
@@ -20340,6 +20851,2423 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return JobResult;
+        })();
+
+        v1.KeptObject = (function() {
+
+            /**
+             * Properties of a KeptObject.
+             * @typedef {Object} moesaic.v1.KeptObject.$Properties
+             * @property {string|null} [tenant] KeptObject tenant
+             * @property {number|null} [created_unix_ms] KeptObject created_unix_ms
+             * @property {number|null} [expires_unix_ms] KeptObject expires_unix_ms
+             * @property {moesaic.v1.KeptFile.$Properties|null} [file] KeptObject file
+             * @property {moesaic.v1.KeptBatch.$Properties|null} [batch] KeptObject batch
+             * @property {moesaic.v1.KeptBackground.$Properties|null} [background] KeptObject background
+             * @property {"file"|"batch"|"background"} [kind] KeptObject kind
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a KeptObject.
+             * @memberof moesaic.v1
+             * @interface IKeptObject
+             * @augments moesaic.v1.KeptObject.$Properties
+             * @deprecated Use moesaic.v1.KeptObject.$Properties instead.
+             */
+
+            /**
+             * Narrowed shape of a KeptObject.
+             * @typedef {{
+             *   tenant?: string|null;
+             *   created_unix_ms?: number|null;
+             *   expires_unix_ms?: number|null;
+             *   file?: moesaic.v1.KeptFile.$Shape|null;
+             *   batch?: moesaic.v1.KeptBatch.$Shape|null;
+             *   background?: moesaic.v1.KeptBackground.$Shape|null;
+             *   $unknowns?: Array.<Uint8Array>;
+             * } & (
+             *   ({ kind?: undefined; file?: null; batch?: null; background?: null }|{ kind?: "file"; file: moesaic.v1.KeptFile.$Shape; batch?: null; background?: null }|{ kind?: "batch"; file?: null; batch: moesaic.v1.KeptBatch.$Shape; background?: null }|{ kind?: "background"; file?: null; batch?: null; background: moesaic.v1.KeptBackground.$Shape })
+             * )} moesaic.v1.KeptObject.$Shape
+             */
+
+            /**
+             * Constructs a new KeptObject.
+             * @memberof moesaic.v1
+             * @classdesc Represents a KeptObject.
+             * @constructor
+             * @param {moesaic.v1.KeptObject.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const KeptObject = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * KeptObject tenant.
+             * @member {string} tenant
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             */
+            KeptObject.prototype.tenant = "";
+
+            /**
+             * KeptObject created_unix_ms.
+             * @member {number} created_unix_ms
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             */
+            KeptObject.prototype.created_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptObject expires_unix_ms.
+             * @member {number} expires_unix_ms
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             */
+            KeptObject.prototype.expires_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptObject file.
+             * @member {moesaic.v1.KeptFile.$Properties|null|undefined} file
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             */
+            KeptObject.prototype.file = null;
+
+            /**
+             * KeptObject batch.
+             * @member {moesaic.v1.KeptBatch.$Properties|null|undefined} batch
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             */
+            KeptObject.prototype.batch = null;
+
+            /**
+             * KeptObject background.
+             * @member {moesaic.v1.KeptBackground.$Properties|null|undefined} background
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             */
+            KeptObject.prototype.background = null;
+
+            // OneOf field names bound to virtual getters and setters
+            let $oneOfFields;
+
+            /**
+             * KeptObject kind.
+             * @member {"file"|"batch"|"background"|undefined} kind
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             */
+            $Object.defineProperty(KeptObject.prototype, "kind", {
+                get: $util.oneOfGetter($oneOfFields = ["file", "batch", "background"]),
+                set: $util.oneOfSetter($oneOfFields)
+            });
+
+            /**
+             * Creates a new KeptObject instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.KeptObject
+             * @static
+             * @param {moesaic.v1.KeptObject.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.KeptObject} KeptObject instance
+             * @type {{
+             *   (properties: moesaic.v1.KeptObject.$Shape): moesaic.v1.KeptObject & moesaic.v1.KeptObject.$Shape;
+             *   (properties?: moesaic.v1.KeptObject.$Properties): moesaic.v1.KeptObject;
+             * }}
+             */
+            KeptObject.create = function(properties) {
+                return new KeptObject(properties);
+            };
+
+            /**
+             * Encodes the specified KeptObject message. Does not implicitly {@link moesaic.v1.KeptObject.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.KeptObject
+             * @static
+             * @param {moesaic.v1.KeptObject.$Properties} message KeptObject message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            KeptObject.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.tenant != null && $Object.hasOwnProperty.call(message, "tenant") && message.tenant !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.tenant);
+                if (message.created_unix_ms != null && $Object.hasOwnProperty.call(message, "created_unix_ms") && (typeof message.created_unix_ms === "object" ? message.created_unix_ms.low || message.created_unix_ms.high : message.created_unix_ms !== 0))
+                    writer.uint32(/* id 2, wireType 0 =*/16).uint64(message.created_unix_ms);
+                if (message.expires_unix_ms != null && $Object.hasOwnProperty.call(message, "expires_unix_ms") && (typeof message.expires_unix_ms === "object" ? message.expires_unix_ms.low || message.expires_unix_ms.high : message.expires_unix_ms !== 0))
+                    writer.uint32(/* id 3, wireType 0 =*/24).uint64(message.expires_unix_ms);
+                if (message.file != null && $Object.hasOwnProperty.call(message, "file"))
+                    $root.moesaic.v1.KeptFile.encode(message.file, writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
+                if (message.batch != null && $Object.hasOwnProperty.call(message, "batch"))
+                    $root.moesaic.v1.KeptBatch.encode(message.batch, writer.uint32(/* id 5, wireType 2 =*/42).fork(), _depth + 1).ldelim();
+                if (message.background != null && $Object.hasOwnProperty.call(message, "background"))
+                    $root.moesaic.v1.KeptBackground.encode(message.background, writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a KeptObject message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.KeptObject
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptObject & moesaic.v1.KeptObject.$Shape} KeptObject
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            KeptObject.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.KeptObject();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.tenant = value;
+                            else
+                                delete message.tenant;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.created_unix_ms = value;
+                            else
+                                delete message.created_unix_ms;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.expires_unix_ms = value;
+                            else
+                                delete message.expires_unix_ms;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            message.file = $root.moesaic.v1.KeptFile.decode(reader, reader.size(), $undefined, _depth + 1, message.file);
+                            message.kind = "file";
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            message.batch = $root.moesaic.v1.KeptBatch.decode(reader, reader.size(), $undefined, _depth + 1, message.batch);
+                            message.kind = "batch";
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            message.background = $root.moesaic.v1.KeptBackground.decode(reader, reader.size(), $undefined, _depth + 1, message.background);
+                            message.kind = "background";
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a KeptObject message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.KeptObject
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.KeptObject} KeptObject
+             */
+            KeptObject.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.KeptObject)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.KeptObject: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.KeptObject();
+                if (object.tenant != null)
+                    if (typeof object.tenant !== "string" || object.tenant.length)
+                        message.tenant = $String(object.tenant);
+                if (object.created_unix_ms != null)
+                    if (typeof object.created_unix_ms === "object" ? object.created_unix_ms.low || object.created_unix_ms.high : $Number(object.created_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.created_unix_ms = $util.Long.fromValue(object.created_unix_ms, true);
+                        else if (typeof object.created_unix_ms === "string")
+                            message.created_unix_ms = $parseInt(object.created_unix_ms, 10);
+                        else if (typeof object.created_unix_ms === "number")
+                            message.created_unix_ms = object.created_unix_ms;
+                        else if (typeof object.created_unix_ms === "object")
+                            message.created_unix_ms = new $util.LongBits(object.created_unix_ms.low >>> 0, object.created_unix_ms.high >>> 0).toNumber(true);
+                if (object.expires_unix_ms != null)
+                    if (typeof object.expires_unix_ms === "object" ? object.expires_unix_ms.low || object.expires_unix_ms.high : $Number(object.expires_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.expires_unix_ms = $util.Long.fromValue(object.expires_unix_ms, true);
+                        else if (typeof object.expires_unix_ms === "string")
+                            message.expires_unix_ms = $parseInt(object.expires_unix_ms, 10);
+                        else if (typeof object.expires_unix_ms === "number")
+                            message.expires_unix_ms = object.expires_unix_ms;
+                        else if (typeof object.expires_unix_ms === "object")
+                            message.expires_unix_ms = new $util.LongBits(object.expires_unix_ms.low >>> 0, object.expires_unix_ms.high >>> 0).toNumber(true);
+                if (object.file != null) {
+                    if (!$util.isObject(object.file))
+                        throw $TypeError(".moesaic.v1.KeptObject.file: object expected");
+                    message.file = $root.moesaic.v1.KeptFile.fromObject(object.file, _depth + 1);
+                }
+                if (object.batch != null) {
+                    if (!$util.isObject(object.batch))
+                        throw $TypeError(".moesaic.v1.KeptObject.batch: object expected");
+                    message.batch = $root.moesaic.v1.KeptBatch.fromObject(object.batch, _depth + 1);
+                }
+                if (object.background != null) {
+                    if (!$util.isObject(object.background))
+                        throw $TypeError(".moesaic.v1.KeptObject.background: object expected");
+                    message.background = $root.moesaic.v1.KeptBackground.fromObject(object.background, _depth + 1);
+                }
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a KeptObject message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.KeptObject
+             * @static
+             * @param {moesaic.v1.KeptObject} message KeptObject
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            KeptObject.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.tenant = "";
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.created_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.created_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.expires_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.expires_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                }
+                if (message.tenant != null && $Object.hasOwnProperty.call(message, "tenant"))
+                    object.tenant = message.tenant;
+                if (message.created_unix_ms != null && $Object.hasOwnProperty.call(message, "created_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.created_unix_ms = typeof message.created_unix_ms === "number" ? $BigInt(message.created_unix_ms) : $util.Long.fromBits(message.created_unix_ms.low >>> 0, message.created_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.created_unix_ms === "number")
+                        object.created_unix_ms = options.longs === $String ? $String(message.created_unix_ms) : message.created_unix_ms;
+                    else
+                        object.created_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.created_unix_ms) : options.longs === $Number ? new $util.LongBits(message.created_unix_ms.low >>> 0, message.created_unix_ms.high >>> 0).toNumber(true) : message.created_unix_ms;
+                if (message.expires_unix_ms != null && $Object.hasOwnProperty.call(message, "expires_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.expires_unix_ms = typeof message.expires_unix_ms === "number" ? $BigInt(message.expires_unix_ms) : $util.Long.fromBits(message.expires_unix_ms.low >>> 0, message.expires_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.expires_unix_ms === "number")
+                        object.expires_unix_ms = options.longs === $String ? $String(message.expires_unix_ms) : message.expires_unix_ms;
+                    else
+                        object.expires_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.expires_unix_ms) : options.longs === $Number ? new $util.LongBits(message.expires_unix_ms.low >>> 0, message.expires_unix_ms.high >>> 0).toNumber(true) : message.expires_unix_ms;
+                if (message.file != null && $Object.hasOwnProperty.call(message, "file")) {
+                    object.file = $root.moesaic.v1.KeptFile.toObject(message.file, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "file";
+                }
+                if (message.batch != null && $Object.hasOwnProperty.call(message, "batch")) {
+                    object.batch = $root.moesaic.v1.KeptBatch.toObject(message.batch, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "batch";
+                }
+                if (message.background != null && $Object.hasOwnProperty.call(message, "background")) {
+                    object.background = $root.moesaic.v1.KeptBackground.toObject(message.background, options, _depth + 1);
+                    if (options.oneofs)
+                        object.kind = "background";
+                }
+                return object;
+            };
+
+            /**
+             * Converts this KeptObject to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.KeptObject
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            KeptObject.prototype.toJSON = function() {
+                return KeptObject.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for KeptObject
+             * @function getTypeUrl
+             * @memberof moesaic.v1.KeptObject
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            KeptObject.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.KeptObject";
+            };
+
+            return KeptObject;
+        })();
+
+        v1.KeptFile = (function() {
+
+            /**
+             * Properties of a KeptFile.
+             * @typedef {Object} moesaic.v1.KeptFile.$Properties
+             * @property {string|null} [filename] KeptFile filename
+             * @property {string|null} [purpose] KeptFile purpose
+             * @property {number|null} [num_bytes] KeptFile num_bytes
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a KeptFile.
+             * @memberof moesaic.v1
+             * @interface IKeptFile
+             * @augments moesaic.v1.KeptFile.$Properties
+             * @deprecated Use moesaic.v1.KeptFile.$Properties instead.
+             */
+
+            /**
+             * Shape of a KeptFile.
+             * @typedef {moesaic.v1.KeptFile.$Properties} moesaic.v1.KeptFile.$Shape
+             */
+
+            /**
+             * Constructs a new KeptFile.
+             * @memberof moesaic.v1
+             * @classdesc Represents a KeptFile.
+             * @constructor
+             * @param {moesaic.v1.KeptFile.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const KeptFile = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * KeptFile filename.
+             * @member {string} filename
+             * @memberof moesaic.v1.KeptFile
+             * @instance
+             */
+            KeptFile.prototype.filename = "";
+
+            /**
+             * KeptFile purpose.
+             * @member {string} purpose
+             * @memberof moesaic.v1.KeptFile
+             * @instance
+             */
+            KeptFile.prototype.purpose = "";
+
+            /**
+             * KeptFile num_bytes.
+             * @member {number} num_bytes
+             * @memberof moesaic.v1.KeptFile
+             * @instance
+             */
+            KeptFile.prototype.num_bytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Creates a new KeptFile instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.KeptFile
+             * @static
+             * @param {moesaic.v1.KeptFile.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.KeptFile} KeptFile instance
+             * @type {{
+             *   (properties: moesaic.v1.KeptFile.$Shape): moesaic.v1.KeptFile & moesaic.v1.KeptFile.$Shape;
+             *   (properties?: moesaic.v1.KeptFile.$Properties): moesaic.v1.KeptFile;
+             * }}
+             */
+            KeptFile.create = function(properties) {
+                return new KeptFile(properties);
+            };
+
+            /**
+             * Encodes the specified KeptFile message. Does not implicitly {@link moesaic.v1.KeptFile.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.KeptFile
+             * @static
+             * @param {moesaic.v1.KeptFile.$Properties} message KeptFile message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            KeptFile.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.filename != null && $Object.hasOwnProperty.call(message, "filename") && message.filename !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.filename);
+                if (message.purpose != null && $Object.hasOwnProperty.call(message, "purpose") && message.purpose !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.purpose);
+                if (message.num_bytes != null && $Object.hasOwnProperty.call(message, "num_bytes") && (typeof message.num_bytes === "object" ? message.num_bytes.low || message.num_bytes.high : message.num_bytes !== 0))
+                    writer.uint32(/* id 3, wireType 0 =*/24).uint64(message.num_bytes);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a KeptFile message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.KeptFile
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptFile & moesaic.v1.KeptFile.$Shape} KeptFile
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            KeptFile.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.KeptFile();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.filename = value;
+                            else
+                                delete message.filename;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.purpose = value;
+                            else
+                                delete message.purpose;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.num_bytes = value;
+                            else
+                                delete message.num_bytes;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a KeptFile message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.KeptFile
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.KeptFile} KeptFile
+             */
+            KeptFile.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.KeptFile)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.KeptFile: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.KeptFile();
+                if (object.filename != null)
+                    if (typeof object.filename !== "string" || object.filename.length)
+                        message.filename = $String(object.filename);
+                if (object.purpose != null)
+                    if (typeof object.purpose !== "string" || object.purpose.length)
+                        message.purpose = $String(object.purpose);
+                if (object.num_bytes != null)
+                    if (typeof object.num_bytes === "object" ? object.num_bytes.low || object.num_bytes.high : $Number(object.num_bytes) !== 0)
+                        if ($util.Long)
+                            message.num_bytes = $util.Long.fromValue(object.num_bytes, true);
+                        else if (typeof object.num_bytes === "string")
+                            message.num_bytes = $parseInt(object.num_bytes, 10);
+                        else if (typeof object.num_bytes === "number")
+                            message.num_bytes = object.num_bytes;
+                        else if (typeof object.num_bytes === "object")
+                            message.num_bytes = new $util.LongBits(object.num_bytes.low >>> 0, object.num_bytes.high >>> 0).toNumber(true);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a KeptFile message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.KeptFile
+             * @static
+             * @param {moesaic.v1.KeptFile} message KeptFile
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            KeptFile.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.filename = "";
+                    object.purpose = "";
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.num_bytes = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.num_bytes = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                }
+                if (message.filename != null && $Object.hasOwnProperty.call(message, "filename"))
+                    object.filename = message.filename;
+                if (message.purpose != null && $Object.hasOwnProperty.call(message, "purpose"))
+                    object.purpose = message.purpose;
+                if (message.num_bytes != null && $Object.hasOwnProperty.call(message, "num_bytes"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.num_bytes = typeof message.num_bytes === "number" ? $BigInt(message.num_bytes) : $util.Long.fromBits(message.num_bytes.low >>> 0, message.num_bytes.high >>> 0, true).toBigInt();
+                    else if (typeof message.num_bytes === "number")
+                        object.num_bytes = options.longs === $String ? $String(message.num_bytes) : message.num_bytes;
+                    else
+                        object.num_bytes = options.longs === $String ? $util.Long.prototype.toString.call(message.num_bytes) : options.longs === $Number ? new $util.LongBits(message.num_bytes.low >>> 0, message.num_bytes.high >>> 0).toNumber(true) : message.num_bytes;
+                return object;
+            };
+
+            /**
+             * Converts this KeptFile to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.KeptFile
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            KeptFile.prototype.toJSON = function() {
+                return KeptFile.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for KeptFile
+             * @function getTypeUrl
+             * @memberof moesaic.v1.KeptFile
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            KeptFile.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.KeptFile";
+            };
+
+            return KeptFile;
+        })();
+
+        v1.KeptBatch = (function() {
+
+            /**
+             * Properties of a KeptBatch.
+             * @typedef {Object} moesaic.v1.KeptBatch.$Properties
+             * @property {string|null} [input_file_id] KeptBatch input_file_id
+             * @property {string|null} [endpoint] KeptBatch endpoint
+             * @property {Object.<string,string>|null} [metadata] KeptBatch metadata
+             * @property {number|null} [output_expires_after_seconds] KeptBatch output_expires_after_seconds
+             * @property {string|null} [status] KeptBatch status
+             * @property {string|null} [ending] KeptBatch ending
+             * @property {number|null} [in_progress_unix_ms] KeptBatch in_progress_unix_ms
+             * @property {number|null} [finalizing_unix_ms] KeptBatch finalizing_unix_ms
+             * @property {number|null} [cancelling_unix_ms] KeptBatch cancelling_unix_ms
+             * @property {number|null} [ended_unix_ms] KeptBatch ended_unix_ms
+             * @property {number|null} [window_ends_unix_ms] KeptBatch window_ends_unix_ms
+             * @property {Array.<moesaic.v1.BatchError.$Properties>|null} [errors] KeptBatch errors
+             * @property {string|null} [output_file_id] KeptBatch output_file_id
+             * @property {string|null} [error_file_id] KeptBatch error_file_id
+             * @property {moesaic.v1.BatchCounts.$Properties|null} [counts] KeptBatch counts
+             * @property {string|null} [completion_window] KeptBatch completion_window
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a KeptBatch.
+             * @memberof moesaic.v1
+             * @interface IKeptBatch
+             * @augments moesaic.v1.KeptBatch.$Properties
+             * @deprecated Use moesaic.v1.KeptBatch.$Properties instead.
+             */
+
+            /**
+             * Shape of a KeptBatch.
+             * @typedef {moesaic.v1.KeptBatch.$Properties} moesaic.v1.KeptBatch.$Shape
+             */
+
+            /**
+             * Constructs a new KeptBatch.
+             * @memberof moesaic.v1
+             * @classdesc Represents a KeptBatch.
+             * @constructor
+             * @param {moesaic.v1.KeptBatch.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const KeptBatch = function (properties) {
+                this.metadata = {};
+                this.errors = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * KeptBatch input_file_id.
+             * @member {string} input_file_id
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.input_file_id = "";
+
+            /**
+             * KeptBatch endpoint.
+             * @member {string} endpoint
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.endpoint = "";
+
+            /**
+             * KeptBatch metadata.
+             * @member {Object.<string,string>} metadata
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.metadata = $util.emptyObject;
+
+            /**
+             * KeptBatch output_expires_after_seconds.
+             * @member {number} output_expires_after_seconds
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.output_expires_after_seconds = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptBatch status.
+             * @member {string} status
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.status = "";
+
+            /**
+             * KeptBatch ending.
+             * @member {string} ending
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.ending = "";
+
+            /**
+             * KeptBatch in_progress_unix_ms.
+             * @member {number} in_progress_unix_ms
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.in_progress_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptBatch finalizing_unix_ms.
+             * @member {number} finalizing_unix_ms
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.finalizing_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptBatch cancelling_unix_ms.
+             * @member {number} cancelling_unix_ms
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.cancelling_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptBatch ended_unix_ms.
+             * @member {number} ended_unix_ms
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.ended_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptBatch window_ends_unix_ms.
+             * @member {number} window_ends_unix_ms
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.window_ends_unix_ms = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * KeptBatch errors.
+             * @member {Array.<moesaic.v1.BatchError.$Properties>} errors
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.errors = $util.emptyArray;
+
+            /**
+             * KeptBatch output_file_id.
+             * @member {string} output_file_id
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.output_file_id = "";
+
+            /**
+             * KeptBatch error_file_id.
+             * @member {string} error_file_id
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.error_file_id = "";
+
+            /**
+             * KeptBatch counts.
+             * @member {moesaic.v1.BatchCounts.$Properties|null|undefined} counts
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.counts = null;
+
+            /**
+             * KeptBatch completion_window.
+             * @member {string} completion_window
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             */
+            KeptBatch.prototype.completion_window = "";
+
+            /**
+             * Creates a new KeptBatch instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.KeptBatch
+             * @static
+             * @param {moesaic.v1.KeptBatch.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.KeptBatch} KeptBatch instance
+             * @type {{
+             *   (properties: moesaic.v1.KeptBatch.$Shape): moesaic.v1.KeptBatch & moesaic.v1.KeptBatch.$Shape;
+             *   (properties?: moesaic.v1.KeptBatch.$Properties): moesaic.v1.KeptBatch;
+             * }}
+             */
+            KeptBatch.create = function(properties) {
+                return new KeptBatch(properties);
+            };
+
+            /**
+             * Encodes the specified KeptBatch message. Does not implicitly {@link moesaic.v1.KeptBatch.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.KeptBatch
+             * @static
+             * @param {moesaic.v1.KeptBatch.$Properties} message KeptBatch message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            KeptBatch.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.input_file_id != null && $Object.hasOwnProperty.call(message, "input_file_id") && message.input_file_id !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.input_file_id);
+                if (message.endpoint != null && $Object.hasOwnProperty.call(message, "endpoint") && message.endpoint !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.endpoint);
+                if (message.metadata != null && $Object.hasOwnProperty.call(message, "metadata"))
+                    for (let keys = $Object.keys(message.metadata), i = 0; i < keys.length; ++i)
+                        writer.uint32(/* id 3, wireType 2 =*/26).fork().uint32(/* id 1, wireType 2 =*/10).string(keys[i]).uint32(/* id 2, wireType 2 =*/18).string(message.metadata[keys[i]]).ldelim();
+                if (message.output_expires_after_seconds != null && $Object.hasOwnProperty.call(message, "output_expires_after_seconds") && (typeof message.output_expires_after_seconds === "object" ? message.output_expires_after_seconds.low || message.output_expires_after_seconds.high : message.output_expires_after_seconds !== 0))
+                    writer.uint32(/* id 4, wireType 0 =*/32).uint64(message.output_expires_after_seconds);
+                if (message.status != null && $Object.hasOwnProperty.call(message, "status") && message.status !== "")
+                    writer.uint32(/* id 5, wireType 2 =*/42).string(message.status);
+                if (message.ending != null && $Object.hasOwnProperty.call(message, "ending") && message.ending !== "")
+                    writer.uint32(/* id 6, wireType 2 =*/50).string(message.ending);
+                if (message.in_progress_unix_ms != null && $Object.hasOwnProperty.call(message, "in_progress_unix_ms") && (typeof message.in_progress_unix_ms === "object" ? message.in_progress_unix_ms.low || message.in_progress_unix_ms.high : message.in_progress_unix_ms !== 0))
+                    writer.uint32(/* id 7, wireType 0 =*/56).uint64(message.in_progress_unix_ms);
+                if (message.finalizing_unix_ms != null && $Object.hasOwnProperty.call(message, "finalizing_unix_ms") && (typeof message.finalizing_unix_ms === "object" ? message.finalizing_unix_ms.low || message.finalizing_unix_ms.high : message.finalizing_unix_ms !== 0))
+                    writer.uint32(/* id 8, wireType 0 =*/64).uint64(message.finalizing_unix_ms);
+                if (message.cancelling_unix_ms != null && $Object.hasOwnProperty.call(message, "cancelling_unix_ms") && (typeof message.cancelling_unix_ms === "object" ? message.cancelling_unix_ms.low || message.cancelling_unix_ms.high : message.cancelling_unix_ms !== 0))
+                    writer.uint32(/* id 9, wireType 0 =*/72).uint64(message.cancelling_unix_ms);
+                if (message.ended_unix_ms != null && $Object.hasOwnProperty.call(message, "ended_unix_ms") && (typeof message.ended_unix_ms === "object" ? message.ended_unix_ms.low || message.ended_unix_ms.high : message.ended_unix_ms !== 0))
+                    writer.uint32(/* id 10, wireType 0 =*/80).uint64(message.ended_unix_ms);
+                if (message.window_ends_unix_ms != null && $Object.hasOwnProperty.call(message, "window_ends_unix_ms") && (typeof message.window_ends_unix_ms === "object" ? message.window_ends_unix_ms.low || message.window_ends_unix_ms.high : message.window_ends_unix_ms !== 0))
+                    writer.uint32(/* id 11, wireType 0 =*/88).uint64(message.window_ends_unix_ms);
+                if (message.errors != null && message.errors.length)
+                    for (let i = 0; i < message.errors.length; ++i)
+                        $root.moesaic.v1.BatchError.encode(message.errors[i], writer.uint32(/* id 12, wireType 2 =*/98).fork(), _depth + 1).ldelim();
+                if (message.output_file_id != null && $Object.hasOwnProperty.call(message, "output_file_id") && message.output_file_id !== "")
+                    writer.uint32(/* id 13, wireType 2 =*/106).string(message.output_file_id);
+                if (message.error_file_id != null && $Object.hasOwnProperty.call(message, "error_file_id") && message.error_file_id !== "")
+                    writer.uint32(/* id 14, wireType 2 =*/114).string(message.error_file_id);
+                if (message.counts != null && $Object.hasOwnProperty.call(message, "counts"))
+                    $root.moesaic.v1.BatchCounts.encode(message.counts, writer.uint32(/* id 15, wireType 2 =*/122).fork(), _depth + 1).ldelim();
+                if (message.completion_window != null && $Object.hasOwnProperty.call(message, "completion_window") && message.completion_window !== "")
+                    writer.uint32(/* id 16, wireType 2 =*/130).string(message.completion_window);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a KeptBatch message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.KeptBatch
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptBatch & moesaic.v1.KeptBatch.$Shape} KeptBatch
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            KeptBatch.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, key, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.KeptBatch();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.input_file_id = value;
+                            else
+                                delete message.input_file_id;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.endpoint = value;
+                            else
+                                delete message.endpoint;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if (message.metadata === $util.emptyObject)
+                                message.metadata = {};
+                            let end2 = reader.size() + reader.pos;
+                            if (end2 > reader.len)
+                                throw $RangeError("index out of range");
+                            reader.len = end2;
+                            key = "";
+                            value = "";
+                            while (reader.pos < end2) {
+                                let tag2 = reader.tag();
+                                wireType = tag2 & 7;
+                                switch (tag2 >>>= 3) {
+                                case 1:
+                                    if (wireType !== 2)
+                                        break;
+                                    key = reader.stringVerify();
+                                    continue;
+                                case 2:
+                                    if (wireType !== 2)
+                                        break;
+                                    value = reader.stringVerify();
+                                    continue;
+                                }
+                                reader.skipType(wireType, _depth, tag2);
+                            }
+                            if (reader.pos !== end2)
+                                throw $RangeError("index out of range");
+                            reader.len = end;
+                            if (key === "__proto__")
+                                $util.makeProp(message.metadata, key);
+                            message.metadata[key] = value;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.output_expires_after_seconds = value;
+                            else
+                                delete message.output_expires_after_seconds;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.status = value;
+                            else
+                                delete message.status;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.ending = value;
+                            else
+                                delete message.ending;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.in_progress_unix_ms = value;
+                            else
+                                delete message.in_progress_unix_ms;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.finalizing_unix_ms = value;
+                            else
+                                delete message.finalizing_unix_ms;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.cancelling_unix_ms = value;
+                            else
+                                delete message.cancelling_unix_ms;
+                            continue;
+                        }
+                    case 10: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.ended_unix_ms = value;
+                            else
+                                delete message.ended_unix_ms;
+                            continue;
+                        }
+                    case 11: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.window_ends_unix_ms = value;
+                            else
+                                delete message.window_ends_unix_ms;
+                            continue;
+                        }
+                    case 12: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.errors && message.errors.length))
+                                message.errors = [];
+                            message.errors.push($root.moesaic.v1.BatchError.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 13: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.output_file_id = value;
+                            else
+                                delete message.output_file_id;
+                            continue;
+                        }
+                    case 14: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.error_file_id = value;
+                            else
+                                delete message.error_file_id;
+                            continue;
+                        }
+                    case 15: {
+                            if (wireType !== 2)
+                                break;
+                            message.counts = $root.moesaic.v1.BatchCounts.decode(reader, reader.size(), $undefined, _depth + 1, message.counts);
+                            continue;
+                        }
+                    case 16: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.completion_window = value;
+                            else
+                                delete message.completion_window;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a KeptBatch message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.KeptBatch
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.KeptBatch} KeptBatch
+             */
+            KeptBatch.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.KeptBatch)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.KeptBatch: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.KeptBatch();
+                if (object.input_file_id != null)
+                    if (typeof object.input_file_id !== "string" || object.input_file_id.length)
+                        message.input_file_id = $String(object.input_file_id);
+                if (object.endpoint != null)
+                    if (typeof object.endpoint !== "string" || object.endpoint.length)
+                        message.endpoint = $String(object.endpoint);
+                if (object.metadata) {
+                    if (!$util.isObject(object.metadata))
+                        throw $TypeError(".moesaic.v1.KeptBatch.metadata: object expected");
+                    message.metadata = {};
+                    for (let keys = $Object.keys(object.metadata), i = 0; i < keys.length; ++i) {
+                        if (keys[i] === "__proto__")
+                            $util.makeProp(message.metadata, keys[i]);
+                        message.metadata[keys[i]] = $String(object.metadata[keys[i]]);
+                    }
+                }
+                if (object.output_expires_after_seconds != null)
+                    if (typeof object.output_expires_after_seconds === "object" ? object.output_expires_after_seconds.low || object.output_expires_after_seconds.high : $Number(object.output_expires_after_seconds) !== 0)
+                        if ($util.Long)
+                            message.output_expires_after_seconds = $util.Long.fromValue(object.output_expires_after_seconds, true);
+                        else if (typeof object.output_expires_after_seconds === "string")
+                            message.output_expires_after_seconds = $parseInt(object.output_expires_after_seconds, 10);
+                        else if (typeof object.output_expires_after_seconds === "number")
+                            message.output_expires_after_seconds = object.output_expires_after_seconds;
+                        else if (typeof object.output_expires_after_seconds === "object")
+                            message.output_expires_after_seconds = new $util.LongBits(object.output_expires_after_seconds.low >>> 0, object.output_expires_after_seconds.high >>> 0).toNumber(true);
+                if (object.status != null)
+                    if (typeof object.status !== "string" || object.status.length)
+                        message.status = $String(object.status);
+                if (object.ending != null)
+                    if (typeof object.ending !== "string" || object.ending.length)
+                        message.ending = $String(object.ending);
+                if (object.in_progress_unix_ms != null)
+                    if (typeof object.in_progress_unix_ms === "object" ? object.in_progress_unix_ms.low || object.in_progress_unix_ms.high : $Number(object.in_progress_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.in_progress_unix_ms = $util.Long.fromValue(object.in_progress_unix_ms, true);
+                        else if (typeof object.in_progress_unix_ms === "string")
+                            message.in_progress_unix_ms = $parseInt(object.in_progress_unix_ms, 10);
+                        else if (typeof object.in_progress_unix_ms === "number")
+                            message.in_progress_unix_ms = object.in_progress_unix_ms;
+                        else if (typeof object.in_progress_unix_ms === "object")
+                            message.in_progress_unix_ms = new $util.LongBits(object.in_progress_unix_ms.low >>> 0, object.in_progress_unix_ms.high >>> 0).toNumber(true);
+                if (object.finalizing_unix_ms != null)
+                    if (typeof object.finalizing_unix_ms === "object" ? object.finalizing_unix_ms.low || object.finalizing_unix_ms.high : $Number(object.finalizing_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.finalizing_unix_ms = $util.Long.fromValue(object.finalizing_unix_ms, true);
+                        else if (typeof object.finalizing_unix_ms === "string")
+                            message.finalizing_unix_ms = $parseInt(object.finalizing_unix_ms, 10);
+                        else if (typeof object.finalizing_unix_ms === "number")
+                            message.finalizing_unix_ms = object.finalizing_unix_ms;
+                        else if (typeof object.finalizing_unix_ms === "object")
+                            message.finalizing_unix_ms = new $util.LongBits(object.finalizing_unix_ms.low >>> 0, object.finalizing_unix_ms.high >>> 0).toNumber(true);
+                if (object.cancelling_unix_ms != null)
+                    if (typeof object.cancelling_unix_ms === "object" ? object.cancelling_unix_ms.low || object.cancelling_unix_ms.high : $Number(object.cancelling_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.cancelling_unix_ms = $util.Long.fromValue(object.cancelling_unix_ms, true);
+                        else if (typeof object.cancelling_unix_ms === "string")
+                            message.cancelling_unix_ms = $parseInt(object.cancelling_unix_ms, 10);
+                        else if (typeof object.cancelling_unix_ms === "number")
+                            message.cancelling_unix_ms = object.cancelling_unix_ms;
+                        else if (typeof object.cancelling_unix_ms === "object")
+                            message.cancelling_unix_ms = new $util.LongBits(object.cancelling_unix_ms.low >>> 0, object.cancelling_unix_ms.high >>> 0).toNumber(true);
+                if (object.ended_unix_ms != null)
+                    if (typeof object.ended_unix_ms === "object" ? object.ended_unix_ms.low || object.ended_unix_ms.high : $Number(object.ended_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.ended_unix_ms = $util.Long.fromValue(object.ended_unix_ms, true);
+                        else if (typeof object.ended_unix_ms === "string")
+                            message.ended_unix_ms = $parseInt(object.ended_unix_ms, 10);
+                        else if (typeof object.ended_unix_ms === "number")
+                            message.ended_unix_ms = object.ended_unix_ms;
+                        else if (typeof object.ended_unix_ms === "object")
+                            message.ended_unix_ms = new $util.LongBits(object.ended_unix_ms.low >>> 0, object.ended_unix_ms.high >>> 0).toNumber(true);
+                if (object.window_ends_unix_ms != null)
+                    if (typeof object.window_ends_unix_ms === "object" ? object.window_ends_unix_ms.low || object.window_ends_unix_ms.high : $Number(object.window_ends_unix_ms) !== 0)
+                        if ($util.Long)
+                            message.window_ends_unix_ms = $util.Long.fromValue(object.window_ends_unix_ms, true);
+                        else if (typeof object.window_ends_unix_ms === "string")
+                            message.window_ends_unix_ms = $parseInt(object.window_ends_unix_ms, 10);
+                        else if (typeof object.window_ends_unix_ms === "number")
+                            message.window_ends_unix_ms = object.window_ends_unix_ms;
+                        else if (typeof object.window_ends_unix_ms === "object")
+                            message.window_ends_unix_ms = new $util.LongBits(object.window_ends_unix_ms.low >>> 0, object.window_ends_unix_ms.high >>> 0).toNumber(true);
+                if (object.errors) {
+                    if (!$Array.isArray(object.errors))
+                        throw $TypeError(".moesaic.v1.KeptBatch.errors: array expected");
+                    message.errors = $Array(object.errors.length);
+                    for (let i = 0; i < object.errors.length; ++i) {
+                        if (!$util.isObject(object.errors[i]))
+                            throw $TypeError(".moesaic.v1.KeptBatch.errors: object expected");
+                        message.errors[i] = $root.moesaic.v1.BatchError.fromObject(object.errors[i], _depth + 1);
+                    }
+                }
+                if (object.output_file_id != null)
+                    if (typeof object.output_file_id !== "string" || object.output_file_id.length)
+                        message.output_file_id = $String(object.output_file_id);
+                if (object.error_file_id != null)
+                    if (typeof object.error_file_id !== "string" || object.error_file_id.length)
+                        message.error_file_id = $String(object.error_file_id);
+                if (object.counts != null) {
+                    if (!$util.isObject(object.counts))
+                        throw $TypeError(".moesaic.v1.KeptBatch.counts: object expected");
+                    message.counts = $root.moesaic.v1.BatchCounts.fromObject(object.counts, _depth + 1);
+                }
+                if (object.completion_window != null)
+                    if (typeof object.completion_window !== "string" || object.completion_window.length)
+                        message.completion_window = $String(object.completion_window);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a KeptBatch message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.KeptBatch
+             * @static
+             * @param {moesaic.v1.KeptBatch} message KeptBatch
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            KeptBatch.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.arrays || options.defaults)
+                    object.errors = [];
+                if (options.objects || options.defaults)
+                    object.metadata = {};
+                if (options.defaults) {
+                    object.input_file_id = "";
+                    object.endpoint = "";
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.output_expires_after_seconds = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.output_expires_after_seconds = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.status = "";
+                    object.ending = "";
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.in_progress_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.in_progress_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.finalizing_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.finalizing_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.cancelling_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.cancelling_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.ended_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.ended_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.window_ends_unix_ms = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.window_ends_unix_ms = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.output_file_id = "";
+                    object.error_file_id = "";
+                    object.counts = null;
+                    object.completion_window = "";
+                }
+                if (message.input_file_id != null && $Object.hasOwnProperty.call(message, "input_file_id"))
+                    object.input_file_id = message.input_file_id;
+                if (message.endpoint != null && $Object.hasOwnProperty.call(message, "endpoint"))
+                    object.endpoint = message.endpoint;
+                let keys2;
+                if (message.metadata && (keys2 = $Object.keys(message.metadata)).length) {
+                    object.metadata = {};
+                    for (let j = 0; j < keys2.length; ++j) {
+                        if (keys2[j] === "__proto__")
+                            $util.makeProp(object.metadata, keys2[j]);
+                        object.metadata[keys2[j]] = message.metadata[keys2[j]];
+                    }
+                }
+                if (message.output_expires_after_seconds != null && $Object.hasOwnProperty.call(message, "output_expires_after_seconds"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.output_expires_after_seconds = typeof message.output_expires_after_seconds === "number" ? $BigInt(message.output_expires_after_seconds) : $util.Long.fromBits(message.output_expires_after_seconds.low >>> 0, message.output_expires_after_seconds.high >>> 0, true).toBigInt();
+                    else if (typeof message.output_expires_after_seconds === "number")
+                        object.output_expires_after_seconds = options.longs === $String ? $String(message.output_expires_after_seconds) : message.output_expires_after_seconds;
+                    else
+                        object.output_expires_after_seconds = options.longs === $String ? $util.Long.prototype.toString.call(message.output_expires_after_seconds) : options.longs === $Number ? new $util.LongBits(message.output_expires_after_seconds.low >>> 0, message.output_expires_after_seconds.high >>> 0).toNumber(true) : message.output_expires_after_seconds;
+                if (message.status != null && $Object.hasOwnProperty.call(message, "status"))
+                    object.status = message.status;
+                if (message.ending != null && $Object.hasOwnProperty.call(message, "ending"))
+                    object.ending = message.ending;
+                if (message.in_progress_unix_ms != null && $Object.hasOwnProperty.call(message, "in_progress_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.in_progress_unix_ms = typeof message.in_progress_unix_ms === "number" ? $BigInt(message.in_progress_unix_ms) : $util.Long.fromBits(message.in_progress_unix_ms.low >>> 0, message.in_progress_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.in_progress_unix_ms === "number")
+                        object.in_progress_unix_ms = options.longs === $String ? $String(message.in_progress_unix_ms) : message.in_progress_unix_ms;
+                    else
+                        object.in_progress_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.in_progress_unix_ms) : options.longs === $Number ? new $util.LongBits(message.in_progress_unix_ms.low >>> 0, message.in_progress_unix_ms.high >>> 0).toNumber(true) : message.in_progress_unix_ms;
+                if (message.finalizing_unix_ms != null && $Object.hasOwnProperty.call(message, "finalizing_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.finalizing_unix_ms = typeof message.finalizing_unix_ms === "number" ? $BigInt(message.finalizing_unix_ms) : $util.Long.fromBits(message.finalizing_unix_ms.low >>> 0, message.finalizing_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.finalizing_unix_ms === "number")
+                        object.finalizing_unix_ms = options.longs === $String ? $String(message.finalizing_unix_ms) : message.finalizing_unix_ms;
+                    else
+                        object.finalizing_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.finalizing_unix_ms) : options.longs === $Number ? new $util.LongBits(message.finalizing_unix_ms.low >>> 0, message.finalizing_unix_ms.high >>> 0).toNumber(true) : message.finalizing_unix_ms;
+                if (message.cancelling_unix_ms != null && $Object.hasOwnProperty.call(message, "cancelling_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.cancelling_unix_ms = typeof message.cancelling_unix_ms === "number" ? $BigInt(message.cancelling_unix_ms) : $util.Long.fromBits(message.cancelling_unix_ms.low >>> 0, message.cancelling_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.cancelling_unix_ms === "number")
+                        object.cancelling_unix_ms = options.longs === $String ? $String(message.cancelling_unix_ms) : message.cancelling_unix_ms;
+                    else
+                        object.cancelling_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.cancelling_unix_ms) : options.longs === $Number ? new $util.LongBits(message.cancelling_unix_ms.low >>> 0, message.cancelling_unix_ms.high >>> 0).toNumber(true) : message.cancelling_unix_ms;
+                if (message.ended_unix_ms != null && $Object.hasOwnProperty.call(message, "ended_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.ended_unix_ms = typeof message.ended_unix_ms === "number" ? $BigInt(message.ended_unix_ms) : $util.Long.fromBits(message.ended_unix_ms.low >>> 0, message.ended_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.ended_unix_ms === "number")
+                        object.ended_unix_ms = options.longs === $String ? $String(message.ended_unix_ms) : message.ended_unix_ms;
+                    else
+                        object.ended_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.ended_unix_ms) : options.longs === $Number ? new $util.LongBits(message.ended_unix_ms.low >>> 0, message.ended_unix_ms.high >>> 0).toNumber(true) : message.ended_unix_ms;
+                if (message.window_ends_unix_ms != null && $Object.hasOwnProperty.call(message, "window_ends_unix_ms"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.window_ends_unix_ms = typeof message.window_ends_unix_ms === "number" ? $BigInt(message.window_ends_unix_ms) : $util.Long.fromBits(message.window_ends_unix_ms.low >>> 0, message.window_ends_unix_ms.high >>> 0, true).toBigInt();
+                    else if (typeof message.window_ends_unix_ms === "number")
+                        object.window_ends_unix_ms = options.longs === $String ? $String(message.window_ends_unix_ms) : message.window_ends_unix_ms;
+                    else
+                        object.window_ends_unix_ms = options.longs === $String ? $util.Long.prototype.toString.call(message.window_ends_unix_ms) : options.longs === $Number ? new $util.LongBits(message.window_ends_unix_ms.low >>> 0, message.window_ends_unix_ms.high >>> 0).toNumber(true) : message.window_ends_unix_ms;
+                if (message.errors && message.errors.length) {
+                    object.errors = $Array(message.errors.length);
+                    for (let j = 0; j < message.errors.length; ++j)
+                        object.errors[j] = $root.moesaic.v1.BatchError.toObject(message.errors[j], options, _depth + 1);
+                }
+                if (message.output_file_id != null && $Object.hasOwnProperty.call(message, "output_file_id"))
+                    object.output_file_id = message.output_file_id;
+                if (message.error_file_id != null && $Object.hasOwnProperty.call(message, "error_file_id"))
+                    object.error_file_id = message.error_file_id;
+                if (message.counts != null && $Object.hasOwnProperty.call(message, "counts"))
+                    object.counts = $root.moesaic.v1.BatchCounts.toObject(message.counts, options, _depth + 1);
+                if (message.completion_window != null && $Object.hasOwnProperty.call(message, "completion_window"))
+                    object.completion_window = message.completion_window;
+                return object;
+            };
+
+            /**
+             * Converts this KeptBatch to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.KeptBatch
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            KeptBatch.prototype.toJSON = function() {
+                return KeptBatch.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for KeptBatch
+             * @function getTypeUrl
+             * @memberof moesaic.v1.KeptBatch
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            KeptBatch.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.KeptBatch";
+            };
+
+            return KeptBatch;
+        })();
+
+        v1.BatchError = (function() {
+
+            /**
+             * Properties of a BatchError.
+             * @typedef {Object} moesaic.v1.BatchError.$Properties
+             * @property {string|null} [code] BatchError code
+             * @property {string|null} [message] BatchError message
+             * @property {number|null} [line] BatchError line
+             * @property {string|null} [param] BatchError param
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a BatchError.
+             * @memberof moesaic.v1
+             * @interface IBatchError
+             * @augments moesaic.v1.BatchError.$Properties
+             * @deprecated Use moesaic.v1.BatchError.$Properties instead.
+             */
+
+            /**
+             * Shape of a BatchError.
+             * @typedef {moesaic.v1.BatchError.$Properties} moesaic.v1.BatchError.$Shape
+             */
+
+            /**
+             * Constructs a new BatchError.
+             * @memberof moesaic.v1
+             * @classdesc Represents a BatchError.
+             * @constructor
+             * @param {moesaic.v1.BatchError.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const BatchError = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * BatchError code.
+             * @member {string} code
+             * @memberof moesaic.v1.BatchError
+             * @instance
+             */
+            BatchError.prototype.code = "";
+
+            /**
+             * BatchError message.
+             * @member {string} message
+             * @memberof moesaic.v1.BatchError
+             * @instance
+             */
+            BatchError.prototype.message = "";
+
+            /**
+             * BatchError line.
+             * @member {number} line
+             * @memberof moesaic.v1.BatchError
+             * @instance
+             */
+            BatchError.prototype.line = 0;
+
+            /**
+             * BatchError param.
+             * @member {string} param
+             * @memberof moesaic.v1.BatchError
+             * @instance
+             */
+            BatchError.prototype.param = "";
+
+            /**
+             * Creates a new BatchError instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.BatchError
+             * @static
+             * @param {moesaic.v1.BatchError.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.BatchError} BatchError instance
+             * @type {{
+             *   (properties: moesaic.v1.BatchError.$Shape): moesaic.v1.BatchError & moesaic.v1.BatchError.$Shape;
+             *   (properties?: moesaic.v1.BatchError.$Properties): moesaic.v1.BatchError;
+             * }}
+             */
+            BatchError.create = function(properties) {
+                return new BatchError(properties);
+            };
+
+            /**
+             * Encodes the specified BatchError message. Does not implicitly {@link moesaic.v1.BatchError.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.BatchError
+             * @static
+             * @param {moesaic.v1.BatchError.$Properties} message BatchError message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            BatchError.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.code != null && $Object.hasOwnProperty.call(message, "code") && message.code !== "")
+                    writer.uint32(/* id 1, wireType 2 =*/10).string(message.code);
+                if (message.message != null && $Object.hasOwnProperty.call(message, "message") && message.message !== "")
+                    writer.uint32(/* id 2, wireType 2 =*/18).string(message.message);
+                if (message.line != null && $Object.hasOwnProperty.call(message, "line") && message.line !== 0)
+                    writer.uint32(/* id 3, wireType 0 =*/24).uint32(message.line);
+                if (message.param != null && $Object.hasOwnProperty.call(message, "param") && message.param !== "")
+                    writer.uint32(/* id 4, wireType 2 =*/34).string(message.param);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a BatchError message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.BatchError
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.BatchError & moesaic.v1.BatchError.$Shape} BatchError
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            BatchError.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.BatchError();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.code = value;
+                            else
+                                delete message.code;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.message = value;
+                            else
+                                delete message.message;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.line = value;
+                            else
+                                delete message.line;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.param = value;
+                            else
+                                delete message.param;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a BatchError message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.BatchError
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.BatchError} BatchError
+             */
+            BatchError.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.BatchError)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.BatchError: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.BatchError();
+                if (object.code != null)
+                    if (typeof object.code !== "string" || object.code.length)
+                        message.code = $String(object.code);
+                if (object.message != null)
+                    if (typeof object.message !== "string" || object.message.length)
+                        message.message = $String(object.message);
+                if (object.line != null)
+                    if ($Number(object.line) !== 0)
+                        message.line = object.line >>> 0;
+                if (object.param != null)
+                    if (typeof object.param !== "string" || object.param.length)
+                        message.param = $String(object.param);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a BatchError message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.BatchError
+             * @static
+             * @param {moesaic.v1.BatchError} message BatchError
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            BatchError.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.code = "";
+                    object.message = "";
+                    object.line = 0;
+                    object.param = "";
+                }
+                if (message.code != null && $Object.hasOwnProperty.call(message, "code"))
+                    object.code = message.code;
+                if (message.message != null && $Object.hasOwnProperty.call(message, "message"))
+                    object.message = message.message;
+                if (message.line != null && $Object.hasOwnProperty.call(message, "line"))
+                    object.line = message.line;
+                if (message.param != null && $Object.hasOwnProperty.call(message, "param"))
+                    object.param = message.param;
+                return object;
+            };
+
+            /**
+             * Converts this BatchError to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.BatchError
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            BatchError.prototype.toJSON = function() {
+                return BatchError.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for BatchError
+             * @function getTypeUrl
+             * @memberof moesaic.v1.BatchError
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            BatchError.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.BatchError";
+            };
+
+            return BatchError;
+        })();
+
+        v1.BatchCounts = (function() {
+
+            /**
+             * Properties of a BatchCounts.
+             * @typedef {Object} moesaic.v1.BatchCounts.$Properties
+             * @property {number|null} [total] BatchCounts total
+             * @property {number|null} [completed] BatchCounts completed
+             * @property {number|null} [failed] BatchCounts failed
+             * @property {number|null} [prompt_tokens] BatchCounts prompt_tokens
+             * @property {number|null} [cached_tokens] BatchCounts cached_tokens
+             * @property {number|null} [completion_tokens] BatchCounts completion_tokens
+             * @property {number|null} [reasoning_tokens] BatchCounts reasoning_tokens
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a BatchCounts.
+             * @memberof moesaic.v1
+             * @interface IBatchCounts
+             * @augments moesaic.v1.BatchCounts.$Properties
+             * @deprecated Use moesaic.v1.BatchCounts.$Properties instead.
+             */
+
+            /**
+             * Shape of a BatchCounts.
+             * @typedef {moesaic.v1.BatchCounts.$Properties} moesaic.v1.BatchCounts.$Shape
+             */
+
+            /**
+             * Constructs a new BatchCounts.
+             * @memberof moesaic.v1
+             * @classdesc Represents a BatchCounts.
+             * @constructor
+             * @param {moesaic.v1.BatchCounts.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const BatchCounts = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * BatchCounts total.
+             * @member {number} total
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             */
+            BatchCounts.prototype.total = 0;
+
+            /**
+             * BatchCounts completed.
+             * @member {number} completed
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             */
+            BatchCounts.prototype.completed = 0;
+
+            /**
+             * BatchCounts failed.
+             * @member {number} failed
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             */
+            BatchCounts.prototype.failed = 0;
+
+            /**
+             * BatchCounts prompt_tokens.
+             * @member {number} prompt_tokens
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             */
+            BatchCounts.prototype.prompt_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * BatchCounts cached_tokens.
+             * @member {number} cached_tokens
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             */
+            BatchCounts.prototype.cached_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * BatchCounts completion_tokens.
+             * @member {number} completion_tokens
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             */
+            BatchCounts.prototype.completion_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * BatchCounts reasoning_tokens.
+             * @member {number} reasoning_tokens
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             */
+            BatchCounts.prototype.reasoning_tokens = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            /**
+             * Creates a new BatchCounts instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.BatchCounts
+             * @static
+             * @param {moesaic.v1.BatchCounts.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.BatchCounts} BatchCounts instance
+             * @type {{
+             *   (properties: moesaic.v1.BatchCounts.$Shape): moesaic.v1.BatchCounts & moesaic.v1.BatchCounts.$Shape;
+             *   (properties?: moesaic.v1.BatchCounts.$Properties): moesaic.v1.BatchCounts;
+             * }}
+             */
+            BatchCounts.create = function(properties) {
+                return new BatchCounts(properties);
+            };
+
+            /**
+             * Encodes the specified BatchCounts message. Does not implicitly {@link moesaic.v1.BatchCounts.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.BatchCounts
+             * @static
+             * @param {moesaic.v1.BatchCounts.$Properties} message BatchCounts message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            BatchCounts.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.total != null && $Object.hasOwnProperty.call(message, "total") && message.total !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).uint32(message.total);
+                if (message.completed != null && $Object.hasOwnProperty.call(message, "completed") && message.completed !== 0)
+                    writer.uint32(/* id 2, wireType 0 =*/16).uint32(message.completed);
+                if (message.failed != null && $Object.hasOwnProperty.call(message, "failed") && message.failed !== 0)
+                    writer.uint32(/* id 3, wireType 0 =*/24).uint32(message.failed);
+                if (message.prompt_tokens != null && $Object.hasOwnProperty.call(message, "prompt_tokens") && (typeof message.prompt_tokens === "object" ? message.prompt_tokens.low || message.prompt_tokens.high : message.prompt_tokens !== 0))
+                    writer.uint32(/* id 4, wireType 0 =*/32).uint64(message.prompt_tokens);
+                if (message.cached_tokens != null && $Object.hasOwnProperty.call(message, "cached_tokens") && (typeof message.cached_tokens === "object" ? message.cached_tokens.low || message.cached_tokens.high : message.cached_tokens !== 0))
+                    writer.uint32(/* id 5, wireType 0 =*/40).uint64(message.cached_tokens);
+                if (message.completion_tokens != null && $Object.hasOwnProperty.call(message, "completion_tokens") && (typeof message.completion_tokens === "object" ? message.completion_tokens.low || message.completion_tokens.high : message.completion_tokens !== 0))
+                    writer.uint32(/* id 6, wireType 0 =*/48).uint64(message.completion_tokens);
+                if (message.reasoning_tokens != null && $Object.hasOwnProperty.call(message, "reasoning_tokens") && (typeof message.reasoning_tokens === "object" ? message.reasoning_tokens.low || message.reasoning_tokens.high : message.reasoning_tokens !== 0))
+                    writer.uint32(/* id 7, wireType 0 =*/56).uint64(message.reasoning_tokens);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a BatchCounts message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.BatchCounts
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.BatchCounts & moesaic.v1.BatchCounts.$Shape} BatchCounts
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            BatchCounts.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.BatchCounts();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.total = value;
+                            else
+                                delete message.total;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.completed = value;
+                            else
+                                delete message.completed;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.failed = value;
+                            else
+                                delete message.failed;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.prompt_tokens = value;
+                            else
+                                delete message.prompt_tokens;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.cached_tokens = value;
+                            else
+                                delete message.cached_tokens;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.completion_tokens = value;
+                            else
+                                delete message.completion_tokens;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.reasoning_tokens = value;
+                            else
+                                delete message.reasoning_tokens;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a BatchCounts message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.BatchCounts
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.BatchCounts} BatchCounts
+             */
+            BatchCounts.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.BatchCounts)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.BatchCounts: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.BatchCounts();
+                if (object.total != null)
+                    if ($Number(object.total) !== 0)
+                        message.total = object.total >>> 0;
+                if (object.completed != null)
+                    if ($Number(object.completed) !== 0)
+                        message.completed = object.completed >>> 0;
+                if (object.failed != null)
+                    if ($Number(object.failed) !== 0)
+                        message.failed = object.failed >>> 0;
+                if (object.prompt_tokens != null)
+                    if (typeof object.prompt_tokens === "object" ? object.prompt_tokens.low || object.prompt_tokens.high : $Number(object.prompt_tokens) !== 0)
+                        if ($util.Long)
+                            message.prompt_tokens = $util.Long.fromValue(object.prompt_tokens, true);
+                        else if (typeof object.prompt_tokens === "string")
+                            message.prompt_tokens = $parseInt(object.prompt_tokens, 10);
+                        else if (typeof object.prompt_tokens === "number")
+                            message.prompt_tokens = object.prompt_tokens;
+                        else if (typeof object.prompt_tokens === "object")
+                            message.prompt_tokens = new $util.LongBits(object.prompt_tokens.low >>> 0, object.prompt_tokens.high >>> 0).toNumber(true);
+                if (object.cached_tokens != null)
+                    if (typeof object.cached_tokens === "object" ? object.cached_tokens.low || object.cached_tokens.high : $Number(object.cached_tokens) !== 0)
+                        if ($util.Long)
+                            message.cached_tokens = $util.Long.fromValue(object.cached_tokens, true);
+                        else if (typeof object.cached_tokens === "string")
+                            message.cached_tokens = $parseInt(object.cached_tokens, 10);
+                        else if (typeof object.cached_tokens === "number")
+                            message.cached_tokens = object.cached_tokens;
+                        else if (typeof object.cached_tokens === "object")
+                            message.cached_tokens = new $util.LongBits(object.cached_tokens.low >>> 0, object.cached_tokens.high >>> 0).toNumber(true);
+                if (object.completion_tokens != null)
+                    if (typeof object.completion_tokens === "object" ? object.completion_tokens.low || object.completion_tokens.high : $Number(object.completion_tokens) !== 0)
+                        if ($util.Long)
+                            message.completion_tokens = $util.Long.fromValue(object.completion_tokens, true);
+                        else if (typeof object.completion_tokens === "string")
+                            message.completion_tokens = $parseInt(object.completion_tokens, 10);
+                        else if (typeof object.completion_tokens === "number")
+                            message.completion_tokens = object.completion_tokens;
+                        else if (typeof object.completion_tokens === "object")
+                            message.completion_tokens = new $util.LongBits(object.completion_tokens.low >>> 0, object.completion_tokens.high >>> 0).toNumber(true);
+                if (object.reasoning_tokens != null)
+                    if (typeof object.reasoning_tokens === "object" ? object.reasoning_tokens.low || object.reasoning_tokens.high : $Number(object.reasoning_tokens) !== 0)
+                        if ($util.Long)
+                            message.reasoning_tokens = $util.Long.fromValue(object.reasoning_tokens, true);
+                        else if (typeof object.reasoning_tokens === "string")
+                            message.reasoning_tokens = $parseInt(object.reasoning_tokens, 10);
+                        else if (typeof object.reasoning_tokens === "number")
+                            message.reasoning_tokens = object.reasoning_tokens;
+                        else if (typeof object.reasoning_tokens === "object")
+                            message.reasoning_tokens = new $util.LongBits(object.reasoning_tokens.low >>> 0, object.reasoning_tokens.high >>> 0).toNumber(true);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a BatchCounts message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.BatchCounts
+             * @static
+             * @param {moesaic.v1.BatchCounts} message BatchCounts
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            BatchCounts.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.total = 0;
+                    object.completed = 0;
+                    object.failed = 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.prompt_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.prompt_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.cached_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.cached_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.completion_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.completion_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, true);
+                        object.reasoning_tokens = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.reasoning_tokens = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                }
+                if (message.total != null && $Object.hasOwnProperty.call(message, "total"))
+                    object.total = message.total;
+                if (message.completed != null && $Object.hasOwnProperty.call(message, "completed"))
+                    object.completed = message.completed;
+                if (message.failed != null && $Object.hasOwnProperty.call(message, "failed"))
+                    object.failed = message.failed;
+                if (message.prompt_tokens != null && $Object.hasOwnProperty.call(message, "prompt_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.prompt_tokens = typeof message.prompt_tokens === "number" ? $BigInt(message.prompt_tokens) : $util.Long.fromBits(message.prompt_tokens.low >>> 0, message.prompt_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.prompt_tokens === "number")
+                        object.prompt_tokens = options.longs === $String ? $String(message.prompt_tokens) : message.prompt_tokens;
+                    else
+                        object.prompt_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.prompt_tokens) : options.longs === $Number ? new $util.LongBits(message.prompt_tokens.low >>> 0, message.prompt_tokens.high >>> 0).toNumber(true) : message.prompt_tokens;
+                if (message.cached_tokens != null && $Object.hasOwnProperty.call(message, "cached_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.cached_tokens = typeof message.cached_tokens === "number" ? $BigInt(message.cached_tokens) : $util.Long.fromBits(message.cached_tokens.low >>> 0, message.cached_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.cached_tokens === "number")
+                        object.cached_tokens = options.longs === $String ? $String(message.cached_tokens) : message.cached_tokens;
+                    else
+                        object.cached_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.cached_tokens) : options.longs === $Number ? new $util.LongBits(message.cached_tokens.low >>> 0, message.cached_tokens.high >>> 0).toNumber(true) : message.cached_tokens;
+                if (message.completion_tokens != null && $Object.hasOwnProperty.call(message, "completion_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.completion_tokens = typeof message.completion_tokens === "number" ? $BigInt(message.completion_tokens) : $util.Long.fromBits(message.completion_tokens.low >>> 0, message.completion_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.completion_tokens === "number")
+                        object.completion_tokens = options.longs === $String ? $String(message.completion_tokens) : message.completion_tokens;
+                    else
+                        object.completion_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.completion_tokens) : options.longs === $Number ? new $util.LongBits(message.completion_tokens.low >>> 0, message.completion_tokens.high >>> 0).toNumber(true) : message.completion_tokens;
+                if (message.reasoning_tokens != null && $Object.hasOwnProperty.call(message, "reasoning_tokens"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.reasoning_tokens = typeof message.reasoning_tokens === "number" ? $BigInt(message.reasoning_tokens) : $util.Long.fromBits(message.reasoning_tokens.low >>> 0, message.reasoning_tokens.high >>> 0, true).toBigInt();
+                    else if (typeof message.reasoning_tokens === "number")
+                        object.reasoning_tokens = options.longs === $String ? $String(message.reasoning_tokens) : message.reasoning_tokens;
+                    else
+                        object.reasoning_tokens = options.longs === $String ? $util.Long.prototype.toString.call(message.reasoning_tokens) : options.longs === $Number ? new $util.LongBits(message.reasoning_tokens.low >>> 0, message.reasoning_tokens.high >>> 0).toNumber(true) : message.reasoning_tokens;
+                return object;
+            };
+
+            /**
+             * Converts this BatchCounts to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.BatchCounts
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            BatchCounts.prototype.toJSON = function() {
+                return BatchCounts.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for BatchCounts
+             * @function getTypeUrl
+             * @memberof moesaic.v1.BatchCounts
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            BatchCounts.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.BatchCounts";
+            };
+
+            return BatchCounts;
+        })();
+
+        v1.KeptBackground = (function() {
+
+            /**
+             * Properties of a KeptBackground.
+             * @typedef {Object} moesaic.v1.KeptBackground.$Properties
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a KeptBackground.
+             * @memberof moesaic.v1
+             * @interface IKeptBackground
+             * @augments moesaic.v1.KeptBackground.$Properties
+             * @deprecated Use moesaic.v1.KeptBackground.$Properties instead.
+             */
+
+            /**
+             * Shape of a KeptBackground.
+             * @typedef {moesaic.v1.KeptBackground.$Properties} moesaic.v1.KeptBackground.$Shape
+             */
+
+            /**
+             * Constructs a new KeptBackground.
+             * @memberof moesaic.v1
+             * @classdesc Represents a KeptBackground.
+             * @constructor
+             * @param {moesaic.v1.KeptBackground.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const KeptBackground = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * Creates a new KeptBackground instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.KeptBackground
+             * @static
+             * @param {moesaic.v1.KeptBackground.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.KeptBackground} KeptBackground instance
+             * @type {{
+             *   (properties: moesaic.v1.KeptBackground.$Shape): moesaic.v1.KeptBackground & moesaic.v1.KeptBackground.$Shape;
+             *   (properties?: moesaic.v1.KeptBackground.$Properties): moesaic.v1.KeptBackground;
+             * }}
+             */
+            KeptBackground.create = function(properties) {
+                return new KeptBackground(properties);
+            };
+
+            /**
+             * Encodes the specified KeptBackground message. Does not implicitly {@link moesaic.v1.KeptBackground.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.KeptBackground
+             * @static
+             * @param {moesaic.v1.KeptBackground.$Properties} message KeptBackground message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            KeptBackground.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a KeptBackground message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.KeptBackground
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.KeptBackground & moesaic.v1.KeptBackground.$Shape} KeptBackground
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            KeptBackground.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.KeptBackground();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    reader.skipType(tag & 7, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a KeptBackground message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.KeptBackground
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.KeptBackground} KeptBackground
+             */
+            KeptBackground.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.KeptBackground)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.KeptBackground: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                return new $root.moesaic.v1.KeptBackground();
+            };
+
+            /**
+             * Creates a plain object from a KeptBackground message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.KeptBackground
+             * @static
+             * @param {moesaic.v1.KeptBackground} message KeptBackground
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            KeptBackground.toObject = function () {
+                return {};
+            };
+
+            /**
+             * Converts this KeptBackground to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.KeptBackground
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            KeptBackground.prototype.toJSON = function() {
+                return KeptBackground.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for KeptBackground
+             * @function getTypeUrl
+             * @memberof moesaic.v1.KeptBackground
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            KeptBackground.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.KeptBackground";
+            };
+
+            return KeptBackground;
         })();
 
         v1.Rank = (function() {

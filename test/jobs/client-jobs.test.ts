@@ -8,15 +8,14 @@ import { MoesaicClient } from "../../client/client.js";
 import { jobsHandlers } from "../../coordinator/api/jobs-service.js";
 import { trustLoopback } from "../../coordinator/api/request-context.js";
 import { ApiServer } from "../../coordinator/api/server.js";
-import { JobRunner } from "../../coordinator/jobs/job-runner.js";
-import { JobStore } from "../../coordinator/jobs/job-store.js";
+import { JobRunner, type RunRequest } from "../../coordinator/jobs/job-runner.js";
 import { Journal } from "../../coordinator/jobs/journal.js";
 import { systemClock } from "../../proto/clock.js";
 import { silentLogger } from "../../proto/log.js";
 import { v1 } from "../../proto/messages.js";
 import { freePort } from "../bus/nats-server.js";
 import { EchoEngine } from "./echo-engine.js";
-import { GENEROUS } from "./job-log-fixture.js";
+import { openStore } from "./job-log-fixture.js";
 import { IS_LONG } from "../paths.js";
 
 /** The real client, service, store and journal; only the engine echoes. */
@@ -134,9 +133,9 @@ interface Served {
 }
 
 async function served(test: TestContext, place: Place = { folder: folderOf(test), port: 0 }): Promise<Served> {
-  const store = await JobStore.open(await Journal.open(place.folder, silentLogger), GENEROUS, silentLogger);
+  const store = await openStore(test, await Journal.open(place.folder, silentLogger));
   const engine = new EchoEngine();
-  const generate = (request: v1.GenerateRequest, signal: AbortSignal) => engine.generate(request, signal);
+  const generate: RunRequest = (request, run) => engine.generate(request, run);
   const runner = new JobRunner(store, generate, { maxInFlight: 16, clock: systemClock, log: silentLogger });
   void runner.run();
   const options = { clock: systemClock, log: silentLogger, authenticate: trustLoopback, maxMessageBytes: 1 << 24 };

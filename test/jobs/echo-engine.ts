@@ -3,14 +3,20 @@ import type { v1 } from "../../proto/messages.js";
 /** A prompt is a number; the answer is that number as a token, when the test lets it come. */
 export class EchoEngine {
   readonly asked: v1.GenerateRequest[] = [];
+  /** On whose account each was asked. */
+  readonly tenants: string[] = [];
   readonly aborted: string[] = [];
   numRunning = 0;
   mostRunning = 0;
   /** Called before each answer; throws, or waits. */
   before: (request: v1.GenerateRequest) => void | Promise<void> = () => {};
 
-  async *generate(request: v1.GenerateRequest, signal: AbortSignal): AsyncGenerator<v1.GenerateEvent.$Properties> {
+  async *generate(
+    request: v1.GenerateRequest,
+    { signal, tenant }: { signal: AbortSignal; tenant: string },
+  ): AsyncGenerator<v1.GenerateEvent.$Properties> {
     this.asked.push(request);
+    this.tenants.push(tenant);
     const n = request.sampling?.n ?? 1;
     this.numRunning += n;
     this.mostRunning = Math.max(this.mostRunning, this.numRunning);

@@ -4,12 +4,14 @@ import { JetStreamLog } from "../../coordinator/jobs/jetstream-log.js";
 import { findNatsServer, NatsServer, NO_NATS_SERVER } from "../bus/nats-server.js";
 import { openStore, resultOf, submission, watched, type JobLogFixture } from "./job-log-fixture.js";
 import { describeJobStore } from "./job-store-suite.js";
+import { describeObjectStore } from "./object-store-suite.js";
 
 const program = findNatsServer();
 if (program === null) {
   it("jobs in JetStream are kept as those on disk are", { skip: NO_NATS_SERVER }, () => {});
 } else {
   describeJobStore("JetStream", () => startJetStream(program));
+  describeObjectStore("JetStream", () => startJetStream(program));
 
   describe("JetStreamLog", () => {
     it("lets the newest coordinator write alone", async (test) => {
@@ -47,7 +49,7 @@ async function startJetStream(path: string): Promise<JobLogFixture> {
 }
 
 function openLog({ url }: NatsServer): Promise<JetStreamLog> {
-  return JetStreamLog.open({ url, credentialsFile: null, clientName: "test" }, "demo");
+  return JetStreamLog.open({ url, credentialsFile: null, clientName: "test" }, "demo", "jobs");
 }
 
 /** The connection comes back in its own time. */

@@ -4,6 +4,7 @@ import { silentLogger } from "../../proto/log.js";
 import { v1 } from "../../proto/messages.js";
 import type { JobLog } from "../../coordinator/jobs/job-log.js";
 import type { JobResult } from "../../coordinator/jobs/job-result.js";
+import { JobRoom } from "../../coordinator/jobs/job-room.js";
 import { JobStore, type JobStoreOptions } from "../../coordinator/jobs/job-store.js";
 
 /** A place where jobs are kept, which outlives the logs that are opened on it. */
@@ -14,14 +15,15 @@ export interface JobLogFixture {
   end(): Promise<void>;
 }
 
-export const GENEROUS = { maxBytes: 2 ** 30, retentionMs: 3_600_000, clock: systemClock, unixMs: () => Date.now() };
+export const GENEROUS = { retentionMs: 3_600_000, clock: systemClock, unixMs: () => Date.now() };
 
 export async function openStore(
   test: TestContext,
   log: JobLog,
-  options: Partial<JobStoreOptions> = {},
+  { maxBytes = 2 ** 30, ...options }: Partial<JobStoreOptions> & { maxBytes?: number } = {},
 ): Promise<JobStore> {
-  const store = await JobStore.open(log, { ...GENEROUS, ...options }, silentLogger);
+  const room = new JobRoom(maxBytes, [log]);
+  const store = await JobStore.open(log, { ...GENEROUS, room, ...options }, silentLogger);
   test.after(() => store.close());
   return store;
 }

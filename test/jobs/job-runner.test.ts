@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import type { JobLog } from "../../coordinator/jobs/job-log.js";
-import { JobRunner } from "../../coordinator/jobs/job-runner.js";
+import { JobRunner, type RunRequest } from "../../coordinator/jobs/job-runner.js";
 import type { JobStore } from "../../coordinator/jobs/job-store.js";
 import { Journal } from "../../coordinator/jobs/journal.js";
 import { systemClock } from "../../proto/clock.js";
 import { MoesaicError } from "../../proto/errors.js";
 import { silentLogger } from "../../proto/log.js";
-import type { v1 } from "../../proto/messages.js";
 import { until } from "../bus/bus-fixture.js";
 import { EchoEngine } from "./echo-engine.js";
 import { openStore, submission, watched } from "./job-log-fixture.js";
@@ -46,6 +45,20 @@ describe("JobRunner", () => {
     assert.deepEqual(engine.asked[7]!.request_id, "a-7");
     const withoutLarge = engine.asked.filter(({ sampling }) => sampling!.n !== 16);
     assert.equal(withoutLarge.length, 19);
+  });
+
+  it("runs urgent jobs before others, on the account of whose they are", async (test) => {
+    const { store, engine } = await started(test, { maxInFlight: 1 });
+    let letGo = (): void => {};
+    engine.before = ({ prompt }) => (prompt === "0" ? new Promise<void>((resolve) => (letGo = resolve)) : undefined);
+    await store.submit(submission({ jobId: "set", prompts: ["0", "1", "2"] }), { tenant: "a" });
+    await until("the first runs", () => engine.asked.length === 1);
+    await store.submit(submission({ jobId: "awaited", prompts: ["9"] }), { tenant: "b", isUrgent: true });
+    letGo();
+    await watched(store, "set");
+    // The request that waits for a row when the urgent one comes is chosen already.
+    assert.deepEqual(engine.askedPrompts, ["0", "1", "9", "2"]);
+    assert.deepEqual(engine.tenants, ["a", "a", "b", "a"]);
   });
 
   it("asks behind all that clients wait for, in the order of the requests' own priorities", async (test) => {
@@ -162,7 +175,7 @@ async function started(
   const faults = { isFull: false };
   const store = await openStore(test, withFaults(await Journal.open(folder, silentLogger), faults));
   const engine = new EchoEngine();
-  const generate = (request: v1.GenerateRequest, signal: AbortSignal) => engine.generate(request, signal);
+  const generate: RunRequest = (request, run) => engine.generate(request, run);
   const runner = new JobRunner(store, generate, { maxInFlight, clock: systemClock, log: silentLogger });
   void runner.run();
   test.after(() => runner.stop());

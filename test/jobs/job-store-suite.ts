@@ -236,6 +236,12 @@ export function describeJobStore(name: string, start: () => Promise<JobLogFixtur
       await assert.rejects(store.submit(submission({ jobId: "", prompts: ["a"], hasMore: true })), wrong);
       const { job_id: made } = await store.submit(submission({ jobId: "", prompts: ["a"] }));
       await store.delete(made!);
+      for (const field of [{ resumable: true }, { resume_after_offset: 3 }]) {
+        const asking = submission({ jobId: "bad", prompts: ["a"] });
+        Object.assign(asking.requests[0]!, field);
+        const place = `requests[0].${Object.keys(field)[0]}`;
+        await assert.rejects(store.submit(asking), { code: "unimplemented", place });
+      }
       assert.throws(() => store.get("never"), { code: "not_found" });
     });
 

@@ -5,8 +5,10 @@ import { Journal } from "../../coordinator/jobs/journal.js";
 import { silentLogger } from "../../proto/log.js";
 import type { JobLogFixture } from "./job-log-fixture.js";
 import { describeJobStore } from "./job-store-suite.js";
+import { describeObjectStore } from "./object-store-suite.js";
 
 describeJobStore("journal", startJournal);
+describeObjectStore("journal", startJournal);
 
 async function startJournal(): Promise<JobLogFixture> {
   const folder = mkdtempSync(join(tmpdir(), "moesaic-jobs-"));

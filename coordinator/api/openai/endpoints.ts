@@ -1,16 +1,26 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
 import { MoesaicError } from "../../../proto/errors.js";
 import type { Logger } from "../../../proto/log.js";
 import type { RequestContext } from "../request-context.js";
 import { errorReplyOf, forbiddenReplyOf, type ErrorReply } from "./error-reply.js";
+import { formParts } from "./form.js";
 import { begun } from "./generate-events.js";
 import { httpContext, type Door } from "./http-context.js";
 import { SseStream, type SseEvent } from "./sse-stream.js";
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Whether the body is a form, for who says what was expected. */
+    takesForm?: boolean;
+  }
+}
+
 /** What an endpoint is called with. */
 export interface Call {
+  /** What its JSON says, or the parts of a form as they come (`formParts`). */
   body: unknown;
   params: Readonly<Record<string, string>>;
   query: Readonly<Record<string, string | string[] | undefined>>;
@@ -18,8 +28,8 @@ export interface Call {
   requestId: string;
 }
 
-/** An answer at once, or events as they come. */
-export type Answer = object | EventStream;
+/** An answer at once, events as they come, or a file. */
+export type Answer = object | EventStream | ByteStream;
 
 /** Wraps the events of an answer that is streamed. What is thrown before the first one is answered with a status. */
 export class EventStream {
@@ -30,11 +40,21 @@ export class EventStream {
   ) {}
 }
 
+/** Bytes as they are, read as they are taken. */
+export class ByteStream {
+  constructor(
+    readonly bytes: AsyncIterable<Uint8Array>,
+    readonly numBytes: number,
+  ) {}
+}
+
 export interface Endpoint {
   method: "GET" | "POST" | "DELETE";
   url: string;
   /** The RPC whose role a caller needs. */
   rpc: string;
+  /** Whether its body is a form instead of JSON. */
+  takesForm?: boolean;
   answer(call: Call): Promise<Answer>;
 }
 
@@ -57,6 +77,7 @@ export function addEndpoint(app: FastifyInstance, endpoint: Endpoint, options: E
   app.route({
     method,
     url,
+    config: { takesForm: endpoint.takesForm === true },
     onRequest: async (request, reply) => {
       try {
         contexts.set(request, httpContext(rpc, request, reply, options));
@@ -79,17 +100,24 @@ async function run(
   options: EndpointOptions,
 ): Promise<void> {
   const startedMs = options.clock.nowMs();
-  const { body, id: requestId } = request;
+  const { id: requestId } = request;
+  const body = endpoint.takesForm === true ? formParts(request) : request.body;
   const params = request.params as Call["params"];
   const query = request.query as Call["query"];
   try {
     const answer = await endpoint.answer({ body, params, query, context, requestId });
     if (answer instanceof EventStream) return await sendEvents(endpoint, reply, answer, options);
+    if (answer instanceof ByteStream) return await sendBytes(reply, answer);
     void reply.header("openai-processing-ms", Math.round(options.clock.nowMs() - startedMs));
     await reply.send(answer);
   } catch (caught) {
     await sendError(reply, failed(endpoint, requestId, caught, options));
   }
+}
+
+async function sendBytes(reply: FastifyReply, { bytes, numBytes }: ByteStream): Promise<void> {
+  const read = await begun(bytes);
+  await reply.type("application/octet-stream").header("content-length", numBytes).send(Readable.from(read));
 }
 
 async function sendEvents(

@@ -5,7 +5,7 @@ import { isDeeperThan } from "../json-depth.js";
 /** Room for the longest text that a request may have, escaped as JSON does it. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** Deeper than any schema of a person's making. */
-const MAX_JSON_DEPTH = 64;
+export const MAX_JSON_DEPTH = 64;
 
 /**
  * Takes bodies of type application/json and no other: a page can send other types without asking, and a form is no

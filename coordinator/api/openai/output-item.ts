@@ -1,7 +1,6 @@
 import { v1 } from "../../../proto/messages.js";
 import type { ConversationItem } from "./conversation-item.js";
 import { chatLogprob, type ChatLogprob } from "./logprobs.js";
-import { objectId } from "./object-id.js";
 
 const { REASONING, TOOL_CALL } = v1.TextDelta.Kind;
 
@@ -26,11 +25,14 @@ export interface OutputItem {
   kept(): ConversationItem;
 }
 
-/** @param part the first text of the item   @param callId for an item that is a call */
-export function openOutputItem(part: v1.TextDelta.$Properties, callId: string, wantsSummary: boolean): OutputItem {
-  if (part.kind === TOOL_CALL) return new CallItem(part, callId);
-  if (part.kind !== REASONING) return new MessageItem(part);
-  return wantsSummary ? new SummaryItem(part) : new ReasoningItem(part);
+/**
+ * @param part the first text of the item
+ * @param digits of its ids: those of the response and its place there, so that they are the same when it is made again
+ */
+export function openOutputItem(part: v1.TextDelta.$Properties, digits: string, wantsSummary: boolean): OutputItem {
+  if (part.kind === TOOL_CALL) return new CallItem(part, digits);
+  if (part.kind !== REASONING) return new MessageItem(part, digits);
+  return wantsSummary ? new SummaryItem(part, digits) : new ReasoningItem(part, digits);
 }
 
 /** What items have in common: the message that they are, its text so far, and their place in events. */
@@ -41,8 +43,8 @@ abstract class GrowingItem implements OutputItem {
   readonly #messageIndex: number;
   readonly #kind: v1.TextDelta.Kind;
 
-  constructor(idPrefix: string, part: v1.TextDelta.$Properties) {
-    this.id = objectId(idPrefix);
+  constructor(idPrefix: string, part: v1.TextDelta.$Properties, digits: string) {
+    this.id = idPrefix + digits;
     this.#messageIndex = part.message_index ?? 0;
     this.#kind = part.kind ?? v1.TextDelta.Kind.RAW;
   }
@@ -82,8 +84,8 @@ class MessageItem extends GrowingItem {
   readonly #isPreamble: boolean;
   readonly #logprobs: ChatLogprob[] = [];
 
-  constructor(part: v1.TextDelta.$Properties) {
-    super("msg_", part);
+  constructor(part: v1.TextDelta.$Properties, digits: string) {
+    super("msg_", part, digits);
     this.#isPreamble = part.is_preamble === true;
   }
 
@@ -125,8 +127,8 @@ class MessageItem extends GrowingItem {
 }
 
 class ReasoningItem extends GrowingItem {
-  constructor(part: v1.TextDelta.$Properties) {
-    super("rs_", part);
+  constructor(part: v1.TextDelta.$Properties, digits: string) {
+    super("rs_", part, digits);
   }
 
   shown(): object {
@@ -164,8 +166,8 @@ class ReasoningItem extends GrowingItem {
 
 /** Reasoning for clients that asked for its summary, which they show: it is the reasoning in full. */
 class SummaryItem extends GrowingItem {
-  constructor(part: v1.TextDelta.$Properties) {
-    super("rs_", part);
+  constructor(part: v1.TextDelta.$Properties, digits: string) {
+    super("rs_", part, digits);
   }
 
   shown(): object {
@@ -205,9 +207,9 @@ class CallItem extends GrowingItem {
   readonly #callId: string;
   readonly #name: string;
 
-  constructor(part: v1.TextDelta.$Properties, callId: string) {
-    super("fc_", part);
-    this.#callId = callId;
+  constructor(part: v1.TextDelta.$Properties, digits: string) {
+    super("fc_", part, digits);
+    this.#callId = `call_${digits}`;
     this.#name = part.tool_name ?? "";
   }
 

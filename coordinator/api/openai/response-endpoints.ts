@@ -1,13 +1,16 @@
 import { z } from "zod";
 import { MoesaicError } from "../../../proto/errors.js";
 import { v1 } from "../../../proto/messages.js";
+import type { KeptStores } from "../../jobs/jobs.js";
+import type { BackgroundKeeper } from "./background-keeper.js";
+import type { BackgroundFacts, BackgroundResponse } from "./background-response.js";
 import { shownItem, type ConversationItem } from "./conversation-item.js";
 import { EventStream, type Answer, type Call, type Endpoint } from "./endpoints.js";
 import { unbroken } from "./generate-events.js";
 import { RPC, type Inference } from "./inference.js";
 import { nowSeconds } from "./object-id.js";
+import { pageFields, pageOf } from "./page.js";
 import { readBody } from "./request-body.js";
-import { servedTierOf } from "./request-fields.js";
 import {
   chatOf,
   readPromptBody,
@@ -18,36 +21,58 @@ import {
   type PromptBody,
   type ResponseBody,
 } from "./response-request.js";
-import { newResponseId, ResponseRun, type ResponseEvent, type ResponseHead } from "./response-run.js";
+import { responseHead } from "./response-head.js";
+import { newResponseId, ResponseRun, type ResponseEvent } from "./response-run.js";
 import type { KeptResponse, ResponseStore } from "./response-store.js";
 import type { SseEvent } from "./sse-stream.js";
 
+export interface ResponsesOptions {
+  inference: Inference;
+  store: ResponseStore;
+  background: BackgroundKeeper;
+  /** What is kept for good, or why nothing is: throws. */
+  kept: () => KeptStores;
+}
+
 /** OpenAI's responses: answers that remember their conversation. */
-export function responseEndpoints(inference: Inference, store: ResponseStore): Endpoint[] {
-  const responses = new Responses(inference, store);
+export function responseEndpoints(options: ResponsesOptions): Endpoint[] {
+  const responses = new Responses(options);
   const rpc = RPC.generate;
   const url = "/v1/responses";
   return [
     { method: "POST", url, rpc, answer: (call) => responses.create(call) },
     { method: "POST", url: `${url}/input_tokens`, rpc, answer: (call) => responses.countInput(call) },
-    { method: "GET", url: `${url}/:id`, rpc, answer: async (call) => responses.get(call) },
-    { method: "DELETE", url: `${url}/:id`, rpc, answer: async (call) => responses.delete(call) },
-    { method: "POST", url: `${url}/:id/cancel`, rpc, answer: async (call) => responses.cancel(call) },
-    { method: "GET", url: `${url}/:id/input_items`, rpc, answer: async (call) => responses.inputItems(call) },
+    { method: "GET", url: `${url}/:id`, rpc, answer: (call) => responses.get(call) },
+    { method: "DELETE", url: `${url}/:id`, rpc, answer: (call) => responses.delete(call) },
+    { method: "POST", url: `${url}/:id/cancel`, rpc, answer: (call) => responses.cancel(call) },
+    { method: "GET", url: `${url}/:id/input_items`, rpc, answer: (call) => responses.inputItems(call) },
   ];
 }
+
+const getQuery = z.object({
+  stream: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true"),
+  starting_after: z.coerce.number().int().min(0).default(-1),
+});
 
 class Responses {
   readonly #inference: Inference;
   readonly #store: ResponseStore;
+  readonly #background: BackgroundKeeper;
+  readonly #kept: () => KeptStores;
 
-  constructor(inference: Inference, store: ResponseStore) {
+  constructor({ inference, store, background, kept }: ResponsesOptions) {
     this.#inference = inference;
     this.#store = store;
+    this.#background = background;
+    this.#kept = kept;
   }
 
   async create(call: Call): Promise<Answer> {
     const body = readResponseBody(call.body);
+    if (body.background === true) return this.#createInBackground(body, call);
     const kept = await this.#begin(body, call);
     const events = this.#events(body, kept, call);
     if (body.stream === true) return new EventStream(streamed(events), ({ body: { error } }) => [errorEvent(error)]);
@@ -59,27 +84,42 @@ class Responses {
   /** How many tokens the prompt of a response would have. */
   async countInput(call: Call): Promise<object> {
     const body = readPromptBody(call.body);
-    const chat = chatOf(body, [...this.#conversationBefore(body, call), ...inputOf(body)]);
+    const chat = chatOf(body, [...(await this.#conversationBefore(body, call)), ...inputOf(body)]);
     const request = v1.TokenizeRequest.create({ model: body.model ?? "", chat });
     const { token_ids: tokenIds } = await this.#inference.tokenize(request, call.context);
     return { object: "response.input_tokens", input_tokens: tokenIds?.length ?? 0 };
   }
 
-  get({ params, query, context }: Call): object {
-    if (query["stream"] === "true") throw unsupported("stream", "a response is streamed as it is made, not again");
-    return this.#store.get(params["id"]!, context.tenant).run.response();
+  async get({ params, query, context }: Call): Promise<Answer> {
+    const { stream, starting_after: after } = readBody(getQuery, query);
+    const id = params["id"]!;
+    const response = await this.#background.find(id, context.tenant);
+    if (response !== null) return stream ? this.#streamOf(response, context.signal, after) : response.run.response();
+    const { run } = this.#store.get(id, context.tenant);
+    if (stream) throw unsupported("stream", "only a response in the background is streamed again");
+    return run.response();
   }
 
-  delete({ params, context }: Call): object {
-    this.#store.delete(params["id"]!, context.tenant);
-    return { id: params["id"], object: "response", deleted: true };
+  async delete({ params, context }: Call): Promise<object> {
+    const id = params["id"]!;
+    const response = await this.#background.find(id, context.tenant);
+    if (response === null) this.#store.delete(id, context.tenant);
+    else await this.#background.delete(id);
+    return { id, object: "response", deleted: true };
   }
 
   /** @throws MoesaicError failed_precondition when it has ended */
-  cancel({ params, context }: Call): object {
-    const kept = this.#store.get(params["id"]!, context.tenant);
+  async cancel({ params, context }: Call): Promise<object> {
+    const id = params["id"]!;
+    const response = await this.#background.find(id, context.tenant);
+    if (response !== null) {
+      // As often as one likes, since its answer may have been lost on the way.
+      if (response.run.isLive) await this.#background.cancel(id);
+      return response.run.response();
+    }
+    const kept = this.#store.get(id, context.tenant);
     const { run } = kept;
-    if (run.status !== "in_progress") {
+    if (!run.isLive) {
       throw new MoesaicError(
         "failed_precondition",
         `the response has ended: ${run.status}; only one that runs can be cancelled`,
@@ -89,20 +129,16 @@ class Responses {
     return run.response();
   }
 
-  inputItems({ params, query, context }: Call): object {
-    const { items, numInputItems } = this.#store.get(params["id"]!, context.tenant);
-    return pageOf(items.slice(items.length - numInputItems), readBody(pageSchema, query));
+  async inputItems({ params, query, context }: Call): Promise<object> {
+    const response = await this.#background.find(params["id"]!, context.tenant);
+    const { items, numInputItems } = response?.facts ?? this.#store.get(params["id"]!, context.tenant);
+    const page = readBody(z.object(pageFields(100, 20)), query);
+    return pageOf(items.slice(items.length - numInputItems), page, shownItem);
   }
 
   async #begin(body: ResponseBody, call: Call): Promise<RunningResponse> {
-    const input = inputOf(body);
-    const items = [...this.#conversationBefore(body, call), ...input];
-    const { models } = await this.#inference.listModels(new v1.ListModelsRequest(), call.context);
-    const run = new ResponseRun({
-      head: headOf(body, models?.[0]?.name ?? ""),
-      wantsSummary: wantsSummary(body),
-      wantsLogprobs: wantsLogprobs(body),
-    });
+    const { items, numInputItems, ...shown } = await this.#factsOf(body, call);
+    const run = new ResponseRun(shown);
     const aborter = new AbortController();
     const endEvents: ResponseEvent[] = [];
     const abort = () => {
@@ -112,23 +148,62 @@ class Responses {
     };
     const { tenant } = call.context;
     return {
-      response: { run, tenant, items, numInputItems: input.length, abort },
+      response: { run, tenant, items, numInputItems, abort },
       signal: AbortSignal.any([aborter.signal, call.context.signal]),
       endEvents,
     };
   }
 
+  /** What a response shows and goes on from, whoever runs it. */
+  async #factsOf(body: ResponseBody, call: Call): Promise<BackgroundFacts> {
+    const input = inputOf(body);
+    const items = [...(await this.#conversationBefore(body, call)), ...input];
+    const { models } = await this.#inference.listModels(new v1.ListModelsRequest(), call.context);
+    return {
+      head: responseHead(body, { id: newResponseId(), createdAt: nowSeconds(), model: models?.[0]?.name ?? "" }),
+      wantsSummary: wantsSummary(body),
+      wantsLogprobs: wantsLogprobs(body),
+      items,
+      numInputItems: input.length,
+    };
+  }
+
+  /** Answered at once, or as events; either way it runs on when the caller has left. */
+  async #createInBackground(body: ResponseBody, call: Call): Promise<Answer> {
+    if (body.store === false) {
+      throw new MoesaicError("invalid_argument", "expected true with background: nobody could fetch it", {
+        place: "store",
+      });
+    }
+    const kept = this.#kept();
+    const facts = await this.#factsOf(body, call);
+    const request = responseRequest(body, facts.items, "");
+    const response = await this.#background.create(kept, call.context.tenant, facts, request);
+    return body.stream === true ? this.#streamOf(response, call.context.signal, -1) : response.run.response();
+  }
+
+  #streamOf(response: BackgroundResponse, signal: AbortSignal, after: number): EventStream {
+    const leaving = this.#background.leaving;
+    const events = response.eventsAfter(after, AbortSignal.any([signal, leaving]));
+    return new EventStream(told(events, leaving), ({ body: { error } }) => [errorEvent(error)]);
+  }
+
   /** @throws MoesaicError invalid_argument when the response to go on from is not there, or still runs */
-  #conversationBefore({ previous_response_id: id }: PromptBody, { context }: Call): readonly ConversationItem[] {
+  async #conversationBefore(
+    { previous_response_id: id }: PromptBody,
+    call: Call,
+  ): Promise<readonly ConversationItem[]> {
     if (id == null || id === "") return [];
     const place = "previous_response_id";
-    let previous: KeptResponse;
+    const { tenant } = call.context;
+    let previous: { run: ResponseRun; items: readonly ConversationItem[] };
     try {
-      previous = this.#store.get(id, context.tenant);
+      const response = await this.#background.find(id, tenant);
+      previous = response === null ? this.#store.get(id, tenant) : { run: response.run, items: response.facts.items };
     } catch (cause) {
       throw new MoesaicError("invalid_argument", (cause as Error).message, { cause, place });
     }
-    if (previous.run.status === "in_progress") {
+    if (previous.run.isLive) {
       throw new MoesaicError("invalid_argument", `response ${id} still runs; wait for its end`, { place });
     }
     return [...previous.items, ...previous.run.outputItems()];
@@ -181,9 +256,21 @@ async function lastErrorOf(events: AsyncIterable<RunEvent>): Promise<MoesaicErro
 }
 
 async function* streamed(events: AsyncIterable<RunEvent>): AsyncIterable<SseEvent[]> {
-  for await (const { events: batch } of events) {
-    yield batch.map((event) => ({ name: event.type, data: JSON.stringify(event) }));
-  }
+  for await (const { events: batch } of events) yield batch.map(sseEventOf);
+}
+
+/** Events of a response in the background. @throws MoesaicError unavailable when the coordinator leaves before its end */
+async function* told(events: AsyncIterable<ResponseEvent[]>, leaving: AbortSignal): AsyncIterable<SseEvent[]> {
+  for await (const batch of events) yield batch.map(sseEventOf);
+  if (!leaving.aborted) return;
+  throw new MoesaicError(
+    "unavailable",
+    "the cluster leaves; its next coordinator goes on with the response: read on there",
+  );
+}
+
+function sseEventOf(event: ResponseEvent): SseEvent {
+  return { name: event.type, data: JSON.stringify(event) };
 }
 
 function errorEvent(error: { message: string; param: string | null; code: string | null }): SseEvent {
@@ -193,66 +280,6 @@ function errorEvent(error: { message: string; param: string | null; code: string
 
 function inputOf({ input }: PromptBody): ConversationItem[] {
   return input ?? [];
-}
-
-/** What a response repeats of its request, with the defaults that it was made with. */
-function headOf(body: ResponseBody, model: string): ResponseHead {
-  return {
-    id: newResponseId(),
-    object: "response",
-    created_at: nowSeconds(),
-    model,
-    background: false,
-    instructions: body.instructions ?? null,
-    max_output_tokens: body.max_output_tokens ?? null,
-    metadata: body.metadata ?? {},
-    parallel_tool_calls: body.parallel_tool_calls ?? true,
-    previous_response_id: body.previous_response_id || null,
-    prompt_cache_key: body.prompt_cache_key ?? null,
-    reasoning: { effort: body.reasoning?.effort ?? "medium", summary: body.reasoning?.summary ?? null },
-    safety_identifier: body.safety_identifier ?? null,
-    service_tier: servedTierOf(body.service_tier),
-    store: body.store ?? true,
-    temperature: body.temperature ?? 1,
-    text: { format: { type: "text" }, verbosity: "medium" },
-    tool_choice: shownChoice(body.tool_choice),
-    tools: (body.tools ?? []).map((tool) => ({
-      ...tool,
-      parameters: tool.parameters ?? null,
-      strict: tool.strict ?? false,
-    })),
-    top_logprobs: body.top_logprobs ?? 0,
-    top_p: body.top_p ?? 1,
-    truncation: "disabled",
-    user: body.user ?? null,
-  };
-}
-
-function shownChoice(choice: ResponseBody["tool_choice"]): unknown {
-  if (choice == null) return "auto";
-  if (choice.mode === "named") return { type: "function", name: choice.name };
-  if (choice.mode !== "allowed") return choice.mode;
-  const tools = choice.names.map((name) => ({ type: "function", name }));
-  return { type: "allowed_tools", mode: choice.isRequired ? "required" : "auto", tools };
-}
-
-const pageSchema = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  order: z.enum(["asc", "desc"]).default("desc"),
-  after: z.string().optional(),
-});
-
-function pageOf(items: readonly ConversationItem[], { limit, order, after }: z.infer<typeof pageSchema>): object {
-  const ordered = order === "asc" ? items : items.toReversed();
-  const from = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
-  const page = ordered.slice(from, from + limit);
-  return {
-    object: "list",
-    data: page.map(shownItem),
-    first_id: page[0]?.id ?? null,
-    last_id: page.at(-1)?.id ?? null,
-    has_more: from + page.length < ordered.length,
-  };
 }
 
 function unsupported(place: string, why: string): MoesaicError {

@@ -90,7 +90,7 @@ const schema = z.strictObject({
   stream_options: z.strictObject({ include_obfuscation: unavailable("events are not padded", [false]) }).nullish(),
   service_tier: serviceTier,
   metadata,
-  background: unavailable("leave it out and keep the connection", [false]),
+  background: z.boolean().nullish(),
   prompt: unavailable("there are no prompt templates; send instructions and input"),
   context_management: unavailable("nothing is compacted"),
   moderation: unavailable("nothing is moderated here"),

@@ -6,7 +6,7 @@ import { nowSeconds, objectId } from "./object-id.js";
 import { openOutputItem, type ItemEvent, type OutputItem } from "./output-item.js";
 import { UsageCount } from "./usage.js";
 
-export type ResponseStatus = "in_progress" | "completed" | "incomplete" | "failed" | "cancelled";
+export type ResponseStatus = "queued" | "in_progress" | "completed" | "incomplete" | "failed" | "cancelled";
 
 /** An event of the stream of a response; `sequence_number` rises by one from 0. */
 export interface ResponseEvent {
@@ -24,6 +24,8 @@ export interface ResponseRunOptions {
   head: ResponseHead;
   wantsSummary: boolean;
   wantsLogprobs: boolean;
+  /** Seconds since 1970 at its end; absent: it ends now. */
+  endedAt?: number;
 }
 
 /** A response that comes into being: reads the events of its one choice, tells the events of its stream. */
@@ -50,6 +52,11 @@ export class ResponseRun {
     return this.#status;
   }
 
+  /** Whether it may still get on. */
+  get isLive(): boolean {
+    return this.#status === "in_progress" || this.#status === "queued";
+  }
+
   /** Whether its first events have been told. */
   get hasBegun(): boolean {
     return this.#numEvents > 0;
@@ -57,7 +64,7 @@ export class ResponseRun {
 
   /** The response as it is now. */
   response(): object {
-    const hasEnded = this.#status !== "in_progress";
+    const hasUsage = !this.isLive && this.#status !== "failed";
     return {
       ...this.#options.head,
       status: this.#status,
@@ -65,7 +72,7 @@ export class ResponseRun {
       error: this.#error === null ? null : { code: errorCodeOf(this.#error), message: this.#error.message },
       incomplete_details: this.#status === "incomplete" ? { reason: "max_output_tokens" } : null,
       output: this.#items.map((item) => item.shown()),
-      usage: hasEnded && this.#status !== "failed" ? this.#usage.responseUsage() : null,
+      usage: hasUsage ? this.#usage.responseUsage() : null,
     };
   }
 
@@ -74,11 +81,24 @@ export class ResponseRun {
     return this.#items.map((item) => item.kept());
   }
 
+  /** It waits to be run: its first events. */
+  queue(): ResponseEvent[] {
+    this.#status = "queued";
+    return [this.#stateEvent("response.created"), this.#stateEvent("response.queued")];
+  }
+
   take({ started, delta, finish }: GenerateEvent): ResponseEvent[] {
-    if (started) return [this.#stateEvent("response.created"), this.#stateEvent("response.in_progress")];
+    if (started) return this.#begin();
     if (delta) return this.#takeDelta(delta);
     this.#usage.add(finish?.usage, true);
     return this.#end(finish?.reason === "length" ? "incomplete" : "completed");
+  }
+
+  #begin(): ResponseEvent[] {
+    if (!this.isLive) return [];
+    this.#status = "in_progress";
+    const first = this.hasBegun ? [] : [this.#stateEvent("response.created")];
+    return [...first, this.#stateEvent("response.in_progress")];
   }
 
   /** The response ends with an error, that of its choice or another. */
@@ -104,7 +124,7 @@ export class ResponseRun {
     const events: ResponseEvent[] = [];
     if (this.#open === null || !this.#open.takes(part)) {
       events.push(...this.#close("completed"));
-      this.#open = openOutputItem(part, `${this.#callIdPrefix}${this.#items.length}`, this.#options.wantsSummary);
+      this.#open = openOutputItem(part, `${this.#digits}_${this.#items.length}`, this.#options.wantsSummary);
       this.#items.push(this.#open);
       events.push(...this.#numbered(this.#open.begin()));
     }
@@ -112,8 +132,8 @@ export class ResponseRun {
     return [...events, ...this.#numbered(this.#open.append(part.text ?? "", logprobs))];
   }
 
-  get #callIdPrefix(): string {
-    return `call_${this.id.slice("resp_".length)}_`;
+  get #digits(): string {
+    return this.id.slice("resp_".length);
   }
 
   #close(status: "completed" | "incomplete"): ResponseEvent[] {
@@ -123,10 +143,10 @@ export class ResponseRun {
   }
 
   #end(status: ResponseStatus): ResponseEvent[] {
-    if (this.#status !== "in_progress") return [];
+    if (!this.isLive) return [];
     const events = this.#close(status === "completed" ? "completed" : "incomplete");
     this.#status = status;
-    if (status === "completed") this.#completedAt = nowSeconds();
+    if (status === "completed") this.#completedAt = this.#options.endedAt ?? nowSeconds();
     return [...events, this.#stateEvent(`response.${status === "cancelled" ? "incomplete" : status}`)];
   }
 

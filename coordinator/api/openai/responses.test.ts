@@ -138,7 +138,6 @@ describe("POST /v1/responses", () => {
   const refused: [what: string, fields: object, param: string, code: string | null][] = [
     ["an unknown parameter", { foo: 1 }, "foo", null],
     ["several choices", { n: 2 }, "n", null],
-    ["background", { background: true }, "background", "unsupported_parameter"],
     ["a conversation", { conversation: "c" }, "conversation", "unsupported_parameter"],
     ["a built-in tool", { tools: [{ type: "web_search" }] }, "tools[0].type", null],
     ["an item nobody knows", { input: [{ type: "mcp_call" }] }, "input[0].type", "unsupported_parameter"],

@@ -53,7 +53,7 @@ describe("a streamed answer", () => {
 
   it("is kept alive by comments while there is nothing to say", async (test) => {
     const clock = new ManualClock();
-    const { url, model } = await openApi(test, clock);
+    const { url, model } = await openApi(test, { clock });
     model.pace = () => new Promise(() => {});
     const socket = await openStream(url);
     let seen = "";
@@ -119,7 +119,7 @@ describe("a streamed answer", () => {
 
   it("lets go of a reader that takes nothing for two minutes", async (test) => {
     const clock = new ManualClock();
-    const { url, model } = await openApi(test, clock);
+    const { url, model } = await openApi(test, { clock });
     model.answer = () => `<|channel|>final<|message|>${" word".repeat(3_000)}`;
     // More than the buffers of both sockets hold.
     const socket = await openStream(url, { n: 8 });
