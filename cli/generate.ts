@@ -12,6 +12,7 @@ import { INPUT_OPTIONS, readRequests } from "./request-input.js";
 import type { RequestLine } from "./request-lines.js";
 import { SAMPLING_OPTIONS, samplingOf } from "./sampling-options.js";
 import { streamedText } from "./streamed-text.js";
+import { terminalText } from "./terminal-text.js";
 
 export const generateCommand = defineCommand({
   usage: "generate",
@@ -67,7 +68,11 @@ async function runOne(
 ): Promise<Completion | MoesaicError> {
   const events = client.generate(request, { signal });
   try {
-    return await collectCompletion(only && !json ? streamedText(events, ({ text }) => out.write(text)) : events);
+    return await collectCompletion(
+      only && !json
+        ? streamedText(events, ({ text }) => out.write(out.isTerminal ? terminalText(text) : text))
+        : events,
+    );
   } catch (caught) {
     return MoesaicError.from(caught);
   }

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { parseClusterSpec, type ClusterSpec, type SchedulerSpec } from "../plans/cluster-spec.js";
+import { checkTenant } from "../proto/tenant.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { ArgumentsOf } from "./command.js";
 import { flag, text, wholeNumber } from "./options.js";
@@ -88,11 +89,11 @@ export function inTermsOfFlags(caught: unknown): MoesaicError {
 }
 
 /** A cluster that runs, or one to be started for a while. */
-export type Target = { endpoint: string } | { spec: ClusterSpec };
+export type Target = { endpoint: string; tenant?: string } | { spec: ClusterSpec };
 
 /** @throws MoesaicError invalid_argument unless exactly one way to reach a model is given, with flags that suit it */
 export function targetOf(
-  args: Partial<LayoutArguments> & { endpoint?: string | undefined },
+  args: Partial<LayoutArguments> & { endpoint?: string | undefined; tenant?: string | undefined },
   ways: readonly string[],
 ): Target {
   const given = Object.entries(args)
@@ -103,9 +104,17 @@ export function targetOf(
     const there = chosen.length === 0 ? "none" : flagList(chosen, " and ");
     throw new MoesaicError("invalid_argument", `expected one of ${flagList(ways, ", ")}, got ${there}`);
   }
-  if (args.endpoint === undefined) return { spec: clusterOfFlags(args) };
+  const { endpoint, tenant } = args;
+  if (tenant !== undefined) checkTenant(tenant);
+  if (endpoint === undefined && tenant !== undefined) {
+    throw new MoesaicError(
+      "invalid_argument",
+      "--tenant: a throw-away cluster has one; leave it out, or name --endpoint",
+    );
+  }
+  if (endpoint === undefined) return { spec: clusterOfFlags(args) };
   const useless = given.filter((name) => name !== "endpoint");
-  if (useless.length === 0) return { endpoint: args.endpoint };
+  if (useless.length === 0) return { endpoint, ...(tenant === undefined ? {} : { tenant }) };
   const message = `the layout of a running cluster is fixed: leave out ${flagList(useless, ", ")}, or --endpoint`;
   throw new MoesaicError("invalid_argument", message);
 }

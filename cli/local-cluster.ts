@@ -80,7 +80,7 @@ export async function withCluster<T>(
   use: (client: MoesaicClient) => Promise<T>,
 ): Promise<T> {
   if ("spec" in target) return withLocalCluster(target.spec, context, use);
-  const client = new MoesaicClient({ endpoint: target.endpoint });
+  const client = new MoesaicClient(target);
   try {
     return await use(client);
   } finally {

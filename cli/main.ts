@@ -8,6 +8,7 @@ import { createLogger } from "../proto/log.js";
 import { benchCommand } from "./bench.js";
 import { buildCommand } from "./build.js";
 import { chatCommand } from "./chat.js";
+import { completionCommand } from "./completion.js";
 import type { Command, Execute, ExitCode } from "./command.js";
 import { LOG_LEVELS, packageVersion, type CommandContext, type LogLevel } from "./context.js";
 import { doctorCommand } from "./doctor.js";
@@ -38,6 +39,7 @@ const COMMANDS: readonly Command[] = [
   simCommand,
   benchCommand,
   buildCommand,
+  completionCommand,
   doctorCommand,
 ];
 

@@ -85,6 +85,9 @@ export function tokenIds(name: string, describe: string) {
 
 export const ENDPOINT_OPTION = {
   endpoint: text("address HOST:PORT of a running cluster's gRPC API"),
+  tenant: text(
+    "on whose account it runs there, and with whom it shares cached prefixes (default: everybody's who names none)",
+  ),
 } as const;
 
 export const JSON_OPTION = { json: flag("print JSON lines on standard output") } as const;
