@@ -145,6 +145,23 @@ describe("Journal", () => {
     const refused = Journal.open(join(file, "jobs"), silentLogger);
     await assert.rejects(refused, { code: "failed_precondition", message: /spec\.jobs\.directory/ });
   });
+
+  // It was named after the folder's inode, which the next folder may have while who had the first one still runs.
+  it("is one coordinator's, by whatever path, and does not keep a new folder from another", async (test) => {
+    const folder = folderOf(test);
+    const held = await Journal.open(folder, silentLogger);
+    const other = join(folderOf(test), "link");
+    symlinkSync(folder, other);
+    for (const path of [folder, other]) {
+      await assert.rejects(Journal.open(path, silentLogger), {
+        code: "failed_precondition",
+        message: /another coordinator/,
+      });
+    }
+    rmSync(folder, { recursive: true });
+    const next = await Journal.open(folder, silentLogger);
+    await Promise.all([held.close(), next.close()]);
+  });
 });
 
 function folderOf(test: TestContext): string {

@@ -1,4 +1,5 @@
-import { mkdir, open, readdir, rename, stat, unlink, type FileHandle } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { link, mkdir, open, readdir, readFile, rename, unlink, writeFile, type FileHandle } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { MoesaicError } from "../../proto/errors.js";
@@ -8,6 +9,7 @@ import { JOB_ID, type JobLog, type KeptRecord, type RecordPlace } from "./job-lo
 import { encodeRecord, FILE_HEADER, readBody, scanRecords, type ScanEnd } from "./journal-file.js";
 
 const SUFFIX = ".job";
+const ID_FILE = "folder-id";
 const DAMAGED_SUFFIX = ".damaged";
 /** Bytes of records that go out in one write. */
 const MAX_GROUP_BYTES = 16 * 1024 * 1024;
@@ -248,11 +250,12 @@ async function copyRest(file: FileHandle, begin: number, path: string): Promise<
 }
 
 /**
- * One process per folder: a socket in Linux's abstract namespace, which goes with its process however that ends. Processes
- * in other network namespaces or on other machines are not kept out.
+ * One process per folder: a socket in Linux's abstract namespace, which goes with its process however that ends. It is named
+ * after an id that lies in the folder, so that every path to the folder leads to one name, and no other folder ever has it.
+ * Processes in other network namespaces or on other machines are not kept out.
  */
 async function lock(folder: string): Promise<Server> {
-  const { dev, ino } = await stat(folder);
+  const name = `moesaic-jobs-${await folderId(folder)}`;
   const server = createServer((socket) => socket.destroy());
   server.unref();
   await new Promise<void>((resolve, reject) => {
@@ -260,7 +263,24 @@ async function lock(folder: string): Promise<Server> {
       const text = `jobs in ${folder} are another coordinator's, which runs; end it, or name another folder in spec.jobs.directory`;
       reject(new MoesaicError("failed_precondition", text, { cause }));
     });
-    server.listen({ path: `\0moesaic-jobs-${dev}-${ino}` }, resolve);
+    server.listen({ path: `\0${name}` }, resolve);
   });
   return server;
+}
+
+/** Drawn once, by whoever comes first; a link is there whole or not at all. */
+async function folderId(folder: string): Promise<string> {
+  const file = join(folder, ID_FILE);
+  const drawn = join(folder, `.${randomUUID()}`);
+  await writeFile(drawn, randomUUID(), { mode: 0o600, flush: true });
+  try {
+    await link(drawn, file).catch(ignoreExisting);
+    return (await readFile(file, "utf8")).slice(0, 64);
+  } finally {
+    await unlink(drawn);
+  }
+}
+
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EEXIST") throw error;
 }

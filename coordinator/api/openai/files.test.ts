@@ -197,5 +197,5 @@ function formOf(boundary: string, content: string): string {
 
 /** Files of the journal that objects are in. */
 function keptIn({ folder }: OpenApi): string[] {
-  return readdirSync(join(folder, ".moesaic/jobs/demo/objects"));
+  return readdirSync(join(folder, ".moesaic/jobs/demo/objects")).filter((name) => name.endsWith(".job"));
 }
