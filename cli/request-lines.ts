@@ -73,6 +73,7 @@ const plainToolSchema = z.strictObject({
   name: z.string(),
   description: z.string().optional(),
   parameters: z.record(z.string(), z.unknown()).optional(),
+  strict: z.boolean().optional(),
 });
 const toolSchema = z.union([
   plainToolSchema,

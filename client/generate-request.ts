@@ -77,6 +77,8 @@ export interface Tool {
   description?: string;
   /** JSON schema of the arguments object. */
   parameters?: Readonly<Record<string, unknown>>;
+  /** The arguments of a call are of the schema also where the model need not call. Default false. */
+  strict?: boolean;
 }
 
 export interface SamplingParams {
@@ -182,7 +184,12 @@ function messageOf(message: ChatMessage): v1.ChatMessage.$Properties {
 
 function toolOf(tool: Tool): v1.Tool.$Properties {
   const parameters = tool.parameters === undefined ? "" : JSON.stringify(tool.parameters);
-  return { name: tool.name, description: tool.description ?? "", parameters_json: parameters };
+  return {
+    name: tool.name,
+    description: tool.description ?? "",
+    parameters_json: parameters,
+    strict: tool.strict ?? false,
+  };
 }
 
 function samplingOf(params: SamplingParams): v1.SamplingParams.$Properties {

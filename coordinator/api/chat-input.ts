@@ -86,6 +86,7 @@ function parseTool(tool: v1.Tool.$Properties, index: number): ToolDefinition {
   const parsed: ToolDefinition = { name: tool.name };
   if (tool.description) parsed.description = tool.description;
   if (tool.parameters_json) parsed.parameters = parseSchema(tool.parameters_json, `tools[${index}].parameters_json`);
+  if (tool.strict) parsed.strict = true;
   return parsed;
 }
 

@@ -27,9 +27,11 @@ export interface ConstrainedRequest {
 export function grammarSpecOf(request: ConstrainedRequest): GrammarSpec | null {
   const content = contentOf(request.constraint);
   const toolChoice = request.chat?.toolChoice ?? { mode: "auto" };
-  if (content === null && toolChoice.mode === "auto") return null;
+  const isStrict = request.chat?.tools.some(({ strict }) => strict === true) ?? false;
+  if (content === null && toolChoice.mode === "auto" && !isStrict) return null;
   refuseEndless(request.sampling);
   if (request.chat === null || request.harmony === null) {
+    if (isStrict) throw unable("tools", "the model writes no Harmony: its calls are not known, and cannot be strict");
     if (toolChoice.mode !== "auto") throw unable("tool_choice", "the model writes no Harmony: its calls are not known");
     return { content, chat: null, stopIds: stopIdsOf(request.stopTokenIds) };
   }
@@ -86,9 +88,10 @@ function choiceOf(values: readonly string[]): ContentConstraint {
 function toolsOf({ tools, toolChoice }: ParsedChat, harmony: HarmonyTokenIds): ConstrainedTool[] {
   if (toolChoice.mode === "none") return [];
   if (tools.length > 0 && harmony.call === undefined) throw unable("tools", "the vocabulary has no <|call|>");
-  const all = tools.map(({ name, parameters }, index) => ({
+  const all = tools.map(({ name, parameters, strict }, index) => ({
     name,
     parameters: parameters ?? null,
+    isStrict: strict === true || toolChoice.mode === "required",
     place: `tools[${index}].parameters_json`,
   }));
   return toolChoice.name === undefined ? all : all.filter(({ name }) => name === toolChoice.name);

@@ -17,10 +17,12 @@ export interface ConstrainedTool {
   name: string;
   /** JSON schema of the arguments; null: any object. */
   parameters: unknown;
+  /** Whether arguments are of the schema; else they are any text. */
+  isStrict: boolean;
   place: string;
 }
 
-/** Which calls may or must come. `auto` leaves the choice to the model, and the arguments free. */
+/** Which calls may or must come. `auto` leaves the choice to the model. */
 export type ToolUse = "none" | "auto" | "required";
 
 /** Control tokens by their place in Harmony. */
@@ -85,10 +87,10 @@ function chatPiece(
     hasPreambles ? anyOf([channel("analysis"), channel("commentary")]) : channel("analysis"),
     sequence(control(ids.message), anyText, control(ids.end), control(ids.start), literal("assistant")),
   );
-  const call = ({ name, parameters, place }: ConstrainedTool): Piece => {
-    const recipient = literal(` to=functions.${name}`);
+  const call = (tool: ConstrainedTool): Piece => {
+    const recipient = literal(` to=functions.${tool.name}`);
     const header = anyOf([sequence(channel("commentary"), recipient), sequence(recipient, channel("commentary"))]);
-    return sequence(header, open, argumentsPiece(parameters, place, toolUse), control(ids.call!));
+    return sequence(header, open, argumentsPiece(tool), control(ids.call!));
   };
   const ends = [
     ...(toolUse === "required" ? [] : [sequence(channel("final"), open, answer)]),
@@ -97,8 +99,8 @@ function chatPiece(
   return sequence(repeated(thought, 0, Infinity), anyOf(ends));
 }
 
-function argumentsPiece(parameters: unknown, place: string, toolUse: ToolUse): Piece {
-  if (toolUse === "auto") return anyText;
+function argumentsPiece({ parameters, isStrict, place }: ConstrainedTool): Piece {
+  if (!isStrict) return anyText;
   return parameters === null ? anyObject : jsonSchemaPiece(parameters, place);
 }
 

@@ -390,9 +390,11 @@ describe("Grammar", () => {
     const weather = {
       name: "get_weather",
       parameters: { type: "object", properties: { city: { enum: ["Paris", "Rome"] } }, required: ["city"] },
+      isStrict: true,
       place: "",
     };
-    const clock = { name: "clock", parameters: null, place: "" };
+    const clock = { name: "clock", parameters: null, isStrict: true, place: "" };
+    const free = (tool: ConstrainedTool): ConstrainedTool => ({ ...tool, isStrict: false });
     const chatOf = (toolUse: ToolUse, tools: ConstrainedTool[] = [weather, clock]): GrammarSpec["chat"] => {
       const { start, channel, message, end, constrain, call } = harmony;
       return { ids: { start, channel, message, end, constrain: constrain!, call: call! }, tools, toolUse };
@@ -430,10 +432,14 @@ describe("Grammar", () => {
       assert.ok(takes(grammarOf(null, chatOf("none", [])), preamble + answer));
     });
 
-    it("lets an answer or a call come where tools may be called", () => {
-      const grammar = grammarOf(number, chatOf("auto"));
+    it("lets an answer or a call come where tools may be called, with arguments of the schema where it is strict", () => {
+      const grammar = grammarOf(number, chatOf("auto", [weather, free(clock)]));
       assert.ok(takes(grammar, "<|channel|>final<|message|>1<|return|>"));
-      assert.ok(takes(grammar, "<|channel|>commentary to=functions.get_weather json<|message|>whatever<|call|>"));
+      assert.ok(takes(grammar, "<|channel|>commentary to=functions.clock json<|message|>whatever<|call|>"));
+      assert.ok(
+        takes(grammar, '<|channel|>commentary to=functions.get_weather json<|message|>{"city": "Rome"}<|call|>'),
+      );
+      assert.ok(!takes(grammar, "<|channel|>commentary to=functions.get_weather json<|message|>whatever<|call|>"));
       assert.ok(!takes(grammar, "<|channel|>commentary to=functions.other json<|message|>{}<|call|>"));
     });
 
@@ -456,13 +462,13 @@ describe("Grammar", () => {
     });
 
     it("reads what the trained model writes, and the parser reads what the grammar lets through", async () => {
-      const free = grammarOf(null, chatOf("auto"));
+      const whole = grammarOf(null, chatOf("auto", [free(weather), free(clock)]));
       for (const { generatedTokenIds, parsed } of await loadGoldens()) {
         let state: number = Grammar.START;
-        for (const tokenId of generatedTokenIds) state = state === DEAD ? DEAD : free.advance(state, tokenId);
+        for (const tokenId of generatedTokenIds) state = state === DEAD ? DEAD : whole.advance(state, tokenId);
         const isKnown = parsed.call === null || ["get_weather", "clock"].includes(parsed.call.name);
         assert.equal(
-          state !== DEAD && free.isAccepting(state),
+          state !== DEAD && whole.isAccepting(state),
           isKnown,
           tokenizer.decode(generatedTokenIds, { skipSpecial: false }),
         );

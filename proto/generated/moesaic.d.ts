@@ -3058,6 +3058,9 @@ export namespace moesaic {
             /** Tool parameters_json. */
             parameters_json: string;
 
+            /** Tool strict. */
+            strict: boolean;
+
             /**
              * Creates a new Tool instance using the specified properties.
              * @param [properties] Properties to set
@@ -3126,6 +3129,9 @@ export namespace moesaic {
 
                 /** Tool parameters_json */
                 parameters_json?: (string|null);
+
+                /** Tool strict */
+                strict?: (boolean|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -8450,6 +8450,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {string|null} [name] Tool name
              * @property {string|null} [description] Tool description
              * @property {string|null} [parameters_json] Tool parameters_json
+             * @property {boolean|null} [strict] Tool strict
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -8506,6 +8507,14 @@ export const moesaic = $root.moesaic = (() => {
             Tool.prototype.parameters_json = "";
 
             /**
+             * Tool strict.
+             * @member {boolean} strict
+             * @memberof moesaic.v1.Tool
+             * @instance
+             */
+            Tool.prototype.strict = false;
+
+            /**
              * Creates a new Tool instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.Tool
@@ -8543,6 +8552,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 2, wireType 2 =*/18).string(message.description);
                 if (message.parameters_json != null && $Object.hasOwnProperty.call(message, "parameters_json") && message.parameters_json !== "")
                     writer.uint32(/* id 3, wireType 2 =*/26).string(message.parameters_json);
+                if (message.strict != null && $Object.hasOwnProperty.call(message, "strict") && message.strict !== false)
+                    writer.uint32(/* id 4, wireType 0 =*/32).bool(message.strict);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8614,6 +8625,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.parameters_json;
                             continue;
                         }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.strict = value;
+                            else
+                                delete message.strict;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -8658,6 +8678,9 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.parameters_json != null)
                     if (typeof object.parameters_json !== "string" || object.parameters_json.length)
                         message.parameters_json = $String(object.parameters_json);
+                if (object.strict != null)
+                    if (object.strict)
+                        message.strict = $Boolean(object.strict);
                 return message;
             };
 
@@ -8682,6 +8705,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.name = "";
                     object.description = "";
                     object.parameters_json = "";
+                    object.strict = false;
                 }
                 if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
                     object.name = message.name;
@@ -8689,6 +8713,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.description = message.description;
                 if (message.parameters_json != null && $Object.hasOwnProperty.call(message, "parameters_json"))
                     object.parameters_json = message.parameters_json;
+                if (message.strict != null && $Object.hasOwnProperty.call(message, "strict"))
+                    object.strict = message.strict;
                 return object;
             };
 

@@ -148,7 +148,6 @@ describe("POST /v1/responses", () => {
       "unsupported_parameter",
     ],
     ["an include of other items", { include: ["file_search_call.results"] }, "include[0]", "unsupported_parameter"],
-    ["a strict function", { tools: [{ ...WEATHER, strict: true }] }, "tools[0]", "unsupported_parameter"],
     ["truncation", { truncation: "auto" }, "truncation", "unsupported_parameter"],
     ["no input", { input: [] }, "messages", null],
     ["an earlier response that is not there", { previous_response_id: "resp_x" }, "previous_response_id", null],

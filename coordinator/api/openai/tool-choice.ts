@@ -55,8 +55,7 @@ export interface OfferedTools {
 
 /**
  * The tools that the model is told of, and what its output must be. What it may not call it is not told of.
- * @throws MoesaicError invalid_argument for a choice among tools that are not there; unimplemented for a strict function that
- *   the model is free to call
+ * @throws MoesaicError invalid_argument for a choice among tools that are not there
  */
 export function offeredTools(
   functions: readonly FunctionDefinition[],
@@ -64,9 +63,7 @@ export function offeredTools(
 ): OfferedTools {
   checkChoice(functions, choice);
   const allowed = functions.filter(({ name }) => isAllowed(name, choice));
-  const demanded = demandOf(choice);
-  if (demanded === null) refuseStrict(allowed);
-  return { tools: allowed.map(toolOf), choice: demanded };
+  return { tools: allowed.map(toolOf), choice: demandOf(choice) };
 }
 
 function isAllowed(name: string, choice: ToolChoice | null | undefined): boolean {
@@ -82,15 +79,6 @@ function demandOf(choice: ToolChoice | null | undefined): v1.ToolChoice.$Propert
   return isRequired ? { mode: "required" } : null;
 }
 
-/** Arguments of a call that the model decides on are free: a client that relies on them must not find out by parsing. */
-function refuseStrict(allowed: readonly FunctionDefinition[]): void {
-  const index = allowed.findIndex(({ strict }) => strict === true);
-  if (index < 0) return;
-  const text =
-    "a strict function is enforced with tool_choice required or a named function alone; leave strict out, or demand the call";
-  throw new MoesaicError("unimplemented", text, { place: `tools[${index}]` });
-}
-
 function checkChoice(functions: readonly FunctionDefinition[], choice: ToolChoice | null | undefined): void {
   const known = functions.map(({ name }) => name);
   const repeated = known.find((name, index) => known.indexOf(name) !== index);
@@ -102,9 +90,9 @@ function checkChoice(functions: readonly FunctionDefinition[], choice: ToolChoic
   if (known.length === 0) throw invalid("tool_choice", "expected tools to choose from, got none");
 }
 
-function toolOf({ name, description, parameters }: FunctionDefinition): v1.Tool.$Properties {
+function toolOf({ name, description, parameters, strict }: FunctionDefinition): v1.Tool.$Properties {
   const parametersJson = parameters == null ? "" : JSON.stringify(parameters);
-  return { name, description: description ?? "", parameters_json: parametersJson };
+  return { name, description: description ?? "", parameters_json: parametersJson, strict: strict === true };
 }
 
 function invalid(place: string, message: string): MoesaicError {

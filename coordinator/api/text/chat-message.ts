@@ -25,6 +25,8 @@ export interface ToolDefinition {
   description?: string;
   /** JSON schema of the arguments object. */
   parameters?: Record<string, unknown>;
+  /** Arguments are of the schema also where the model need not call. The model is not told. */
+  strict?: boolean;
 }
 
 export interface PromptOptions {
