@@ -170,6 +170,7 @@ export class BatchKeeper implements KeptFollower {
   async #run(id: string): Promise<void> {
     const { jobs, objects } = this.#kept!;
     const { signal } = this.#leaving;
+    if (!jobs.has(id)) return this.#endWithoutJob(id);
     const late = new AbortController();
     const waitMs = this.#batch(id).window_ends_unix_ms - Date.now();
     const cancelTimer = this.#options.clock.setTimer(Math.max(0, waitMs), () => late.abort());
@@ -179,22 +180,28 @@ export class BatchKeeper implements KeptFollower {
       cancelTimer();
     }
     if (signal.aborted) return;
-    const isLate = late.signal.aborted && jobs.get(id).state !== "finished";
+    const { state } = jobs.get(id);
+    const isLate = late.signal.aborted && state !== "finished";
     if (isLate) await jobs.cancel(id);
+    const ending = isLate ? "expired" : state === "cancelled" ? "cancelled" : "completed";
     await objects.update(id, (document) => {
       const batch = batchOf(document);
       if (batch.status !== "in_progress") return;
       batch.status = "finalizing";
       batch.finalizing_unix_ms = Date.now();
-      batch.ending = isLate ? "expired" : "completed";
+      batch.ending = ending;
     });
   }
 
   /** Writes what came of each request to one file or the other, in the order of the input. */
   async #finalize(id: string): Promise<void> {
-    const { objects } = this.#kept!;
+    const { objects, jobs } = this.#kept!;
+    if (!jobs.has(id)) return this.#endWithoutJob(id);
+    // One that was cancelled while it was validated may have been handed over all the same.
+    await jobs.cancel(id);
     const batch = this.#batch(id);
-    const ending = batch.status === "cancelling" ? "cancelled" : (batch.ending as "completed" | "expired");
+    const ending =
+      batch.status === "cancelling" ? "cancelled" : (batch.ending as "completed" | "expired" | "cancelled");
     const files = await this.#openFiles(id);
     const usage = new UsageCount();
     const counts = { total: 0, completed: 0, failed: 0 };
@@ -218,6 +225,17 @@ export class BatchKeeper implements KeptFollower {
       end(document, ending, Date.now());
     });
     await this.#dropJob(id);
+  }
+
+  /** Cancelled before it had handed anything over; or somebody deleted its job, and the results with it. */
+  async #endWithoutJob(id: string): Promise<void> {
+    await this.#kept!.objects.update(id, (document) => {
+      const batch = batchOf(document);
+      if (batch.status === "cancelling") return end(document, "cancelled", Date.now());
+      const message = "the job that ran the batch was deleted, and its results with it; create the batch again";
+      batch.errors = [v1.BatchError.create({ code: "job_deleted", message })];
+      end(document, "failed", Date.now());
+    });
   }
 
   async #openFiles(id: string): Promise<{ output: LineFile; errors: LineFile }> {
