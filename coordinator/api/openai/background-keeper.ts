@@ -132,17 +132,24 @@ export class BackgroundKeeper implements KeptFollower {
   /** What ends without an event of its own, as a request that is refused does, ends with the result that is kept. */
   async #follow(id: string): Promise<void> {
     const { jobs } = this.#kept!;
+    const response = this.#live.get(id)?.response;
     try {
       await jobs.whenOver(id, this.#leaving.signal);
       if (this.#leaving.signal.aborted) return;
-      const response = this.#live.get(id)?.response;
-      if (response?.run.isLive === true) for (const event of (await jobs.result(id, 0)) ?? []) response.take(event);
+      const isToldBehind = response?.run.isLive === true && jobs.isComputed(id, 0);
+      if (isToldBehind) for (const event of (await jobs.result(id, 0)) ?? []) response.take(event);
     } catch (caught) {
-      const error = MoesaicError.from(caught);
-      if (error.code !== "not_found")
-        this.#log.warn({ responseId: id, text: error.message }, "background response has no result");
+      if (jobs.has(id)) this.#unread(id, response, MoesaicError.from(caught));
     }
+    // Its job was cancelled, or is gone with its result: nothing more comes, and readers have to hear so.
+    if (response?.run.isLive === true) response.cancel();
     this.#live.delete(id);
+  }
+
+  /** The result is there and cannot be read now: whoever waits hears so, whoever comes later may have it. */
+  #unread(id: string, response: BackgroundResponse | undefined, error: MoesaicError): void {
+    this.#log.warn({ responseId: id, code: error.code, text: error.message }, "background response was not read");
+    response?.fail(error);
   }
 
   async *#heard<T extends v1.GenerateEvent.$Properties>(jobId: string, events: AsyncIterable<T>): AsyncIterable<T> {

@@ -1,3 +1,4 @@
+import type { MoesaicError } from "../../../proto/errors.js";
 import { errorOf, type GenerateEvent } from "./generate-events.js";
 import type { ConversationItem } from "./conversation-item.js";
 import { ResponseRun, type ResponseEvent, type ResponseRunOptions } from "./response-run.js";
@@ -44,6 +45,10 @@ export class BackgroundResponse {
     this.#add(this.#run.cancel());
   }
 
+  fail(error: MoesaicError): void {
+    this.#add(this.#run.fail(error));
+  }
+
   /** Nothing more comes to this process. Readers are told by an end without a last event. */
   leave(): void {
     for (const wake of this.#waiting) wake();
@@ -58,8 +63,12 @@ export class BackgroundResponse {
       const events = this.#events.slice(next);
       next += events.length;
       if (events.length > 0) yield events;
-      else if (!this.#run.isLive) return;
-      else await this.#more(signal);
+      else if (this.#run.isLive) await this.#more(signal);
+      else {
+        // Run again, and refused then: who has heard more than there is now hears the end all the same.
+        if (next > this.#events.length) yield this.#events.slice(-1);
+        return;
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from "../../../proto/clock.js";
-import { MoesaicError } from "../../../proto/errors.js";
+import { MoesaicError, type ErrorCode } from "../../../proto/errors.js";
 import type { Logger } from "../../../proto/log.js";
 import { v1 } from "../../../proto/messages.js";
 import type { KeptFollower, KeptStores } from "../../jobs/jobs.js";
@@ -106,7 +106,8 @@ export class BatchKeeper implements KeptFollower {
       } catch (caught) {
         const { code, message } = MoesaicError.from(caught);
         if (signal.aborted) return;
-        this.#options.log.warn({ batchId: id, code, text: message }, "batch waits to go on");
+        if (!isPassing(code)) await this.#fail(id, code, message).catch(() => {});
+        this.#options.log.warn({ batchId: id, code, text: message }, "batch could not go on");
         await this.#sleep(pauseMs);
       }
     }
@@ -232,10 +233,18 @@ export class BatchKeeper implements KeptFollower {
     await this.#kept!.objects.update(id, (document) => {
       const batch = batchOf(document);
       if (batch.status === "cancelling") return end(document, "cancelled", Date.now());
-      const message = "the job that ran the batch was deleted, and its results with it; create the batch again";
-      batch.errors = [v1.BatchError.create({ code: "job_deleted", message })];
-      end(document, "failed", Date.now());
+      failWith(document, "job_deleted", "the job that ran the batch was deleted, and its results with it");
     });
+  }
+
+  /** What cannot be read back, as from a disk that has lost it, is not there later either. */
+  async #fail(id: string, code: string, message: string): Promise<void> {
+    const isHandedOver = this.#batch(id).status !== "validating";
+    if (isHandedOver && !this.#kept!.jobs.has(id)) return this.#endWithoutJob(id);
+    await this.#kept!.objects.update(id, (document) => {
+      if (!hasEnded(batchOf(document))) failWith(document, code, message);
+    });
+    await this.#dropJob(id);
   }
 
   async #openFiles(id: string): Promise<{ output: LineFile; errors: LineFile }> {
@@ -299,6 +308,16 @@ export class BatchKeeper implements KeptFollower {
       signal.addEventListener("abort", wake);
     });
   }
+}
+
+function failWith(document: v1.KeptObject, code: string, message: string): void {
+  batchOf(document).errors = [v1.BatchError.create({ code, message })];
+  end(document, "failed", Date.now());
+}
+
+/** Whether the same may be possible later: room and JetStream come back. */
+function isPassing(code: ErrorCode): boolean {
+  return code === "unavailable" || code === "resource_exhausted" || code === "cancelled";
 }
 
 function ignoreAbsence(error: unknown): void {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import type OpenAI from "openai";
 import { toFile } from "openai";
@@ -256,6 +258,19 @@ describe("/v1/batches", () => {
     const cancelled = await running();
     await api.kept().jobs.cancel(cancelled.id);
     assert.equal((await ended(api, cancelled)).status, "cancelled");
+  });
+
+  it("fails when the disk has lost its input, and serves other batches", async (test) => {
+    const api = await openApi(test);
+    const input = await uploaded(api, [asking("a")]);
+    const path = join(api.folder, ".moesaic/jobs/demo/objects", `${input}.job`);
+    const bytes = readFileSync(path);
+    bytes[bytes.indexOf("custom_id")]! ^= 1;
+    writeFileSync(path, bytes);
+    const lost = { input_file_id: input, endpoint: CHAT, completion_window: "24h" as const };
+    const failed = await ended(api, await api.client.batches.create(lost));
+    assert.deepEqual([failed.status, failed.errors!.data![0]!.code], ["failed", "internal"]);
+    assert.equal((await ended(api, await created(api, [asking("b")]))).status, "completed");
   });
 
   it("lists in pages, and only a tenant's own", async (test) => {
