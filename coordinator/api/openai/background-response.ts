@@ -4,7 +4,7 @@ import type { ConversationItem } from "./conversation-item.js";
 import { ResponseRun, type ResponseEvent, type ResponseRunOptions } from "./response-run.js";
 
 /** What is written down of a response that runs in the background, beside the job that runs it. */
-export interface BackgroundFacts extends Omit<ResponseRunOptions, "endedAt"> {
+export interface BackgroundFacts extends ResponseRunOptions {
   /** The conversation before it, its own input last. */
   items: readonly ConversationItem[];
   numInputItems: number;
@@ -17,15 +17,12 @@ export interface BackgroundFacts extends Omit<ResponseRunOptions, "endedAt"> {
  */
 export class BackgroundResponse {
   readonly facts: BackgroundFacts;
-  readonly #endedAt: number | undefined;
   #run: ResponseRun;
   #events: ResponseEvent[] = [];
   readonly #waiting = new Set<() => void>();
 
-  /** @param endedAt seconds since 1970, of one whose result is read back */
-  constructor(facts: BackgroundFacts, endedAt?: number) {
+  constructor(facts: BackgroundFacts) {
     this.facts = facts;
-    this.#endedAt = endedAt;
     this.#run = this.#begin();
   }
 
@@ -33,11 +30,12 @@ export class BackgroundResponse {
     return this.#run;
   }
 
-  take(event: GenerateEvent): void {
+  /** @param endedAt seconds since 1970, should it be the last event */
+  take(event: GenerateEvent, endedAt?: number): void {
     // Run again, since ranks were lost: it begins anew, and readers go on where the events are more than they have.
     if (event.started && this.#run.status === "in_progress") this.#run = this.#begin();
     const error = errorOf(event.finish);
-    if (error === null) this.#add(this.#run.take(event));
+    if (error === null) this.#add(this.#run.take(event, endedAt));
     else this.#add(error.code === "cancelled" ? this.#run.cancel() : this.#run.fail(error));
   }
 
@@ -73,7 +71,7 @@ export class BackgroundResponse {
   }
 
   #begin(): ResponseRun {
-    const run = new ResponseRun({ ...this.facts, ...(this.#endedAt === undefined ? {} : { endedAt: this.#endedAt }) });
+    const run = new ResponseRun(this.facts);
     this.#events = run.queue();
     return run;
   }
