@@ -68,22 +68,77 @@ const GOOD: readonly (readonly [path: string, body: Record<string, unknown>])[] 
   ["/detokenize", { tokens: [1, 2, 3] }],
 ];
 
+const JSON_TYPE = "application/json";
+const FORM_TYPE = "multipart/form-data; boundary=x";
+/** An upload, cut where it may be bent. */
+const FORM = [
+  "--x\r\n",
+  'content-disposition: form-data; name="purpose"\r\n',
+  "\r\n",
+  "batch",
+  "\r\n--x\r\n",
+  'content-disposition: form-data; name="file"; filename="a.jsonl"\r\n',
+  "content-type: text/plain\r\n",
+  "\r\n",
+  "{}\n",
+  "\r\n--x",
+  "--\r\n",
+];
+
 export interface FuzzedRequest {
   path: string;
+  type: string;
   body: string;
 }
 
-/** Bodies of every sort: no JSON, any JSON, and good requests with parts replaced, added or left out. */
+/** Bodies of every sort: no JSON, any JSON, good requests and forms with parts replaced, added or left out. */
 export function fuzzedRequests(): fc.Arbitrary<FuzzedRequest> {
   const path = fc.constantFrom(...GOOD.map(([known]) => known));
-  const raw = fc.record({ path, body: fc.oneof(fc.string({ unit: "binary" }), fc.json()) });
-  return fc.oneof({ arbitrary: raw, weight: 1 }, { arbitrary: fc.constantFrom(...GOOD).chain(bent), weight: 4 });
+  const body = fc.oneof(fc.string({ unit: "binary" }), fc.json());
+  const raw = fc.record({ path, type: fc.constant(JSON_TYPE), body });
+  return fc.oneof(
+    { arbitrary: raw, weight: 2 },
+    { arbitrary: fc.constantFrom(...GOOD).chain(bent), weight: 8 },
+    { arbitrary: fuzzedForms(), weight: 1 },
+  );
+}
+
+/** Lines of a batch's input: good ones with a part of the line or of its body replaced, and no lines at all. */
+export function fuzzedLines(): fc.Arbitrary<{ endpoint: string; line: string }> {
+  const endpoints = GOOD.filter(([path]) => /completions$|responses$/.test(path));
+  return fc.constantFrom(...endpoints).chain(([url, body]) => {
+    const { stream: _stream, store: _store, ...asked } = body;
+    const line = { custom_id: "a", method: "POST", url, body: asked };
+    const edits = fc.array(fc.tuple(fc.constantFrom(...placesOf(line)), strangeValue()), { maxLength: 2 });
+    const bentLine = edits.map((list) => JSON.stringify(list.reduce(edited, structuredClone(line))));
+    const anyLine = fc.oneof(
+      { arbitrary: bentLine, weight: 8 },
+      { arbitrary: fc.string({ unit: "binary" }), weight: 1 },
+    );
+    return anyLine.map((text) => ({ endpoint: url, line: text.replaceAll("\n", " ") }));
+  });
+}
+
+/** Uploads with pieces of the form left out, twice, or of anything. */
+function fuzzedForms(): fc.Arbitrary<FuzzedRequest> {
+  const piece = fc.oneof(fc.constant(""), fc.constantFrom(...FORM), fc.string({ unit: "binary" }));
+  const edits = fc.array(fc.tuple(fc.nat(FORM.length - 1), piece), { maxLength: 2 });
+  const type = fc.oneof(
+    { arbitrary: fc.constant(FORM_TYPE), weight: 6 },
+    fc.constantFrom(JSON_TYPE, "multipart/form-data", "multipart/form-data; boundary=y", "text/plain"),
+  );
+  return fc.record({ edits, type }).map(({ edits: list, type: contentType }) => {
+    const pieces = [...FORM];
+    for (const [at, text] of list) pieces[at] = text;
+    return { path: "/v1/files", type: contentType, body: pieces.join("") };
+  });
 }
 
 function bent([path, body]: (typeof GOOD)[number]): fc.Arbitrary<FuzzedRequest> {
   const places = placesOf(body);
   const edits = fc.array(fc.tuple(fc.constantFrom(...places), strangeValue()), { maxLength: 2 });
-  return edits.map((list) => ({ path, body: JSON.stringify(list.reduce(edited, structuredClone(body))) }));
+  const bodies = edits.map((list) => JSON.stringify(list.reduce(edited, structuredClone(body))));
+  return bodies.map((bentBody) => ({ path, type: JSON_TYPE, body: bentBody }));
 }
 
 type Place = readonly (string | number)[];

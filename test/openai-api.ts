@@ -167,6 +167,7 @@ export async function openApi(
     model,
     http,
     folder,
+    kept: () => jobs.kept,
     stop,
     url,
     client,

@@ -113,6 +113,10 @@ export class JobStore {
     return this.#require(jobId).toMessage(this.reason);
   }
 
+  has(jobId: string): boolean {
+    return this.#jobs.has(jobId);
+  }
+
   /** Oldest first. @param pageToken what the page before named as the next */
   list(pageSize: number, pageToken: string): v1.ListJobsResponse.$Properties {
     const size = pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;

@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { promisify } from "node:util";
 import * as fc from "fast-check";
 import OpenAI from "openai";
-import { fuzzedRequests } from "../fuzz-bodies.js";
+import { fuzzedRequests, type FuzzedRequest } from "../fuzz-bodies.js";
 import { IS_LONG } from "../paths.js";
 import { GOLDEN, SOME_GOLDEN } from "./golden-generations.js";
 import { eventually, RunningCluster } from "./moesaic.js";
@@ -304,10 +304,14 @@ function residentBytes(pid: number): number {
 
 async function checkFuzzed(
   cluster: RunningCluster,
-  { path, body }: { path: string; body: string },
+  { path, type, body }: FuzzedRequest,
   statuses: Map<number, number>,
 ): Promise<void> {
-  const response = await fetch(`http://${cluster.http}${path}`, { method: "POST", headers: JSON_TYPE, body });
+  const response = await fetch(`http://${cluster.http}${path}`, {
+    method: "POST",
+    headers: { "content-type": type },
+    body,
+  });
   const text = await response.text();
   statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
   assert.ok(response.status < 500, `${response.status}: ${text}`);

@@ -94,11 +94,8 @@ export class BackgroundKeeper implements KeptFollower {
     if (live !== undefined) return live.tenant === tenant ? live.response : null;
     const kept = this.#kept;
     if (kept === null || kept.objects.find(id, "background", tenant) === null || !isOver(kept, id)) return null;
-    const response = new BackgroundResponse(
-      await factsOf(kept, id),
-      Math.floor(kept.jobs.get(id).ended_unix_ms! / 1_000),
-    );
-    for (const event of (await kept.jobs.result(id, 0)) ?? []) response.take(event);
+    const response = new BackgroundResponse(await factsOf(kept, id));
+    await takeResult(kept, id, response);
     return response;
   }
 
@@ -129,29 +126,42 @@ export class BackgroundKeeper implements KeptFollower {
     this.#reading.delete(id);
   }
 
-  /** What ends without an event of its own, as a request that is refused does, ends with the result that is kept. */
+  /** It ends with the result that is kept, and not before: so its end is the same for whoever comes later. */
   async #follow(id: string): Promise<void> {
     const { jobs } = this.#kept!;
+    const response = this.#live.get(id)?.response;
     try {
       await jobs.whenOver(id, this.#leaving.signal);
       if (this.#leaving.signal.aborted) return;
-      const response = this.#live.get(id)?.response;
-      if (response?.run.isLive === true) for (const event of (await jobs.result(id, 0)) ?? []) response.take(event);
+      if (response?.run.isLive === true && jobs.isComputed(id, 0)) await takeResult(this.#kept!, id, response);
     } catch (caught) {
-      const error = MoesaicError.from(caught);
-      if (error.code !== "not_found")
-        this.#log.warn({ responseId: id, text: error.message }, "background response has no result");
+      if (jobs.has(id)) this.#unread(id, response, MoesaicError.from(caught));
     }
+    // Its job was cancelled, or is gone with its result: nothing more comes, and readers have to hear so.
+    if (response?.run.isLive === true) response.cancel();
     this.#live.delete(id);
   }
 
+  /** The result is there and cannot be read now: whoever waits hears so, whoever comes later may have it. */
+  #unread(id: string, response: BackgroundResponse | undefined, error: MoesaicError): void {
+    this.#log.warn({ responseId: id, code: error.code, text: error.message }, "background response was not read");
+    response?.fail(error);
+  }
+
   async *#heard<T extends v1.GenerateEvent.$Properties>(jobId: string, events: AsyncIterable<T>): AsyncIterable<T> {
+    // Read back first, or its begin would be missed.
+    await this.#reading.get(jobId);
     for await (const event of events) {
-      // One that failed may be run again: its result says what it came to.
-      if (!isFailed(event)) this.#live.get(jobId)?.response.take(event);
+      if (!event.finish) this.#live.get(jobId)?.response.take(event);
       yield event;
     }
   }
+}
+
+/** The events of a result take the place of those that came while it ran, and are the same. */
+async function takeResult({ jobs }: KeptStores, id: string, response: BackgroundResponse): Promise<void> {
+  const endedAt = Math.floor(jobs.get(id).ended_unix_ms! / 1_000);
+  for (const event of (await jobs.result(id, 0)) ?? []) response.take(event, endedAt);
 }
 
 async function writeFacts(objects: KeptStores["objects"], id: string, facts: BackgroundFacts): Promise<void> {
@@ -181,10 +191,6 @@ function isOver({ jobs }: KeptStores, id: string): boolean {
   } catch {
     return false;
   }
-}
-
-function isFailed({ finish }: v1.GenerateEvent.$Properties): boolean {
-  return finish?.error != null || finish?.reason === "abort";
 }
 
 function ignoreAbsence(error: unknown): void {

@@ -1,9 +1,10 @@
+import type { MoesaicError } from "../../../proto/errors.js";
 import { errorOf, type GenerateEvent } from "./generate-events.js";
 import type { ConversationItem } from "./conversation-item.js";
 import { ResponseRun, type ResponseEvent, type ResponseRunOptions } from "./response-run.js";
 
 /** What is written down of a response that runs in the background, beside the job that runs it. */
-export interface BackgroundFacts extends Omit<ResponseRunOptions, "endedAt"> {
+export interface BackgroundFacts extends ResponseRunOptions {
   /** The conversation before it, its own input last. */
   items: readonly ConversationItem[];
   numInputItems: number;
@@ -16,15 +17,12 @@ export interface BackgroundFacts extends Omit<ResponseRunOptions, "endedAt"> {
  */
 export class BackgroundResponse {
   readonly facts: BackgroundFacts;
-  readonly #endedAt: number | undefined;
   #run: ResponseRun;
   #events: ResponseEvent[] = [];
   readonly #waiting = new Set<() => void>();
 
-  /** @param endedAt seconds since 1970, of one whose result is read back */
-  constructor(facts: BackgroundFacts, endedAt?: number) {
+  constructor(facts: BackgroundFacts) {
     this.facts = facts;
-    this.#endedAt = endedAt;
     this.#run = this.#begin();
   }
 
@@ -32,16 +30,21 @@ export class BackgroundResponse {
     return this.#run;
   }
 
-  take(event: GenerateEvent): void {
+  /** @param endedAt seconds since 1970, should it be the last event */
+  take(event: GenerateEvent, endedAt?: number): void {
     // Run again, since ranks were lost: it begins anew, and readers go on where the events are more than they have.
     if (event.started && this.#run.status === "in_progress") this.#run = this.#begin();
     const error = errorOf(event.finish);
-    if (error === null) this.#add(this.#run.take(event));
+    if (error === null) this.#add(this.#run.take(event, endedAt));
     else this.#add(error.code === "cancelled" ? this.#run.cancel() : this.#run.fail(error));
   }
 
   cancel(): void {
     this.#add(this.#run.cancel());
+  }
+
+  fail(error: MoesaicError): void {
+    this.#add(this.#run.fail(error));
   }
 
   /** Nothing more comes to this process. Readers are told by an end without a last event. */
@@ -58,13 +61,17 @@ export class BackgroundResponse {
       const events = this.#events.slice(next);
       next += events.length;
       if (events.length > 0) yield events;
-      else if (!this.#run.isLive) return;
-      else await this.#more(signal);
+      else if (this.#run.isLive) await this.#more(signal);
+      else {
+        // Run again, and refused then: who has heard more than there is now hears the end all the same.
+        if (next > this.#events.length) yield this.#events.slice(-1);
+        return;
+      }
     }
   }
 
   #begin(): ResponseRun {
-    const run = new ResponseRun({ ...this.facts, ...(this.#endedAt === undefined ? {} : { endedAt: this.#endedAt }) });
+    const run = new ResponseRun(this.facts);
     this.#events = run.queue();
     return run;
   }

@@ -127,6 +127,33 @@ describe("responses in the background", () => {
     await assert.rejects(api.client.responses.retrieve(id), { status: 404 });
   });
 
+  // Their streams stood still, or ended without an end.
+  it("tell their streams when they are cancelled, or their jobs are deleted", async (test) => {
+    const api = await openApi(test);
+    api.model.answer = () => ANSWER;
+    for (const end of [
+      (id: string) => api.client.responses.cancel(id),
+      (id: string) => api.kept().jobs.cancel(id),
+      (id: string) => api.kept().jobs.delete(id),
+    ]) {
+      held(api, 6);
+      const ask = { model: "demo", input: "Hm?", background: true, stream: true } as const;
+      const events: StreamEvent[] = [];
+      let hasEnded = false;
+      for await (const event of await api.client.responses.create(ask)) {
+        events.push(event);
+        if (event.type !== "response.reasoning_text.delta" || hasEnded) continue;
+        hasEnded = true;
+        const created = events[0] as Extract<StreamEvent, { type: "response.created" }>;
+        await end(created.response.id);
+      }
+      const last = events.at(-1)!;
+      assert.ok(last.type === "response.incomplete", last.type);
+      assert.equal(last.response.status, "cancelled");
+      assert.ok(last.response.output.length > 0, "what there was is shown");
+    }
+  });
+
   it("end as failed when they are refused", async (test) => {
     const api = await openApi(test);
     const { id } = await api.client.responses.create({ model: "demo", input: "x ".repeat(9_000), background: true });

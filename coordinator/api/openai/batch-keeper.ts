@@ -1,5 +1,5 @@
 import type { Clock } from "../../../proto/clock.js";
-import { MoesaicError } from "../../../proto/errors.js";
+import { MoesaicError, type ErrorCode } from "../../../proto/errors.js";
 import type { Logger } from "../../../proto/log.js";
 import { v1 } from "../../../proto/messages.js";
 import type { KeptFollower, KeptStores } from "../../jobs/jobs.js";
@@ -106,7 +106,8 @@ export class BatchKeeper implements KeptFollower {
       } catch (caught) {
         const { code, message } = MoesaicError.from(caught);
         if (signal.aborted) return;
-        this.#options.log.warn({ batchId: id, code, text: message }, "batch waits to go on");
+        if (!isPassing(code)) await this.#fail(id, code, message).catch(() => {});
+        this.#options.log.warn({ batchId: id, code, text: message }, "batch could not go on");
         await this.#sleep(pauseMs);
       }
     }
@@ -170,6 +171,7 @@ export class BatchKeeper implements KeptFollower {
   async #run(id: string): Promise<void> {
     const { jobs, objects } = this.#kept!;
     const { signal } = this.#leaving;
+    if (!jobs.has(id)) return this.#endWithoutJob(id);
     const late = new AbortController();
     const waitMs = this.#batch(id).window_ends_unix_ms - Date.now();
     const cancelTimer = this.#options.clock.setTimer(Math.max(0, waitMs), () => late.abort());
@@ -179,22 +181,28 @@ export class BatchKeeper implements KeptFollower {
       cancelTimer();
     }
     if (signal.aborted) return;
-    const isLate = late.signal.aborted && jobs.get(id).state !== "finished";
+    const { state } = jobs.get(id);
+    const isLate = late.signal.aborted && state !== "finished";
     if (isLate) await jobs.cancel(id);
+    const ending = isLate ? "expired" : state === "cancelled" ? "cancelled" : "completed";
     await objects.update(id, (document) => {
       const batch = batchOf(document);
       if (batch.status !== "in_progress") return;
       batch.status = "finalizing";
       batch.finalizing_unix_ms = Date.now();
-      batch.ending = isLate ? "expired" : "completed";
+      batch.ending = ending;
     });
   }
 
   /** Writes what came of each request to one file or the other, in the order of the input. */
   async #finalize(id: string): Promise<void> {
-    const { objects } = this.#kept!;
+    const { objects, jobs } = this.#kept!;
+    if (!jobs.has(id)) return this.#endWithoutJob(id);
+    // One that was cancelled while it was validated may have been handed over all the same.
+    await jobs.cancel(id);
     const batch = this.#batch(id);
-    const ending = batch.status === "cancelling" ? "cancelled" : (batch.ending as "completed" | "expired");
+    const ending =
+      batch.status === "cancelling" ? "cancelled" : (batch.ending as "completed" | "expired" | "cancelled");
     const files = await this.#openFiles(id);
     const usage = new UsageCount();
     const counts = { total: 0, completed: 0, failed: 0 };
@@ -216,6 +224,25 @@ export class BatchKeeper implements KeptFollower {
       changed.error_file_id = errorFileId;
       changed.counts = v1.BatchCounts.create({ ...counts, ...keptUsage(usage) });
       end(document, ending, Date.now());
+    });
+    await this.#dropJob(id);
+  }
+
+  /** Cancelled before it had handed anything over; or somebody deleted its job, and the results with it. */
+  async #endWithoutJob(id: string): Promise<void> {
+    await this.#kept!.objects.update(id, (document) => {
+      const batch = batchOf(document);
+      if (batch.status === "cancelling") return end(document, "cancelled", Date.now());
+      failWith(document, "job_deleted", "the job that ran the batch was deleted, and its results with it");
+    });
+  }
+
+  /** What cannot be read back, as from a disk that has lost it, is not there later either. */
+  async #fail(id: string, code: string, message: string): Promise<void> {
+    const isHandedOver = this.#batch(id).status !== "validating";
+    if (isHandedOver && !this.#kept!.jobs.has(id)) return this.#endWithoutJob(id);
+    await this.#kept!.objects.update(id, (document) => {
+      if (!hasEnded(batchOf(document))) failWith(document, code, message);
     });
     await this.#dropJob(id);
   }
@@ -281,6 +308,16 @@ export class BatchKeeper implements KeptFollower {
       signal.addEventListener("abort", wake);
     });
   }
+}
+
+function failWith(document: v1.KeptObject, code: string, message: string): void {
+  batchOf(document).errors = [v1.BatchError.create({ code, message })];
+  end(document, "failed", Date.now());
+}
+
+/** Whether the same may be possible later: room and JetStream come back. */
+function isPassing(code: ErrorCode): boolean {
+  return code === "unavailable" || code === "resource_exhausted" || code === "cancelled";
 }
 
 function ignoreAbsence(error: unknown): void {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import type OpenAI from "openai";
 import { toFile } from "openai";
@@ -206,6 +208,69 @@ describe("/v1/batches", () => {
     const third = await openApi(test, { folder: first.folder });
     assert.deepEqual(await third.client.batches.retrieve(running.id), whole);
     assert.equal((await linesOf(third, whole.output_file_id)).length, 2);
+  });
+
+  const hostile: [what: string, content: string | Buffer, code: RegExp][] = [
+    ["blank lines", "\n\n  \n", /empty/],
+    ["binary", Buffer.from(Array.from({ length: 10_000 }, (_, index) => (index * 73) % 256)), /json/],
+    ["one line of 20 MB", "x".repeat(20_000_000), /json/],
+    ["no UTF-8", Buffer.from([0x22, 0xff, 0xfe, 0x22]), /json/],
+    ["a million lines of numbers", "1\n".repeat(1_000_000), /line/],
+    ["depths of brackets", `{"custom_id":"a","body":${"[".repeat(100)}${"]".repeat(100)}}`, /json/],
+  ];
+  for (const [what, content, code] of hostile) {
+    it(`fails for ${what}, with a list that is not too long, and serves others meanwhile`, async (test) => {
+      const api = await openApi(test);
+      const file = await api.client.files.create({ file: await toFile(Buffer.from(content), "x"), purpose: "batch" });
+      const input = { input_file_id: file.id, endpoint: CHAT, completion_window: "24h" as const };
+      const batch = await api.client.batches.create(input);
+      assert.equal((await api.client.models.list()).data.length, 1);
+      const { status, errors } = await ended(api, batch);
+      assert.equal(status, "failed");
+      assert.match(errors!.data![0]!.code!, code);
+      assert.ok(errors!.data!.length <= 64);
+    });
+  }
+
+  // It stayed cancelling for ever, and its input file could not be deleted.
+  it("ends as cancelled when it is cancelled while its wrong lines are looked for", async (test) => {
+    const api = await openApi(test);
+    const batch = await created(api, ["{broken"]);
+    await api.client.batches.cancel(batch.id).catch(() => {});
+    const { status } = await ended(api, batch);
+    assert.ok(status === "cancelled" || status === "failed", status);
+    await api.client.files.delete(batch.input_file_id);
+  });
+
+  // It stayed in progress for ever.
+  it("fails when its job is deleted, and is cancelled with it", async (test) => {
+    const api = await openApi(test);
+    api.model.pace = () => new Promise(() => {});
+    const running = async (): Promise<Batch> => {
+      const batch = await created(api, [asking("a"), asking("b")]);
+      while (!api.kept().jobs.has(batch.id)) await new Promise((resolve) => setTimeout(resolve, 5));
+      return batch;
+    };
+    const deleted = await running();
+    await api.kept().jobs.delete(deleted.id);
+    const failed = await ended(api, deleted);
+    assert.deepEqual([failed.status, failed.errors!.data![0]!.code], ["failed", "job_deleted"]);
+    const cancelled = await running();
+    await api.kept().jobs.cancel(cancelled.id);
+    assert.equal((await ended(api, cancelled)).status, "cancelled");
+  });
+
+  it("fails when the disk has lost its input, and serves other batches", async (test) => {
+    const api = await openApi(test);
+    const input = await uploaded(api, [asking("a")]);
+    const path = join(api.folder, ".moesaic/jobs/demo/objects", `${input}.job`);
+    const bytes = readFileSync(path);
+    bytes[bytes.indexOf("custom_id")]! ^= 1;
+    writeFileSync(path, bytes);
+    const lost = { input_file_id: input, endpoint: CHAT, completion_window: "24h" as const };
+    const failed = await ended(api, await api.client.batches.create(lost));
+    assert.deepEqual([failed.status, failed.errors!.data![0]!.code], ["failed", "internal"]);
+    assert.equal((await ended(api, await created(api, [asking("b")]))).status, "completed");
   });
 
   it("lists in pages, and only a tenant's own", async (test) => {

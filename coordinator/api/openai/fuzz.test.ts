@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { fuzzedRequests, type FuzzedRequest } from "../../../test/fuzz-bodies.js";
+import { v1 } from "../../../proto/messages.js";
+import { fuzzedLines, fuzzedRequests, type FuzzedRequest } from "../../../test/fuzz-bodies.js";
 import { openApi } from "../../../test/openai-api.js";
 import { IS_LONG } from "../../../test/paths.js";
+import type { BatchEndpoint } from "./batch-body.js";
+import { batchRequests, problemsOf } from "./batch-request.js";
 
 const NUM_RUNS = IS_LONG ? 10_000 : 300;
 /** What the stores keep of a half's responses, and what V8 learns; a leak of some kilobytes a request is more. */
@@ -34,8 +37,29 @@ describe("the HTTP API", () => {
   });
 });
 
-async function checkedStatus(url: string, { path, body }: FuzzedRequest): Promise<number> {
-  const headers = { "content-type": "application/json" };
+describe("the lines of a batch", () => {
+  it(`are run or refused, whatever ${NUM_RUNS} of them are: what is found right can be run`, async (test) => {
+    let numRight = 0;
+    const property = fc.asyncProperty(fuzzedLines(), async ({ endpoint, line }) => {
+      const content = async function* () {
+        yield Buffer.from(line);
+      };
+      const problems = await problemsOf(content(), endpoint as BatchEndpoint);
+      assert.ok(problems.every(({ code, message }) => code !== "" && message !== ""));
+      if (problems.length > 0) return;
+      for await (const { request, customId } of batchRequests(content(), endpoint as BatchEndpoint)) {
+        assert.ok(customId !== "" && v1.GenerateRequest.encode(request).finish().length > 0);
+        numRight += 1;
+      }
+    });
+    await fc.assert(property, { numRuns: NUM_RUNS });
+    test.diagnostic(`${numRight} of ${NUM_RUNS} were right`);
+    assert.ok(numRight > NUM_RUNS / 20);
+  });
+});
+
+async function checkedStatus(url: string, { path, type, body }: FuzzedRequest): Promise<number> {
+  const headers = { "content-type": type };
   const response = await fetch(url + path, { method: "POST", headers, body });
   const text = await response.text();
   assert.ok(response.status < 500, `${response.status}: ${text}`);

@@ -24,8 +24,6 @@ export interface ResponseRunOptions {
   head: ResponseHead;
   wantsSummary: boolean;
   wantsLogprobs: boolean;
-  /** Seconds since 1970 at its end; absent: it ends now. */
-  endedAt?: number;
 }
 
 /** A response that comes into being: reads the events of its one choice, tells the events of its stream. */
@@ -87,10 +85,12 @@ export class ResponseRun {
     return [this.#stateEvent("response.created"), this.#stateEvent("response.queued")];
   }
 
-  take({ started, delta, finish }: GenerateEvent): ResponseEvent[] {
+  /** @param endedAt seconds since 1970, should it be the last event */
+  take({ started, delta, finish }: GenerateEvent, endedAt = nowSeconds()): ResponseEvent[] {
     if (started) return this.#begin();
     if (delta) return this.#takeDelta(delta);
     this.#usage.add(finish?.usage, true);
+    if (this.isLive && finish?.reason !== "length") this.#completedAt = endedAt;
     return this.#end(finish?.reason === "length" ? "incomplete" : "completed");
   }
 
@@ -146,7 +146,6 @@ export class ResponseRun {
     if (!this.isLive) return [];
     const events = this.#close(status === "completed" ? "completed" : "incomplete");
     this.#status = status;
-    if (status === "completed") this.#completedAt = this.#options.endedAt ?? nowSeconds();
     return [...events, this.#stateEvent(`response.${status === "cancelled" ? "incomplete" : status}`)];
   }
 
