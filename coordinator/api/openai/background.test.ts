@@ -172,5 +172,9 @@ describe("responses in the background", () => {
     const other = { headers: { "moesaic-tenant": "other" } };
     await assert.rejects(api.client.responses.retrieve(id, {}, other), { status: 404 });
     await assert.rejects(api.client.responses.cancel(id, other), { status: 404 });
+    await assert.rejects(api.client.responses.retrieve(id, { starting_after: 3 } as never), {
+      status: 400,
+      param: "starting_after",
+    });
   });
 });

@@ -49,13 +49,18 @@ export function responseEndpoints(options: ResponsesOptions): Endpoint[] {
   ];
 }
 
-const getQuery = z.object({
-  stream: z
-    .enum(["true", "false"])
-    .default("false")
-    .transform((text) => text === "true"),
-  starting_after: z.coerce.number().int().min(0).default(-1),
-});
+const getQuery = z
+  .object({
+    stream: z
+      .enum(["true", "false"])
+      .default("false")
+      .transform((text) => text === "true"),
+    starting_after: z.coerce.number().int().min(0).optional(),
+  })
+  .refine(({ stream, starting_after: after }) => stream || after === undefined, {
+    error: "is of a stream: add stream=true",
+    path: ["starting_after"],
+  });
 
 class Responses {
   readonly #inference: Inference;
@@ -94,7 +99,8 @@ class Responses {
     const { stream, starting_after: after } = readBody(getQuery, query);
     const id = params["id"]!;
     const response = await this.#background.find(id, context.tenant);
-    if (response !== null) return stream ? this.#streamOf(response, context.signal, after) : response.run.response();
+    if (response !== null)
+      return stream ? this.#streamOf(response, context.signal, after ?? -1) : response.run.response();
     const { run } = this.#store.get(id, context.tenant);
     if (stream) throw unsupported("stream", "only a response in the background is streamed again");
     return run.response();
