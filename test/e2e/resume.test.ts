@@ -75,7 +75,55 @@ describe("a stream that is cut", () => {
     const { client } = await RunningCluster.launch(test);
     const endless = { tokenIds: [1, 2, 3], sampling: { ignoreEos: true, temperature: 0 }, resumable: true };
     for await (const event of client.generate(endless)) if (event.type === "delta") break;
-    const numRunning = async () => (await client.status()).replicas[0]!.scheduler!.numRunning;
-    await eventually("nothing runs", async () => (await numRunning()) === 0);
+    await eventually("nothing runs", async () => (await numRunning(client)) === 0);
+  });
+
+  it("is read by two clients where both send one id and one request, which is generated once", async (test) => {
+    const { client } = await RunningCluster.launch(test);
+    const request = { ...LONG, requestId: "key", resumable: true };
+    const first = client.generate(request);
+    await firstDelta(first);
+    const second = client.generate(request);
+    await firstDelta(second);
+    assert.equal(await numRunning(client), 1);
+    await assert.rejects(client.complete({ ...request, priority: 1 }), {
+      code: "failed_precondition",
+      place: "request_id",
+    });
+    // Who leaves says that the request is not wanted any more: the other hears so at once, and does not wait.
+    await first.return();
+    assert.equal(await finishOf(second), "abort");
+    await eventually("nothing runs", async () => (await numRunning(client)) === 0);
+  });
+
+  it("stays its own where it is not resumable: two requests of one id are generated twice", async (test) => {
+    const { client } = await RunningCluster.launch(test);
+    const first = client.generate({ ...LONG, requestId: "label" });
+    const second = client.generate({ ...LONG, requestId: "label", sampling: { ...LONG.sampling, maxTokens: 300 } });
+    await Promise.all([firstDelta(first), firstDelta(second)]);
+    assert.equal(await numRunning(client), 2);
+    await first.return();
+    assert.equal(await finishOf(second), "length");
   });
 });
+
+const LONG = { tokenIds: [1, 2, 3], sampling: { ignoreEos: true, temperature: 0 } };
+
+/** Reads on until tokens have come. */
+async function firstDelta(events: AsyncGenerator<GenerateEvent>): Promise<void> {
+  for (;;) {
+    const { value, done } = await events.next();
+    if (done || value.type === "delta") return;
+  }
+}
+
+/** Reads to the end. @returns why it ended, null where nothing said so */
+async function finishOf(events: AsyncGenerator<GenerateEvent>): Promise<string | null> {
+  let reason: string | null = null;
+  for await (const event of events) if (event.type === "finish") reason = event.reason;
+  return reason;
+}
+
+async function numRunning(client: MoesaicClient): Promise<number> {
+  return (await client.status()).replicas[0]!.scheduler!.numRunning;
+}
