@@ -98,7 +98,7 @@ function pagesOf(folder: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-const GROUPS = ["plan", "bench", "jobs"];
+const GROUPS = ["plan", "bench", "jobs", "kernels"];
 
 /** The words of a command line that name the command: one, or two of a group. */
 function words(line: string): string[] {
@@ -185,6 +185,15 @@ describe("docs/cluster-yaml.md", () => {
     const listed = Object.fromEntries([...rows].map(([, path, value]) => [path!, value!]));
     const defaults = Object.fromEntries(CLUSTER_SPEC_DEFAULTS.map((row) => [row.path, String(row.default ?? "none")]));
     assert.deepEqual(listed, defaults);
+  });
+});
+
+describe("docs/api.md", () => {
+  it("is what the comments in client/ say", async () => {
+    await promisify(execFile)(process.execPath, ["scripts/build-api-reference.mjs", "--check"]);
+    const page = readFileSync("docs/api.md", "utf8");
+    const methods = Object.getOwnPropertyNames(MoesaicClient.prototype).filter((name) => name !== "constructor");
+    for (const name of methods) assert.match(page, new RegExp(`^  ${name}\\(`, "m"), `${name} is not in it`);
   });
 });
 

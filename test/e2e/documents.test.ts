@@ -9,7 +9,13 @@ import { RunningCluster, temporaryFolder } from "./moesaic.js";
 
 /** Of a block: why it is not run, or that it takes minutes. In a comment in the line above it. */
 const MARK = /^<!-- (?:not run: (?<why>.+)|(?<long>takes minutes)) -->$/;
-const REASONS = ["it is what runs this test", "needs a GPU", "needs a telemetry collector", "builds again"];
+const REASONS = [
+  "it is what runs this test",
+  "needs a GPU",
+  "needs a second machine",
+  "needs a telemetry collector",
+  "builds again",
+];
 const BLOCK_TIMEOUT_MS = IS_LONG ? 1_200_000 : 120_000;
 
 interface Block {
