@@ -4,7 +4,7 @@ import type { CompletionChoice } from "../../client/completion.js";
 import type { GenerateRequest } from "../../client/generate-request.js";
 import { IS_LONG } from "../paths.js";
 import { checkGolden, generateGolden, SOME_GOLDEN } from "./golden-generations.js";
-import { RunningCluster } from "./moesaic.js";
+import { eventually, RunningCluster } from "./moesaic.js";
 
 const NUM_CHATS = 100;
 const NUM_SHARED = 2_048;
@@ -39,10 +39,15 @@ describe("prefix cache", () => {
     const request = (tokenIds: number[], maxTokens = 8): GenerateRequest => {
       return { tokenIds, sampling: { temperature: 0, maxTokens, ignoreEos: true } };
     };
-    let numDeltas = 0;
-    for await (const { type } of cluster.client.generate(request(turns[0]!, 200))) {
-      if (type === "delta" && numDeltas++ === 0) await cluster.client.complete(request(turns[1]!));
+    // Longer than a busy machine takes to ask the second.
+    for await (const { type } of cluster.client.generate(request(turns[0]!, 3_000))) {
+      if (type !== "delta") continue;
+      await cluster.client.complete(request(turns[1]!));
+      break;
     }
+    await eventually("nothing runs", async () =>
+      (await cluster.client.status()).replicas.every(({ scheduler }) => scheduler!.numRunning === 0),
+    );
     for (const turn of turns) {
       const [choice] = (await cluster.client.complete(request([...turn, 5, 6, 7]))).choices;
       assert.equal(choice!.usage.cachedTokens, 320);
