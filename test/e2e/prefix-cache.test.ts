@@ -35,6 +35,10 @@ describe("prefix cache", () => {
   it("of two replicas is found again where it is", async (test) => {
     const workers = [{ ranks: 2, threads: 1 }];
     const cluster = await RunningCluster.launch(test, { replicas: 2, workers });
+    // A cluster serves as soon as one of its replicas is ready.
+    await eventually("both replicas are ready", async () =>
+      (await cluster.client.status()).replicas.every(({ state }) => state === "ready"),
+    );
     const turns = [1, 2].map((seed) => Array.from({ length: 320 }, (_, position) => 1 + ((position * seed) % 1_900)));
     const request = (tokenIds: number[], maxTokens = 8): GenerateRequest => {
       return { tokenIds, sampling: { temperature: 0, maxTokens, ignoreEos: true } };
