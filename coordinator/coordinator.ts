@@ -434,6 +434,7 @@ export class Coordinator {
     });
     replica.onChange = () => void this.#replicaChanged(served);
     replica.onProgress = () => this.#notify();
+    replica.onReport = (seat) => this.#tracing?.rankTold(replica, seat);
     replica.onEvent = (event) => this.#happened(replica, event);
     this.#router.add(served);
     return served;

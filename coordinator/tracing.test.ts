@@ -8,6 +8,7 @@ import { MoesaicError } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
 import type { StepResult } from "../proto/step.js";
 import type { RequestContext } from "./api/request-context.js";
+import { RankSteps } from "./cluster/rank-steps.js";
 import type { StepObserver } from "./engine-loop.js";
 import type { PlannedStep } from "./scheduler/planned-step.js";
 import { Tracing } from "./tracing.js";
@@ -89,8 +90,36 @@ describe("Tracing", () => {
     );
     assert.notEqual(step!.spanContext().traceId, TRACE_ID);
     assert.equal(step!.attributes["moesaic.replica"], 1);
-    assert.deepEqual([durationMs("step"), durationMs("engine")], [20, 15]);
-    assert.equal(named("engine")[0]!.parentSpanContext?.spanId, step!.spanContext().spanId);
+    assert.equal(durationMs("step"), 20);
+    const replica = { replicaId: 1, epoch: 1, seats: [0, 1] };
+    const seat = (rank: number, ...stepIds: number[]) => {
+      const steps = new RankSteps();
+      const times = { ended_us_ago: 5_000, engine_us: 15_000, collective_us: 2_000 };
+      steps.take(
+        stepIds.map((stepId) => ({ step_id: stepId, ...times })),
+        systemClock.nowMs(),
+      );
+      return { rank, steps };
+    };
+    // Of another replica, of another epoch, and before this step.
+    tracing.rankTold({ ...replica, replicaId: 0 }, seat(0, 1));
+    tracing.rankTold({ ...replica, epoch: 2 }, seat(0, 1));
+    tracing.rankTold(replica, seat(0, 2, 3));
+    assert.deepEqual(named("engine"), []);
+    tracing.rankTold(replica, seat(0, 1));
+    tracing.rankTold(replica, seat(1, 1, 2));
+    // Told again.
+    for (const rank of [0, 1]) tracing.rankTold(replica, seat(rank, 1));
+    const engines = named("engine");
+    assert.deepEqual(
+      engines.map(({ attributes }) => [attributes["moesaic.rank"], attributes["moesaic.collective_us"]]),
+      [
+        [0, 2_000],
+        [1, 2_000],
+      ],
+    );
+    for (const engine of engines) assert.equal(engine.parentSpanContext?.spanId, step!.spanContext().spanId);
+    assert.equal(durationMs("engine"), 15);
     for (let stepId = 18; stepId <= 50; stepId += 1) observer.stepFinished(stepOf(stepId));
     assert.equal(named("step").length, 2, "nobody who is traced is in the later ones");
   });

@@ -14,6 +14,7 @@ import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
 import type { CallLimits, RequestContext } from "./api/request-context.js";
+import type { RankSteps } from "./cluster/rank-steps.js";
 import type { StepObserver } from "./engine-loop.js";
 
 /** While requests are traced one in so many of a replica's steps has spans: a step takes milliseconds. */
@@ -21,6 +22,29 @@ const STEPS_PER_SPAN = 16;
 
 type GenerateEvent = v1.GenerateEvent.$Properties;
 type StepFacts = Parameters<StepObserver["stepFinished"]>[0];
+
+/** A span may be made below one that has ended. Each report of a rank tells of up to 512 steps, 32 of them recorded. */
+const MAX_UNTOLD = 256;
+
+interface UntoldStep {
+  replicaId: number;
+  epoch: number;
+  stepId: number;
+  below: Context;
+  toldRanks: Set<number>;
+}
+
+/** Of `Replica` and its seats. */
+interface ToldReplica {
+  readonly replicaId: number;
+  readonly epoch: number;
+  readonly seats: readonly unknown[];
+}
+
+interface ToldSeat {
+  readonly rank: number;
+  readonly steps: Pick<RankSteps, "after">;
+}
 
 /** Who asks for a request; one of the coordinator's own jobs is part of nobody's trace. */
 type Caller = CallLimits & Partial<Pick<RequestContext, "method" | "traceparent" | "tracestate">>;
@@ -37,7 +61,7 @@ export interface TracedRequest {
  * Spans of requests and steps, made from what is measured anyway: a request's when its events pass, a step's when its result has
  * come. A request's span continues the caller's trace (W3C `traceparent`) and has the spans queue, prefill and decode of each
  * choice below it. A step serves many requests, so its span is the root of a trace of its own with a link to each; below it is
- * the time inside the lead rank's engine, as that rank measured it. No span has a prompt or an output.
+ * the time inside the engine of each rank, as that rank measured it and tells a little later. No span has a prompt or an output.
  *
  * Where nobody traces there is no Tracing.
  */
@@ -48,6 +72,8 @@ export class Tracing {
   readonly #clock: Clock;
   /** Sequences of requests that are recorded. */
   readonly #ofSequence = new Map<number, SpanContext>();
+  /** Recorded steps that not all ranks have told of, oldest first. */
+  #untold: UntoldStep[] = [];
 
   constructor(tracer: Tracer, clock: Clock) {
     this.#tracer = tracer;
@@ -94,6 +120,20 @@ export class Tracing {
         record(facts);
       },
     };
+  }
+
+  /** A rank has told of its steps: those that are recorded get a span of its own. */
+  rankTold({ replicaId, epoch, seats }: ToldReplica, { rank, steps }: ToldSeat): void {
+    if (this.#untold.length === 0) return;
+    for (const step of this.#untold) {
+      if (step.replicaId !== replicaId || step.epoch !== epoch || step.toldRanks.has(rank)) continue;
+      const [told] = steps.after(step.stepId - 1);
+      if (told?.stepId !== step.stepId) continue;
+      step.toldRanks.add(rank);
+      const attributes = { "moesaic.rank": rank, "moesaic.collective_us": Math.round(1_000 * told.collectiveMs) };
+      this.#part("engine", step.below, this.#originMs + told.beginMs, this.#originMs + told.endMs, attributes);
+    }
+    this.#untold = this.#untold.filter((step) => step.replicaId !== replicaId || step.toldRanks.size < seats.length);
   }
 
   #nowMs(): number {
@@ -149,10 +189,12 @@ export class Tracing {
       links: distinct.map((context) => ({ context })),
     };
     const span = this.#tracer.startSpan("step", options);
-    const below = trace.setSpan(otelContext.active(), span);
-    const engineMs = result.engineUs / 1_000;
-    this.#part("engine", below, endMs - engineMs, endMs, { "moesaic.rank": 0 });
     span.end(endMs);
+    const below = trace.setSpan(otelContext.active(), span);
+    const { epoch, stepId } = result;
+    this.#untold.push({ replicaId, epoch, stepId, below, toldRanks: new Set() });
+    // Its ranks were lost, or are of a version that tells of no steps.
+    if (this.#untold.length > MAX_UNTOLD) this.#untold.shift();
   }
 }
 

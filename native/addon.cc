@@ -231,6 +231,18 @@ Napi::Value progress(const Napi::CallbackInfo& info) {
   return from_progress(info.Env(), handle->open_engine(info.Env()).executor().progress());
 }
 
+Napi::Value step_times(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<EngineHandle> handle = EngineHandle::unwrap(info[0]);
+  const int64_t after = to_integer(info[1], "afterStepId", -1, kMaxSafeInteger);
+  return from_step_times(info.Env(), handle->open_engine(info.Env()).executor().work().steps_after(after));
+}
+
+Napi::Value expert_tokens(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<EngineHandle> handle = EngineHandle::unwrap(info[0]);
+  const std::vector<uint64_t> counts = handle->open_engine(info.Env()).executor().work().expert_tokens();
+  return from_doubles(info.Env(), std::vector<double>(counts.begin(), counts.end()));
+}
+
 void close_engine(const Napi::CallbackInfo& info) { EngineHandle::unwrap(info[0])->close(); }
 
 // ---- debugging ------------------------------------------------------------------------------------------------------------
@@ -307,6 +319,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("abortEngine", abort_engine);
   add("collectiveStats", collective_stats);
   add("progress", progress);
+  add("stepTimes", step_times);
+  add("expertTokens", expert_tokens);
   add("closeEngine", close_engine);
   add("writeBuffer", write_buffer);
   add("readBuffer", read_buffer);

@@ -104,6 +104,13 @@ export interface Binding {
   collectiveStats(engine: EngineHandle): CollectiveStats[];
   /** Ticks at least once per op, and within long ones, from any thread: the stall detector reads it. */
   progress(engine: EngineHandle): EngineProgress;
+  /** Steps with larger ids that have ended, oldest first; of more than 512 the newest. */
+  stepTimes(engine: EngineHandle, afterStepId: number): StepTime[];
+  /**
+   * Pairs of token and chosen expert that this rank has computed since openEngine: by layer with experts, one number for each of
+   * the model's experts. Empty on a device whose memory the host does not share.
+   */
+  expertTokens(engine: EngineHandle): Float64Array;
   /** Waits for the running step, stops the thread, frees the arenas. Idempotent; later calls throw failed_precondition. */
   closeEngine(engine: EngineHandle): void;
 
@@ -112,6 +119,16 @@ export interface Binding {
   writeBuffer(engine: EngineHandle, name: string, values: Float32Array | Int32Array | Uint8Array): void;
   /** Copies the first `rows` rows of a workspace buffer after a step. */
   readBuffer(engine: EngineHandle, name: string, rows: number): Float32Array | Int32Array | Uint8Array;
+}
+
+/** What a step took on this rank, microseconds. */
+export interface StepTime {
+  stepId: number;
+  /** Before the call of stepTimes. */
+  endedUsAgo: number;
+  engineUs: number;
+  /** The part of engineUs inside collectives, waiting for the other ranks included. */
+  collectiveUs: number;
 }
 
 /** Opaque; freed by closeEngine or the garbage collector. */

@@ -1,6 +1,7 @@
 #include "convert.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cfloat>
 #include <cstring>
 #include <iterator>
@@ -532,6 +533,18 @@ Napi::Object from_progress(Napi::Env env, const EngineProgress& progress) {
   object.Set("stepId", to_double(progress.step_id));
   object.Set("op", progress.op);
   return object;
+}
+
+Napi::Array from_step_times(Napi::Env env, const std::vector<StepTime>& steps) {
+  const auto now = std::chrono::steady_clock::now();
+  return array_of(env, steps, [&](const StepTime& step) {
+    Napi::Object item = Napi::Object::New(env);
+    item.Set("stepId", to_double(step.step_id));
+    item.Set("endedUsAgo", std::chrono::duration<double, std::micro>(now - step.end).count());
+    item.Set("engineUs", step.engine_us);
+    item.Set("collectiveUs", step.collective_us);
+    return item;
+  });
 }
 
 }  // namespace moesaic

@@ -62,6 +62,8 @@ Napi::Array from_collective_times(Napi::Env env, const std::vector<CollectiveTim
 Napi::Float64Array from_doubles(Napi::Env env, const std::vector<double>& values);
 Napi::Array from_strings(Napi::Env env, const std::vector<std::string>& strings);
 Napi::Object from_progress(Napi::Env env, const EngineProgress& progress);
+// Ended: microseconds before this call.
+Napi::Array from_step_times(Napi::Env env, const std::vector<StepTime>& steps);
 
 // What the kernels of a program are; in convert_kernels.cc.
 Napi::Object from_package(Napi::Env env, const KernelPackage& package);

@@ -1,7 +1,6 @@
 #include "executor.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -104,7 +103,8 @@ Executor::Executor(RankProgram program, BoundProgram bound, int32_t num_threads,
       host_(device_->shares_memory() ? storage_ : mirror_),
       rows_(program_, host_),
       exchange_(program_, storage_),
-      samples_(program_, storage_) {
+      samples_(program_, storage_),
+      work_(program_, device_->shares_memory()) {
   lay_out_workspace(program_, bound_.kernel_memory, arenas_.workspace.data(), storage_);
   lay_out_weights(program_, offsets_of(bound_.weights), arenas_.weights.data(), storage_);
   lay_out_kv(program_, arenas_.kv.data(), storage_);
@@ -184,7 +184,7 @@ std::vector<CollectiveStats> Executor::collective_stats() const {
 }
 
 Status Executor::step(const StepPlan& plan, StepResult& result) {
-  const auto begin = std::chrono::steady_clock::now();
+  work_.begin_step();
   if (Status status = check_connected(); !status.ok()) return status;
   if (program_.rank != 0) return Status(Code::kFailedPrecondition, "only rank 0 steps by itself; call followLead");
   if (Status status = check_step(plan); !status.ok()) return status;
@@ -195,7 +195,7 @@ Status Executor::step(const StepPlan& plan, StepResult& result) {
   }
   if (Status status = run_step(plan, result); !status.ok()) return give_up(std::move(status));
   result.runs_on = grants_.runs_on(plan, result);
-  result.engine_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
+  result.engine_us = work_.end_step(plan.step_id);
   return {};
 }
 
@@ -233,11 +233,13 @@ Status Executor::follow() {
       has_ended_ = true;
       return {};
     }
+    work_.begin_step();
     Status status = decode_plan(message_, program_, plan);
     if (status.ok()) status = check_step(plan);
     if (status.ok()) status = rows_.begin_step(plan);
     if (status.ok()) status = run_step(plan, result);
     if (!status.ok()) return give_up(std::move(status));
+    work_.end_step(plan.step_id);
   }
 }
 
@@ -424,6 +426,7 @@ Status Executor::run_ops(Placement placement, bool wants_logits) {
 
 Status Executor::run_collective(Placement placement, const BoundKernel& bound) {
   const Op& op = program_.ops_of(placement)[bound.first_op];
+  const WorkLog::Collective collective(work_);
   Status status = exchange_.run(op);
   if (status.ok()) return status;
   return Status(status.code(), text(op_place(placement, bound.first_op), " (", op_name(op), "): ", status.message()));
@@ -433,6 +436,8 @@ Status Executor::run_kernel(Placement placement, size_t index) {
   const auto list = static_cast<size_t>(placement);
   const BoundKernel& bound = bound_.kernels[list][index];
   Status status = launch(bound, parts_[list][index].data());
+  for (int32_t op = bound.first_op; status.ok() && op < bound.first_op + bound.num_ops; ++op)
+    if (const auto* experts = std::get_if<mk_experts_args>(&args_[list][op])) work_.count_experts(placement, op, *experts);
   if (status.ok()) return status;
   return Status(status.code(), text(op_place(placement, bound.first_op), ": ", status.message()));
 }
@@ -449,17 +454,27 @@ Status Executor::launch(const BoundKernel& bound, const void* const* parts) {
 
 Status Executor::merge_samples(Placement placement, bool has_candidates) {
   const mk_buffer& logits = storage_.buffers[logits_buffer(placement)];
-  if (!has_candidates) samples_.decide_nothing();
-  else if (Status status = samples_.merge(exchange_, logits); !status.ok()) return status;
+  if (!has_candidates) {
+    samples_.decide_nothing();
+  } else {
+    const WorkLog::Collective collective(work_);
+    if (Status status = samples_.merge(exchange_, logits); !status.ok()) return status;
+  }
   for (const int32_t index : samples_.undecided())
     if (Status status = sample_whole_row(logits, index); !status.ok()) return status;
   return {};
 }
 
+// A whole row, of which `own` is this rank's part.
+Status Executor::gather_logits(const float* own) {
+  const WorkLog::Collective collective(work_);
+  return exchange_.gather_logits(own, static_cast<float*>(storage_.full_logits.data));
+}
+
 // Every rank samples the same row in the same way, so all know the token.
 Status Executor::sample_whole_row(const mk_buffer& logits, int32_t index) {
   const float* own = static_cast<const float*>(logits.data) + int64_t{index} * logits.cols;
-  if (Status status = exchange_.gather_logits(own, static_cast<float*>(storage_.full_logits.data)); !status.ok()) return status;
+  if (Status status = gather_logits(own); !status.ok()) return status;
   mk_sample_args args = make_full_sample_args(program_, storage_);
   args.rows += index;
   args.seq_lens += index;
@@ -538,48 +553,11 @@ Status Executor::collect_logits(Placement placement, StepResult& result) {
   op_.store("gather_logits", std::memory_order_relaxed);
   const auto* whole = static_cast<const float*>(storage_.full_logits.data);
   for (int32_t i = 0; i < num_wanted; ++i) {
-    Status status = exchange_.gather_logits(first + int64_t{i} * logits.cols, static_cast<float*>(storage_.full_logits.data));
+    Status status = gather_logits(first + int64_t{i} * logits.cols);
     if (!status.ok()) return Status(status.code(), "gathering logits: " + status.message());
     if (program_.rank == 0) result.logits.insert(result.logits.end(), whole, whole + program_.dims.global_vocab_size);
   }
   return {};
-}
-
-StatusOr<LoadReport> Executor::load(const LoadPlan& plan, const std::atomic<bool>& cancelled, const LoadProgress& progress) {
-  if (Status status = begin_load(); !status.ok()) return status;
-  return end_load(load_weights(weight_targets(), plan, num_threads_, cancelled, *counter_, progress, *device_,
-                               exchange_.is_attached() ? &exchange_ : nullptr));
-}
-
-StatusOr<LoadReport> Executor::load_dummy(uint64_t seed, const std::atomic<bool>& cancelled, const LoadProgress& progress) {
-  if (Status status = begin_load(); !status.ok()) return status;
-  return end_load(load_dummy_weights(weight_targets(), seed, num_threads_, cancelled, *counter_, progress, *device_));
-}
-
-// A load that failed leaves pieces behind; packing wants zeroed memory.
-Status Executor::begin_load() {
-  if (weights_state_ == Weights::kLoaded && !program_.weights.empty())
-    return Status(Code::kFailedPrecondition, "the engine's weights are loaded already; open another engine");
-  if (weights_state_ == Weights::kDirty)
-    if (Status status = arenas_.weights.clear(); !status.ok()) return status;
-  op_.store("load", std::memory_order_relaxed);
-  return {};
-}
-
-StatusOr<LoadReport> Executor::end_load(StatusOr<LoadReport> report) {
-  weights_state_ = report.ok() ? Weights::kLoaded : Weights::kDirty;
-  return report;
-}
-
-std::vector<WeightTarget> Executor::weight_targets() const {
-  std::vector<WeightTarget> targets;
-  for (size_t i = 0; i < program_.weights.size(); ++i) {
-    const BoundWeight& bound = bound_.weights[i];
-    targets.push_back(
-        {program_.weights[i].name, bound.desc, bound.packing, arenas_.weights.data() + bound.offset, bound.bytes,
-         &program_.weights[i].sources});
-  }
-  return targets;
 }
 
 Status Executor::write_buffer(int32_t index, const void* values, int64_t bytes) {

@@ -30,6 +30,7 @@
 #include "status.h"
 #include "step.h"
 #include "storage.h"
+#include "work_log.h"
 
 namespace moesaic {
 
@@ -72,6 +73,7 @@ class Executor {
   StatusOr<LoadReport> load_dummy(uint64_t seed, const std::atomic<bool>& cancelled, const LoadProgress& progress);
 
   EngineProgress progress() const;  // any thread
+  const WorkLog& work() const { return work_; }
   // A workspace buffer, by index in the program; its data are the device's. Copying blocks.
   const mk_buffer& buffer(int32_t index) const { return storage_.buffers[index]; }
   Status write_buffer(int32_t index, const void* values, int64_t bytes);
@@ -105,6 +107,7 @@ class Executor {
   Status run_kernel(Placement placement, size_t index);
   Status launch(const BoundKernel& bound, const void* const* parts);
   Status merge_samples(Placement placement, bool has_candidates);
+  Status gather_logits(const float* own);
   Status sample_whole_row(const mk_buffer& logits, int32_t index);
   Status send_message();
   StatusOr<LeadHeader> receive_message();
@@ -143,6 +146,7 @@ class Executor {
   std::unique_ptr<Communicator> communicator_;
   Exchange exchange_;
   SampleMerge samples_;
+  WorkLog work_;
   std::vector<std::byte> message_;  // between lead and followers; grows with the largest plan, up to max_message_bytes
   // What abort() and collective_stats() see of the communicator and the exchange.
   mutable std::mutex connection_mutex_;

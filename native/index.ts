@@ -38,6 +38,8 @@ export const native: Binding = {
   abortEngine: wrapped("abortEngine"),
   collectiveStats: wrapped("collectiveStats"),
   progress: wrapped("progress"),
+  stepTimes: wrapped("stepTimes"),
+  expertTokens: wrapped("expertTokens"),
   closeEngine: wrapped("closeEngine"),
   writeBuffer: wrapped("writeBuffer"),
   readBuffer: wrapped("readBuffer"),

@@ -68,6 +68,20 @@ describe("step", () => {
     await run([], [0, 1]);
   });
 
+  it("remembers how long the last 512 steps took", async () => {
+    const begin = native.stepTimes(engine, 0).length;
+    assert.ok(begin > 0);
+    await native.step(engine, tinyStep([{ row: 0, begin: 0, tokenIds: [3], begins: {} }], { stepId: 1_000 }));
+    const [time] = native.stepTimes(engine, 999);
+    assert.ok(time!.engineUs > 0 && time!.endedUsAgo > 0);
+    assert.equal(time!.collectiveUs, 0);
+    for (let stepId = 1_001; stepId <= 1_600; stepId += 1) await native.step(engine, tinyStep([], { stepId }));
+    const all = native.stepTimes(engine, 0);
+    assert.deepEqual([all.length, all[0]!.stepId, all.at(-1)!.stepId], [512, 1_089, 1_600]);
+    assert.deepEqual(native.stepTimes(engine, 1_600), []);
+    await run([], [0]);
+  });
+
   it("keeps sampled rows and rows of logits apart, each in the plan's order", async () => {
     const result = await run([
       { row: 3, begin: 0, tokenIds: [1], output: OUTPUT_SAMPLE, begins: {} },

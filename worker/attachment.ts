@@ -93,7 +93,7 @@ export class Attachment {
   }
 
   #reportProgress(rank: Rank): void {
-    this.send({ progress: { ...rank.progress(), rss_bytes: process.memoryUsage.rss() } });
+    this.send({ progress: { ...rank.progress(), ...rank.work(), rss_bytes: process.memoryUsage.rss() } });
     this.#cancelProgressTimer = this.#clock.setTimer(PROGRESS_INTERVAL_MS, () => this.#reportProgress(rank));
   }
 }

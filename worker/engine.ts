@@ -1,4 +1,4 @@
-import type { ProgramDescription } from "../native/binding.js";
+import type { ProgramDescription, StepTime } from "../native/binding.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import type { v1 } from "../proto/messages.js";
 import type { StepPlan, StepResult } from "../proto/step.js";
@@ -22,6 +22,10 @@ export interface Engine {
   abort(reason: string): void;
   /** A counter that moves while work is done and the op it is at: what the stall detector reads. */
   progress(): { counter: number; stepId: number; op: string };
+  /** Steps with larger ids that have ended, oldest first; of more than 512 the newest. */
+  stepTimes(afterStepId: number): StepTime[];
+  /** Layer after layer, pairs of token and chosen expert that this rank has computed; empty: they are not counted. */
+  expertTokens(): ArrayLike<number>;
   /** What this rank sent to others, by kind of collective. */
   collectives(): CollectiveCount[];
   /** Ends the engine; a running step is finished first. */

@@ -16,6 +16,7 @@ import {
   type StepPlan,
   type StepResult,
 } from "../proto/step.js";
+import type { StepTime } from "../native/binding.js";
 import { assert, MoesaicError } from "../proto/errors.js";
 import type { KvGroup, ProgramLimits } from "../plans/rank-program.js";
 import type { CollectiveCount, Engine } from "./engine.js";
@@ -96,6 +97,15 @@ export class FakeEngine implements Engine {
 
   progress(): { counter: number; stepId: number; op: string } {
     return { counter: this.#numSteps, stepId: this.#stepId, op: "fake" };
+  }
+
+  stepTimes(afterStepId: number): StepTime[] {
+    const isNew = this.#stepId > afterStepId;
+    return isNew ? [{ stepId: this.#stepId, endedUsAgo: 0, engineUs: 1, collectiveUs: 0 }] : [];
+  }
+
+  expertTokens(): number[] {
+    return [];
   }
 
   /** Alone there is no lead to follow; `FakeWorld` joins engines. */

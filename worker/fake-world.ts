@@ -1,4 +1,4 @@
-import type { ProgramDescription } from "../native/binding.js";
+import type { ProgramDescription, StepTime } from "../native/binding.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { v1 } from "../proto/messages.js";
@@ -158,6 +158,14 @@ class FakeRankEngine implements Engine {
 
   progress(): { counter: number; stepId: number; op: string } {
     return { ...this.#engine.progress(), counter: this.#numSteps };
+  }
+
+  stepTimes(afterStepId: number): StepTime[] {
+    return this.#engine.stepTimes(afterStepId);
+  }
+
+  expertTokens(): number[] {
+    return this.#engine.expertTokens();
   }
 
   collectives(): CollectiveCount[] {

@@ -6,6 +6,7 @@ import type {
   EngineOptions,
   LoadReport,
   ProgramDescription,
+  StepTime,
 } from "../native/binding.js";
 import { native, packagePath } from "../native/index.js";
 import type { RankProgram } from "../plans/rank-program.js";
@@ -171,6 +172,14 @@ class NativeEngine implements Engine {
 
   progress(): { counter: number; stepId: number; op: string } {
     return native.progress(this.#handle);
+  }
+
+  stepTimes(afterStepId: number): StepTime[] {
+    return native.stepTimes(this.#handle, afterStepId);
+  }
+
+  expertTokens(): Float64Array {
+    return native.expertTokens(this.#handle);
   }
 
   collectives(): CollectiveCount[] {

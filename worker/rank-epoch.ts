@@ -1,4 +1,5 @@
 import { countKernels, kernelText, opsText, refusalText, type BoundKernel } from "../plans/bound-kernels.js";
+import type { StepTime } from "../native/binding.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
@@ -12,6 +13,9 @@ import type { Engine, EngineFactory, EngineSetup, World } from "./engine.js";
 const PEER_DEADLINE_MS = 30_000;
 /** How long the ranks of an epoch that ends in order may take to tell each other, milliseconds. */
 const FAREWELL_MS = 1_000;
+
+/** What experts computed is told with one of so many reports. */
+const REPORTS_PER_COUNT = 4;
 
 /**
  * One epoch of this rank: sized, loaded, stepped, ended. It may end at any moment, by `abort` from outside or by the loss
@@ -43,6 +47,11 @@ export class RankEpoch {
   #sized: v1.Sized.$Properties | null = null;
   #ready: v1.Ready.$Properties | null = null;
   #lastStepId = 0;
+  /** Of the last step that `work` told of. */
+  #lastToldId = 0;
+  #numTold = 0;
+  /** Whether there were steps since `work` told what the experts computed. */
+  #hasUncounted = false;
   /** Rows that sequences have; on the lead. */
   readonly #liveRows = new Set<number>();
 
@@ -221,6 +230,24 @@ export class RankEpoch {
     };
   }
 
+  /** What the rank has done since the last call, for who watches the cluster. */
+  work(): Pick<v1.Progress.$Properties, "steps" | "expert_tokens"> {
+    const engine = this.isEnded ? null : this.#engine;
+    if (engine === null) return {};
+    const steps = engine.stepTimes(this.#lastToldId);
+    this.#lastToldId = steps.at(-1)?.stepId ?? this.#lastToldId;
+    this.#hasUncounted ||= steps.length > 0;
+    this.#numTold += 1;
+    return { steps: steps.map(toStepTime), expert_tokens: this.#expertTokens(engine) };
+  }
+
+  /** Of a large model they are many. */
+  #expertTokens(engine: Engine): number[] {
+    if (!this.#hasUncounted || this.#numTold % REPORTS_PER_COUNT !== 0) return [];
+    this.#hasUncounted = false;
+    return Array.from(engine.expertTokens());
+  }
+
   /** Ends the epoch now, whatever it is doing; the peers hear of it too. */
   abort(reason: string): void {
     if (this.isEnded) return;
@@ -254,6 +281,10 @@ export class RankEpoch {
     this.#engine?.close();
     this.#engine = null;
   }
+}
+
+function toStepTime({ stepId, endedUsAgo, engineUs, collectiveUs }: StepTime): v1.StepTime.$Properties {
+  return { step_id: stepId, ended_us_ago: endedUsAgo, engine_us: engineUs, collective_us: collectiveUs };
 }
 
 function abortIfOpen(engine: Engine, reason: string): void {

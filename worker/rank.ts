@@ -62,6 +62,11 @@ export class Rank {
     return this.#current?.progress() ?? {};
   }
 
+  /** As `RankEpoch.work`. */
+  work(): ReturnType<RankEpoch["work"]> {
+    return this.#current?.work() ?? {};
+  }
+
   /** Milliseconds in which a coordinator may still take the rank in again; 0 when it does not wait for one. */
   get leaseLeftMs(): number {
     if (this.#leaseEndMs === null || this.#fallen !== null) return 0;

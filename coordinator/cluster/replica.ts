@@ -41,6 +41,8 @@ export class Replica {
   onChange: () => void = () => {};
   /** Called when what a status shows of ranks has changed. */
   onProgress: () => void = () => {};
+  /** A rank has told what it does, and which steps it has run. */
+  onReport: (seat: Seat) => void = () => {};
   onEvent: (event: ReplicaEvent) => void = () => {};
   /** A rank was lost and its seat is free: whoever has a spare attaches it now. */
   onSeatFree: () => void = () => {};
@@ -380,6 +382,7 @@ export class Replica {
 
   #progressed(seat: Seat, progress: v1.Progress.$Properties): void {
     seat.progressed(progress, this.#clock.nowMs());
+    this.onReport(seat);
     this.onProgress();
   }
 

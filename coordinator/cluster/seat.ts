@@ -1,6 +1,7 @@
 import { assert } from "../../proto/errors.js";
 import type { v1 } from "../../proto/messages.js";
 import type { RankConnection } from "./rank-connection.js";
+import { RankSteps } from "./rank-steps.js";
 
 /** away: the stream of a ready rank broke; it may come back. */
 export type SeatState = "waiting" | "attached" | "loading" | "ready" | "away" | "draining" | "lost";
@@ -14,6 +15,9 @@ export interface SeatRequirement {
   launchId: string | null;
 }
 
+/** More counts than any model has experts in all of its layers are not kept. */
+const MAX_EXPERT_COUNTS = 2 ** 20;
+
 export const ANYBODY: SeatRequirement = { host: null, device: null, launchId: null };
 
 /** The place of one rank in a replica and all that is known of whoever sits there. */
@@ -23,6 +27,9 @@ export class Seat {
   sized: v1.Sized.$Properties | null = null;
   ready: v1.Ready.$Properties | null = null;
   progress: v1.Progress.$Properties | null = null;
+  /** Layer after layer, pairs of token and expert that the rank has computed in this epoch; empty: it does not count. */
+  expertTokens: readonly number[] = [];
+  readonly steps = new RankSteps();
   loadBytesDone = 0;
   loadBytesPlanned = 0;
   /** When the rank came. */
@@ -83,14 +90,20 @@ export class Seat {
     this.sized = null;
     this.ready = null;
     this.progress = null;
+    this.expertTokens = [];
+    this.steps.clear();
     this.loadBytesDone = 0;
     this.loadBytesPlanned = 0;
     this.movedMs = nowMs;
   }
 
-  progressed(progress: v1.Progress.$Properties, nowMs: number): void {
+  progressed(message: v1.Progress.$Properties, nowMs: number): void {
+    const { steps, expert_tokens: counts, ...progress } = message;
     if (progress.counter !== this.progress?.counter) this.movedMs = nowMs;
     this.progress = progress;
+    const numCounts = counts?.length ?? 0;
+    if (numCounts > 0 && numCounts <= MAX_EXPERT_COUNTS) this.expertTokens = counts!;
+    this.steps.take(steps ?? [], nowMs);
   }
 
   /** The rank's stream is gone, what it holds is not. */

@@ -10240,6 +10240,12 @@ export namespace moesaic {
             /** Progress bytes_read. */
             bytes_read: number;
 
+            /** Progress expert_tokens. */
+            expert_tokens: number[];
+
+            /** Progress steps. */
+            steps: moesaic.v1.StepTime.$Properties[];
+
             /**
              * Creates a new Progress instance using the specified properties.
              * @param [properties] Properties to set
@@ -10321,12 +10327,129 @@ export namespace moesaic {
                 /** Progress bytes_read */
                 bytes_read?: (number|null);
 
+                /** Progress expert_tokens */
+                expert_tokens?: (number[]|null);
+
+                /** Progress steps */
+                steps?: (moesaic.v1.StepTime.$Properties[]|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a Progress. */
             type $Shape = moesaic.v1.Progress.$Properties;
+        }
+
+        /**
+         * Properties of a StepTime.
+         * @deprecated Use moesaic.v1.StepTime.$Properties instead.
+         */
+        interface IStepTime extends moesaic.v1.StepTime.$Properties {
+        }
+
+        /** Represents a StepTime. */
+        class StepTime {
+
+            /**
+             * Constructs a new StepTime.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.StepTime.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** StepTime step_id. */
+            step_id: number;
+
+            /** StepTime ended_us_ago. */
+            ended_us_ago: number;
+
+            /** StepTime engine_us. */
+            engine_us: number;
+
+            /** StepTime collective_us. */
+            collective_us: number;
+
+            /**
+             * Creates a new StepTime instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns StepTime instance
+             */
+            static create(properties: moesaic.v1.StepTime.$Shape): moesaic.v1.StepTime & moesaic.v1.StepTime.$Shape;
+            static create(properties?: moesaic.v1.StepTime.$Properties): moesaic.v1.StepTime;
+
+            /**
+             * Encodes the specified StepTime message. Does not implicitly {@link moesaic.v1.StepTime.verify|verify} messages.
+             * @param message StepTime message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.StepTime.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a StepTime message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.StepTime & moesaic.v1.StepTime.$Shape} StepTime
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.StepTime & moesaic.v1.StepTime.$Shape;
+
+            /**
+             * Creates a StepTime message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns StepTime
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.StepTime;
+
+            /**
+             * Creates a plain object from a StepTime message. Also converts values to other types if specified.
+             * @param message StepTime
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.StepTime, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this StepTime to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for StepTime
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace StepTime {
+
+            /** Properties of a StepTime. */
+            interface $Properties {
+
+                /** StepTime step_id */
+                step_id?: (number|null);
+
+                /** StepTime ended_us_ago */
+                ended_us_ago?: (number|null);
+
+                /** StepTime engine_us */
+                engine_us?: (number|null);
+
+                /** StepTime collective_us */
+                collective_us?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a StepTime. */
+            type $Shape = moesaic.v1.StepTime.$Properties;
         }
 
         /**

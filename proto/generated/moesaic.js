@@ -28864,6 +28864,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [rss_bytes] Progress rss_bytes
              * @property {Array.<moesaic.v1.CollectiveStatus.$Properties>|null} [collectives] Progress collectives
              * @property {number|null} [bytes_read] Progress bytes_read
+             * @property {Array.<number>|null} [expert_tokens] Progress expert_tokens
+             * @property {Array.<moesaic.v1.StepTime.$Properties>|null} [steps] Progress steps
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -28890,6 +28892,8 @@ export const moesaic = $root.moesaic = (() => {
              */
             const Progress = function (properties) {
                 this.collectives = [];
+                this.expert_tokens = [];
+                this.steps = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -28953,6 +28957,22 @@ export const moesaic = $root.moesaic = (() => {
             Progress.prototype.bytes_read = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             /**
+             * Progress expert_tokens.
+             * @member {Array.<number>} expert_tokens
+             * @memberof moesaic.v1.Progress
+             * @instance
+             */
+            Progress.prototype.expert_tokens = $util.emptyArray;
+
+            /**
+             * Progress steps.
+             * @member {Array.<moesaic.v1.StepTime.$Properties>} steps
+             * @memberof moesaic.v1.Progress
+             * @instance
+             */
+            Progress.prototype.steps = $util.emptyArray;
+
+            /**
              * Creates a new Progress instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.Progress
@@ -28999,6 +29019,11 @@ export const moesaic = $root.moesaic = (() => {
                         $root.moesaic.v1.CollectiveStatus.encode(message.collectives[i], writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
                 if (message.bytes_read != null && $Object.hasOwnProperty.call(message, "bytes_read") && (typeof message.bytes_read === "object" ? message.bytes_read.low || message.bytes_read.high : message.bytes_read !== 0))
                     writer.uint32(/* id 7, wireType 0 =*/56).int64(message.bytes_read);
+                if (message.expert_tokens != null && message.expert_tokens.length)
+                    writer.uint32(/* id 8, wireType 2 =*/66).uint64s(message.expert_tokens);
+                if (message.steps != null && message.steps.length)
+                    for (let i = 0; i < message.steps.length; ++i)
+                        $root.moesaic.v1.StepTime.encode(message.steps[i], writer.uint32(/* id 9, wireType 2 =*/74).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -29105,6 +29130,28 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.bytes_read;
                             continue;
                         }
+                    case 8: {
+                            if (wireType === 2) {
+                                if (!(message.expert_tokens && message.expert_tokens.length))
+                                    message.expert_tokens = [];
+                                reader.uint64s(message.expert_tokens);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.expert_tokens && message.expert_tokens.length))
+                                message.expert_tokens = [];
+                            message.expert_tokens.push(reader.uint64());
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.steps && message.steps.length))
+                                message.steps = [];
+                            message.steps.push($root.moesaic.v1.StepTime.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -29196,6 +29243,30 @@ export const moesaic = $root.moesaic = (() => {
                             message.bytes_read = object.bytes_read;
                         else if (typeof object.bytes_read === "object")
                             message.bytes_read = new $util.LongBits(object.bytes_read.low >>> 0, object.bytes_read.high >>> 0).toNumber();
+                if (object.expert_tokens) {
+                    if (!$Array.isArray(object.expert_tokens))
+                        throw $TypeError(".moesaic.v1.Progress.expert_tokens: array expected");
+                    message.expert_tokens = $Array(object.expert_tokens.length);
+                    for (let i = 0; i < object.expert_tokens.length; ++i)
+                        if ($util.Long)
+                            message.expert_tokens[i] = $util.Long.fromValue(object.expert_tokens[i], true);
+                        else if (typeof object.expert_tokens[i] === "string")
+                            message.expert_tokens[i] = $parseInt(object.expert_tokens[i], 10);
+                        else if (typeof object.expert_tokens[i] === "number")
+                            message.expert_tokens[i] = object.expert_tokens[i];
+                        else if (typeof object.expert_tokens[i] === "object")
+                            message.expert_tokens[i] = new $util.LongBits(object.expert_tokens[i].low >>> 0, object.expert_tokens[i].high >>> 0).toNumber(true);
+                }
+                if (object.steps) {
+                    if (!$Array.isArray(object.steps))
+                        throw $TypeError(".moesaic.v1.Progress.steps: array expected");
+                    message.steps = $Array(object.steps.length);
+                    for (let i = 0; i < object.steps.length; ++i) {
+                        if (!$util.isObject(object.steps[i]))
+                            throw $TypeError(".moesaic.v1.Progress.steps: object expected");
+                        message.steps[i] = $root.moesaic.v1.StepTime.fromObject(object.steps[i], _depth + 1);
+                    }
+                }
                 return message;
             };
 
@@ -29216,8 +29287,11 @@ export const moesaic = $root.moesaic = (() => {
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
                 let object = {};
-                if (options.arrays || options.defaults)
+                if (options.arrays || options.defaults) {
                     object.collectives = [];
+                    object.expert_tokens = [];
+                    object.steps = [];
+                }
                 if (options.defaults) {
                     object.epoch = 0;
                     if ($util.Long) {
@@ -29279,6 +29353,21 @@ export const moesaic = $root.moesaic = (() => {
                         object.bytes_read = options.longs === $String ? $String(message.bytes_read) : message.bytes_read;
                     else
                         object.bytes_read = options.longs === $String ? $util.Long.prototype.toString.call(message.bytes_read) : options.longs === $Number ? new $util.LongBits(message.bytes_read.low >>> 0, message.bytes_read.high >>> 0).toNumber() : message.bytes_read;
+                if (message.expert_tokens && message.expert_tokens.length) {
+                    object.expert_tokens = $Array(message.expert_tokens.length);
+                    for (let j = 0; j < message.expert_tokens.length; ++j)
+                        if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                            object.expert_tokens[j] = typeof message.expert_tokens[j] === "number" ? $BigInt(message.expert_tokens[j]) : $util.Long.fromBits(message.expert_tokens[j].low >>> 0, message.expert_tokens[j].high >>> 0, true).toBigInt();
+                        else if (typeof message.expert_tokens[j] === "number")
+                            object.expert_tokens[j] = options.longs === $String ? $String(message.expert_tokens[j]) : message.expert_tokens[j];
+                        else
+                            object.expert_tokens[j] = options.longs === $String ? $util.Long.prototype.toString.call(message.expert_tokens[j]) : options.longs === $Number ? new $util.LongBits(message.expert_tokens[j].low >>> 0, message.expert_tokens[j].high >>> 0).toNumber(true) : message.expert_tokens[j];
+                }
+                if (message.steps && message.steps.length) {
+                    object.steps = $Array(message.steps.length);
+                    for (let j = 0; j < message.steps.length; ++j)
+                        object.steps[j] = $root.moesaic.v1.StepTime.toObject(message.steps[j], options, _depth + 1);
+                }
                 return object;
             };
 
@@ -29308,6 +29397,326 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return Progress;
+        })();
+
+        v1.StepTime = (function() {
+
+            /**
+             * Properties of a StepTime.
+             * @typedef {Object} moesaic.v1.StepTime.$Properties
+             * @property {number|null} [step_id] StepTime step_id
+             * @property {number|null} [ended_us_ago] StepTime ended_us_ago
+             * @property {number|null} [engine_us] StepTime engine_us
+             * @property {number|null} [collective_us] StepTime collective_us
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a StepTime.
+             * @memberof moesaic.v1
+             * @interface IStepTime
+             * @augments moesaic.v1.StepTime.$Properties
+             * @deprecated Use moesaic.v1.StepTime.$Properties instead.
+             */
+
+            /**
+             * Shape of a StepTime.
+             * @typedef {moesaic.v1.StepTime.$Properties} moesaic.v1.StepTime.$Shape
+             */
+
+            /**
+             * Constructs a new StepTime.
+             * @memberof moesaic.v1
+             * @classdesc Represents a StepTime.
+             * @constructor
+             * @param {moesaic.v1.StepTime.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const StepTime = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * StepTime step_id.
+             * @member {number} step_id
+             * @memberof moesaic.v1.StepTime
+             * @instance
+             */
+            StepTime.prototype.step_id = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            /**
+             * StepTime ended_us_ago.
+             * @member {number} ended_us_ago
+             * @memberof moesaic.v1.StepTime
+             * @instance
+             */
+            StepTime.prototype.ended_us_ago = 0;
+
+            /**
+             * StepTime engine_us.
+             * @member {number} engine_us
+             * @memberof moesaic.v1.StepTime
+             * @instance
+             */
+            StepTime.prototype.engine_us = 0;
+
+            /**
+             * StepTime collective_us.
+             * @member {number} collective_us
+             * @memberof moesaic.v1.StepTime
+             * @instance
+             */
+            StepTime.prototype.collective_us = 0;
+
+            /**
+             * Creates a new StepTime instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.StepTime
+             * @static
+             * @param {moesaic.v1.StepTime.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.StepTime} StepTime instance
+             * @type {{
+             *   (properties: moesaic.v1.StepTime.$Shape): moesaic.v1.StepTime & moesaic.v1.StepTime.$Shape;
+             *   (properties?: moesaic.v1.StepTime.$Properties): moesaic.v1.StepTime;
+             * }}
+             */
+            StepTime.create = function(properties) {
+                return new StepTime(properties);
+            };
+
+            /**
+             * Encodes the specified StepTime message. Does not implicitly {@link moesaic.v1.StepTime.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.StepTime
+             * @static
+             * @param {moesaic.v1.StepTime.$Properties} message StepTime message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            StepTime.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.step_id != null && $Object.hasOwnProperty.call(message, "step_id") && (typeof message.step_id === "object" ? message.step_id.low || message.step_id.high : message.step_id !== 0))
+                    writer.uint32(/* id 1, wireType 0 =*/8).int64(message.step_id);
+                if (message.ended_us_ago != null && $Object.hasOwnProperty.call(message, "ended_us_ago") && !$Object.is(message.ended_us_ago, 0))
+                    writer.uint32(/* id 2, wireType 1 =*/17).double(message.ended_us_ago);
+                if (message.engine_us != null && $Object.hasOwnProperty.call(message, "engine_us") && !$Object.is(message.engine_us, 0))
+                    writer.uint32(/* id 3, wireType 1 =*/25).double(message.engine_us);
+                if (message.collective_us != null && $Object.hasOwnProperty.call(message, "collective_us") && !$Object.is(message.collective_us, 0))
+                    writer.uint32(/* id 4, wireType 1 =*/33).double(message.collective_us);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a StepTime message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.StepTime
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.StepTime & moesaic.v1.StepTime.$Shape} StepTime
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            StepTime.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.StepTime();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.step_id = value;
+                            else
+                                delete message.step_id;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.ended_us_ago = value;
+                            else
+                                delete message.ended_us_ago;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.engine_us = value;
+                            else
+                                delete message.engine_us;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.collective_us = value;
+                            else
+                                delete message.collective_us;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a StepTime message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.StepTime
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.StepTime} StepTime
+             */
+            StepTime.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.StepTime)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.StepTime: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.StepTime();
+                if (object.step_id != null)
+                    if (typeof object.step_id === "object" ? object.step_id.low || object.step_id.high : $Number(object.step_id) !== 0)
+                        if ($util.Long)
+                            message.step_id = $util.Long.fromValue(object.step_id, false);
+                        else if (typeof object.step_id === "string")
+                            message.step_id = $parseInt(object.step_id, 10);
+                        else if (typeof object.step_id === "number")
+                            message.step_id = object.step_id;
+                        else if (typeof object.step_id === "object")
+                            message.step_id = new $util.LongBits(object.step_id.low >>> 0, object.step_id.high >>> 0).toNumber();
+                if (object.ended_us_ago != null)
+                    if (!$Object.is($Number(object.ended_us_ago), 0))
+                        message.ended_us_ago = $Number(object.ended_us_ago);
+                if (object.engine_us != null)
+                    if (!$Object.is($Number(object.engine_us), 0))
+                        message.engine_us = $Number(object.engine_us);
+                if (object.collective_us != null)
+                    if (!$Object.is($Number(object.collective_us), 0))
+                        message.collective_us = $Number(object.collective_us);
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a StepTime message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.StepTime
+             * @static
+             * @param {moesaic.v1.StepTime} message StepTime
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            StepTime.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    if ($util.Long) {
+                        let long = new $util.Long(0, 0, false);
+                        object.step_id = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                    } else
+                        object.step_id = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.ended_us_ago = 0;
+                    object.engine_us = 0;
+                    object.collective_us = 0;
+                }
+                if (message.step_id != null && $Object.hasOwnProperty.call(message, "step_id"))
+                    if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                        object.step_id = typeof message.step_id === "number" ? $BigInt(message.step_id) : $util.Long.fromBits(message.step_id.low >>> 0, message.step_id.high >>> 0, false).toBigInt();
+                    else if (typeof message.step_id === "number")
+                        object.step_id = options.longs === $String ? $String(message.step_id) : message.step_id;
+                    else
+                        object.step_id = options.longs === $String ? $util.Long.prototype.toString.call(message.step_id) : options.longs === $Number ? new $util.LongBits(message.step_id.low >>> 0, message.step_id.high >>> 0).toNumber() : message.step_id;
+                if (message.ended_us_ago != null && $Object.hasOwnProperty.call(message, "ended_us_ago"))
+                    object.ended_us_ago = options.json && !$isFinite(message.ended_us_ago) ? $String(message.ended_us_ago) : message.ended_us_ago;
+                if (message.engine_us != null && $Object.hasOwnProperty.call(message, "engine_us"))
+                    object.engine_us = options.json && !$isFinite(message.engine_us) ? $String(message.engine_us) : message.engine_us;
+                if (message.collective_us != null && $Object.hasOwnProperty.call(message, "collective_us"))
+                    object.collective_us = options.json && !$isFinite(message.collective_us) ? $String(message.collective_us) : message.collective_us;
+                return object;
+            };
+
+            /**
+             * Converts this StepTime to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.StepTime
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            StepTime.prototype.toJSON = function() {
+                return StepTime.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for StepTime
+             * @function getTypeUrl
+             * @memberof moesaic.v1.StepTime
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            StepTime.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.StepTime";
+            };
+
+            return StepTime;
         })();
 
         v1.Failure = (function() {

@@ -112,6 +112,14 @@ class StreamingEngine implements Engine {
     return [];
   }
 
+  stepTimes(): [] {
+    return [];
+  }
+
+  expertTokens(): [] {
+    return [];
+  }
+
   abort(): void {}
 
   close(): void {}

@@ -17,6 +17,7 @@ import {
 import type { EngineHandle } from "../../native/binding.js";
 import { native, packagePath } from "../../native/index.js";
 import { tinyStep } from "../../native/test/tiny-steps.js";
+import { eventually } from "../e2e/moesaic.js";
 import { failure } from "../thrown.js";
 import { openTinyWhole, TINY_MODEL, tinyPrograms, TinyWorld } from "./tiny-world.js";
 
@@ -82,6 +83,64 @@ for (const { name, plan, isExact, placements, transport } of LAYOUTS)
         const [oneMore, manyMore] = await both(tinyStep([single]));
         compare(manyMore.logits, oneMore.logits, isExact);
         await finish(0, 1);
+      });
+
+      it(`counts each pair of token and expert on the ranks that compute it, ${tokenPlacement}`, async () => {
+        const counted = (): number[][] => [whole, ...world.engines].map((engine) => [...native.expertTokens(engine)]);
+        const before = counted();
+        const prompts = [
+          { row: 0, begin: 0, tokenIds: [3, 1, 4, 1, 5], output: OUTPUT_SAMPLE, begins: {} },
+          { row: 1, begin: 0, tokenIds: [9, 2, 6], begins: {} },
+        ];
+        await both(tinyStep(prompts));
+        // Every rank has computed its experts before the lead has a step's result.
+        await finish(0, 1);
+        const [one, ...ranks] = counted().map((counts, at) =>
+          counts.map((count, index) => count - before[at]![index]!),
+        );
+        const { layerKinds, numExperts, expertsPerToken } = TINY_MODEL;
+        assert.equal(one!.length, layerKinds.length * numExperts);
+        for (const layer of layerKinds.keys()) {
+          const ofLayer = one!.slice(layer * numExperts, (layer + 1) * numExperts);
+          assert.equal(
+            ofLayer.reduce((sum, count) => sum + count, 0),
+            8 * expertsPerToken,
+          );
+        }
+        const programs = tinyPrograms(plan);
+        for (const [rank, counts] of ranks.entries()) {
+          const has = new Set(programs[rank]!.dims.localExperts);
+          const expected = one!.map((count, index) => (has.has(index % numExperts) ? count : 0));
+          assert.deepEqual(counts, expected, `rank ${rank}`);
+        }
+      });
+
+      it(`tells how long each rank's steps took, ${tokenPlacement}`, async () => {
+        const lastIds = world.engines.map((engine) => native.stepTimes(engine, 0).at(-1)?.stepId ?? 0);
+        const stepIds = [1, 2, 3].map((more) => Math.max(...lastIds) + more);
+        const prompt = [{ row: 0, begin: 0, tokenIds: [3, 1], output: OUTPUT_SAMPLE, begins: {} }];
+        await world.step(tinyStep(prompt, { stepId: stepIds[0]!, tokenPlacement }));
+        for (const [index, stepId] of stepIds.slice(1).entries()) {
+          const next = [{ row: 0, begin: 2 + index, tokenIds: [LAST_SAMPLED], output: OUTPUT_SAMPLE }];
+          await world.step(tinyStep(next, { stepId, tokenPlacement }));
+        }
+        await world.step(tinyStep([], { stepId: stepIds.at(-1)! + 1, finishedRows: Int32Array.of(0), tokenPlacement }));
+        // A follower may still be at the end of a step that the lead has the result of.
+        await eventually("all ranks have ended the steps", () =>
+          world.engines.every((engine) => (native.stepTimes(engine, 0).at(-1)?.stepId ?? 0) >= stepIds.at(-1)!),
+        );
+        for (const [rank, engine] of world.engines.entries()) {
+          const times = native.stepTimes(engine, lastIds[rank]!).slice(0, 3);
+          assert.deepEqual(
+            times.map(({ stepId }) => stepId),
+            stepIds,
+            `rank ${rank}`,
+          );
+          for (const { endedUsAgo, engineUs, collectiveUs } of times) {
+            assert.ok(endedUsAgo > 0 && engineUs > 0 && collectiveUs > 0 && collectiveUs <= engineUs, `rank ${rank}`);
+          }
+          assert.deepEqual(native.stepTimes(engine, stepIds[1]!).map(({ stepId }) => stepId)[0], stepIds[2]);
+        }
       });
 
       it(`samples one rank's tokens, ${tokenPlacement}`, async () => {

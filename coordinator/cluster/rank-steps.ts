@@ -1,0 +1,43 @@
+import type { v1 } from "../../proto/messages.js";
+
+/** A step of one rank, on the coordinator's monotonic clock: to within the time that the rank's report took to come. */
+export interface RankStep {
+  stepId: number;
+  beginMs: number;
+  endMs: number;
+  /** The part of it inside collectives, waiting for the other ranks included. */
+  collectiveMs: number;
+}
+
+const MAX_STEPS = 512;
+
+/** The last steps of a rank, as it tells of them. */
+export class RankSteps {
+  #steps: RankStep[] = [];
+
+  /** Those with larger ids, oldest first. */
+  after(stepId: number): RankStep[] {
+    return this.#steps.filter((step) => step.stepId > stepId);
+  }
+
+  /** @param told what came at `nowMs`; what is no step, or was told before, is passed over */
+  take(told: readonly v1.StepTime.$Properties[], nowMs: number): void {
+    const fresh: RankStep[] = [];
+    let lastId = this.#steps.at(-1)?.stepId ?? 0;
+    for (const { step_id: id, ended_us_ago: agoUs, engine_us: engineUs, collective_us: waitedUs } of told.slice(
+      -MAX_STEPS,
+    )) {
+      const stepId = id ?? 0;
+      const [agoMs, engineMs, collectiveMs] = [agoUs, engineUs, waitedUs].map((us) => (us ?? 0) / 1_000);
+      if (stepId <= lastId || ![agoMs, engineMs, collectiveMs].every((ms) => ms! >= 0 && ms! < Infinity)) continue;
+      lastId = stepId;
+      const endMs = nowMs - agoMs!;
+      fresh.push({ stepId, beginMs: endMs - engineMs!, endMs, collectiveMs: Math.min(collectiveMs!, engineMs!) });
+    }
+    this.#steps = [...this.#steps, ...fresh].slice(-MAX_STEPS);
+  }
+
+  clear(): void {
+    this.#steps = [];
+  }
+}
