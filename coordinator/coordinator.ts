@@ -11,13 +11,7 @@ import {
 } from "../plans/cluster-spec.js";
 import { costOf, placementsOf, predictStep, USUAL_SEQ_LEN } from "../plans/cost.js";
 import { lower } from "../plans/lower.js";
-import {
-  chooseReplicaLimits,
-  limitsRequestOf,
-  misfitOf,
-  provisionalLimits,
-  type ChosenLimits,
-} from "../plans/memory.js";
+import { limitsRequestOf } from "../plans/memory.js";
 import type { RankProgram } from "../plans/rank-program.js";
 import type { ResolvedPlan } from "../plans/resolved-plan.js";
 import { openBus } from "../proto/bus/open-bus.js";
@@ -41,13 +35,14 @@ import { rankProfileOf, requirementsOf } from "./cluster/local-ranks.js";
 import { localWorkers } from "./cluster/local-workers.js";
 import { Replica } from "./cluster/replica.js";
 import type { ReplicaEvent } from "./cluster/replica-state.js";
-import { rankBytesOf, type ReplicaConfig, type SizedRank } from "./cluster/replica-config.js";
+import type { ReplicaConfig } from "./cluster/replica-config.js";
+import { ReplicaLimits } from "./cluster/replica-limits.js";
 import { RankService } from "./cluster/rank-service.js";
 import { Router } from "./cluster/router.js";
 import { launchIdOf, type SeatRequirement } from "./cluster/seat.js";
 import { Seating } from "./cluster/seating.js";
 import { WorkerLauncher, type LaunchedWorker, type WorkerCommand } from "./cluster/worker-launcher.js";
-
+import { ClusterWatch } from "./dashboard/cluster-watch.js";
 import { Jobs } from "./jobs/jobs.js";
 import { Metrics } from "./metrics.js";
 import { openModelSource, resolveSpecPlan, type ModelSource } from "./model-source.js";
@@ -104,7 +99,7 @@ export class Coordinator {
   readonly #source: ModelSource;
   readonly #plan: ResolvedPlan;
   readonly #bus: BusPresence;
-  readonly #provisional: ChosenLimits;
+  readonly #limits: ReplicaLimits;
   /** By rank, replica after replica. */
   readonly #requirements: SeatRequirement[];
   readonly #replicas: ServedReplica[];
@@ -113,6 +108,7 @@ export class Coordinator {
   readonly #launcher: WorkerLauncher;
   readonly #metrics: Metrics;
   readonly #tracing: Tracing | null;
+  readonly #watch: ClusterWatch;
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
   readonly #jobs: Jobs;
   readonly #api: ApiServer;
@@ -123,8 +119,6 @@ export class Coordinator {
   #inference: InferenceService | null = null;
   readonly #inferenceHandlers = handlersOf(() => this.#require());
   #isOpening = false;
-  /** By replica, what its ranks' memory allows. */
-  readonly #chosen = new Map<number, ChosenLimits>();
   #isStandby = false;
   #isDraining = false;
   /** Why this coordinator commands no ranks any more. */
@@ -147,6 +141,7 @@ export class Coordinator {
     try {
       const coordinator = new Coordinator(options, source, plan, presence);
       await coordinator.#listen();
+      coordinator.#watch.start();
       void coordinator.#lead();
       return coordinator;
     } catch (error) {
@@ -172,11 +167,12 @@ export class Coordinator {
     this.#ready = new Promise((resolveReady) => {
       this.#onReady = resolveReady;
     });
-    this.#provisional = provisionalLimits(limitsRequestOf(spec), source.description);
+    this.#limits = new ReplicaLimits(limitsRequestOf(spec), source.description, log);
     this.#requirements = spec.spec.workers.flatMap(requirementsOf);
     this.#router = new Router(log);
     this.#tracing = options.tracer === undefined ? null : new Tracing(options.tracer, clock);
     this.#metrics = new Metrics(spec.spec.servedModelName, () => this.#servedStats());
+    this.#watch = this.#createWatch();
     this.#launcher = this.#createLauncher();
     this.#replicas = Array.from({ length: spec.spec.replicas }, (_, replicaId) => this.#createReplica(replicaId));
     this.#seating = new Seating(
@@ -187,6 +183,7 @@ export class Coordinator {
     this.#seating.onChange = () => this.#notify();
     bus.onChange = () => this.#notify();
     bus.onDeposed = (error) => this.#stepDown(error);
+    bus.onEvent = (event) => this.#watch.happened(event);
     const background = new BackgroundKeeper(log);
     const generate = background.listening((request, { tenant, signal }) =>
       this.#require().generate(request, { tenant, signal, deadlineMs: Infinity }),
@@ -202,6 +199,7 @@ export class Coordinator {
       kept: () => this.#jobs.kept,
       batches,
       background,
+      watch: this.#watch,
       build: options.build,
       authenticate,
       clock,
@@ -291,6 +289,7 @@ export class Coordinator {
     await Promise.all(this.#replicas.map(({ replica }) => replica.drain(WORKER_GRACE_MS)));
     await this.#launcher.stop(WORKER_GRACE_MS);
     await this.#jobs.close();
+    this.#watch.close();
     await Promise.all([this.#api.close(SERVER_GRACE_MS), this.#http.close(SERVER_GRACE_MS), this.#bus.close()]);
     this.#options.log.info("cluster drained");
   }
@@ -410,8 +409,8 @@ export class Coordinator {
         kernelPackages: kernelPackagesOf(spec),
         deterministic: engine.deterministic === true,
         engineChoices: this.#options.engineChoices,
-        chooseNumBlocks: (ranks) => this.#chooseNumBlocks(replicaId, ranks),
-        misfitOf: (ranks, numBlocks) => misfitOf(limitsRequestOf(spec), ranks.map(rankBytesOf), numBlocks),
+        chooseNumBlocks: (ranks) => this.#limits.choose(replicaId, ranks).limits.numBlocks,
+        misfitOf: (ranks, numBlocks) => this.#limits.misfitOf(ranks, numBlocks),
         leaseMs: engine.leaseMs,
         stallMs: engine.stallMs,
         peerDeadlineMs: engine.peerDeadlineMs,
@@ -428,7 +427,7 @@ export class Coordinator {
       scheduler,
       runAhead: runAheadOf(spec),
       recoveryTimeoutMs: engine.recoveryTimeoutMs,
-      metrics: this.#tracing?.stepsOf(replicaId, metrics) ?? metrics,
+      metrics: this.#watch.stepsOf(replicaId, this.#tracing?.stepsOf(replicaId, metrics) ?? metrics),
       clock,
       log,
     });
@@ -453,33 +452,21 @@ export class Coordinator {
   #programOf(rank: number): RankProgram {
     const { spec } = this.#options;
     return lower(this.#source.description, this.#plan, rank, {
-      limits: this.#provisional.limits,
+      limits: this.#limits.provisional.limits,
       precision: precisionOf(spec),
       dequantize: spec.spec.engine.dequantize,
     });
   }
 
-  #chooseNumBlocks(replicaId: number, ranks: SizedRank[]): number {
-    const request = limitsRequestOf(this.#options.spec);
-    const bytes = ranks.map(rankBytesOf);
-    const chosen = chooseReplicaLimits(this.#provisional, request, this.#source.description, bytes);
-    this.#checkLength(replicaId, chosen);
-    this.#chosen.set(replicaId, chosen);
-    for (const { name, value, why } of chosen.choices) {
-      this.#options.log.info({ replicaId, [name]: value, why }, "limit chosen");
-    }
-    return chosen.limits.numBlocks;
-  }
-
-  /** Whatever the API accepts every replica must be able to run. */
-  #checkLength(replicaId: number, { limits }: ChosenLimits): void {
-    for (const [otherId, other] of this.#chosen) {
-      if (limits.maxSeqLen >= other.limits.maxSeqLen) continue;
-      const message =
-        `replica ${replicaId} has KV blocks for sequences of ${limits.maxSeqLen} tokens, replica ${otherId} serves ` +
-        `${other.limits.maxSeqLen}; set maxModelLen to what both can do`;
-      throw new MoesaicError("resource_exhausted", message);
-    }
+  #createWatch(): ClusterWatch {
+    const { layerKinds, numExperts } = this.#source.description;
+    return new ClusterWatch({
+      replicas: () => this.#replicas,
+      status: () => this.status(),
+      newestJobs: (count) => this.#jobs.kept.jobs.newest(count),
+      model: { numLayers: layerKinds.length, numExperts },
+      clock: this.#options.clock,
+    });
   }
 
   #createLauncher(): WorkerLauncher {
@@ -537,7 +524,7 @@ export class Coordinator {
   }
 
   async #serve(served: ServedReplica): Promise<void> {
-    const limits = this.#chosen.get(served.replicaId)!;
+    const limits = this.#limits.of(served.replicaId);
     served.serve(limits, (orphans) => this.#router.adopt(orphans));
     if (this.#isOpening) return;
     this.#isOpening = true;
@@ -545,7 +532,8 @@ export class Coordinator {
     try {
       const { description, modelDir } = this.#source;
       const model = await openServedModel(spec.spec.servedModelName, description, modelDir, limits.limits.maxSeqLen);
-      this.#inference = new InferenceService(model, this.#router, this.#metrics, randomIds, clock, this.#tracing);
+      const observer = this.#watch.requestsOf(this.#metrics);
+      this.#inference = new InferenceService(model, this.#router, observer, randomIds, clock, this.#tracing);
     } catch (caught) {
       for (const { replica } of this.#replicas) replica.fail(MoesaicError.from(caught).describe());
       return;

@@ -98,6 +98,7 @@ describe("Tracing", () => {
       steps.take(
         stepIds.map((stepId) => ({ step_id: stepId, ...times })),
         systemClock.nowMs(),
+        0,
       );
       return { rank, steps };
     };

@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ["plans", "proto"],
   worker: ["native", "plans", "proto"],
   coordinator: ["plans", "proto"],
+  dashboard: ["client", "coordinator"],
   sim: ["coordinator", "plans", "proto"],
   cli: ["client", "coordinator", "sim", "worker", "native", "plans", "proto"],
   test: ["cli", "client", "coordinator", "sim", "worker", "native", "plans", "proto"],
@@ -20,6 +21,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const DOORS: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   native: { plans: /^plans\/rank-program\.js$/ },
   worker: { native: /^native\/(index|binding)\.js$/ },
+  dashboard: {
+    client: /^client\/(camel-case|cluster-status|job)\.js$/,
+    coordinator: /^coordinator\/dashboard\/cluster-view\.js$/,
+  },
 };
 
 /** Packages that a pure folder needs; any other, Node's own included, would let the world in. */
@@ -77,6 +82,8 @@ describe("the rules themselves", () => {
     ["native/index.ts", `import { readFile } from "../plans/rank-program.js";`, 1],
     ["native/index.ts", `import type { ResolvedPlan } from "../plans/resolved-plan.js";`, 1],
     ["client/a.ts", `import { Scheduler } from "../coordinator/scheduler/scheduler.js";`, 1],
+    ["dashboard/a.tsx", `import type { ClusterView } from "../coordinator/dashboard/cluster-view.js";`, 0],
+    ["dashboard/a.tsx", `import { ClusterWatch } from "../coordinator/dashboard/cluster-watch.js";`, 1],
     ["cli/up.ts", `import { a } from "../coordinator/a.js";\nimport { b } from "../worker/b.js";`, 0],
     ["worker/a.ts", `import "../coordinator/a.js";`, 1],
     ["worker/a.ts", `export { a } from "../../outside.js";`, 1],
@@ -149,7 +156,7 @@ function ambientViolations(path: string, source: string): string[] {
 function sourcesUnder(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => !path.startsWith("proto/generated"));
 }

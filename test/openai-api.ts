@@ -10,6 +10,7 @@ import { MoesaicError } from "../proto/errors.js";
 import { silentLogger } from "../proto/log.js";
 import type { OutputListener, SequenceRunner } from "../coordinator/engine-loop.js";
 import { Jobs } from "../coordinator/jobs/jobs.js";
+import { ClusterWatch } from "../coordinator/dashboard/cluster-watch.js";
 import { Metrics } from "../coordinator/metrics.js";
 import type { FinishReason, SequenceSpec } from "../coordinator/scheduler/sequence.js";
 import { HttpServer } from "../coordinator/api/http.js";
@@ -145,7 +146,16 @@ export async function openApi(
   const followers = [batches, background];
   const jobs = new Jobs({ spec: specOf(keeps), baseDir: folder, generate, followers, clock, log: silentLogger });
   await jobs.open();
+  const watch = new ClusterWatch({
+    replicas: () => [],
+    status: () => ({ name: "test", state: "ready" }),
+    newestJobs: (count) => jobs.kept.jobs.newest(count),
+    model: { numLayers: description.layerKinds.length, numExperts: description.numExperts },
+    clock: systemClock,
+  });
+  watch.start();
   const stop = async (): Promise<void> => {
+    watch.close();
     await Promise.all([http.close(0), jobs.close()]);
   };
   const http = new HttpServer({
@@ -155,6 +165,7 @@ export async function openApi(
     kept: () => jobs.kept,
     batches,
     background,
+    watch,
     build: "test",
     authenticate: trustLoopback,
     clock,

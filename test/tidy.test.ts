@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 const MAX_LINES = 600;
 const NOT_OURS = new Set([".git", "node_modules", "dist", "build", "generated", "models"]);
 const FILES = filesUnder(".").map((path) => path.replace(/^\.\//, ""));
-const SOURCES = FILES.filter((path) => /\.(ts|mjs|cc|h|cu|cuh|proto)$/.test(path) || path === ".ci/run");
+const SOURCES = FILES.filter((path) => /\.(tsx?|css|mjs|cc|h|cu|cuh|proto)$/.test(path) || path === ".ci/run");
 
 describe("Tidiness", () => {
   it("looks at all of the code", () => {
@@ -31,7 +31,7 @@ describe("Tidiness", () => {
   });
 
   it("prints through the output and the log, never the console", () => {
-    const outsideScripts = SOURCES.filter((path) => path.endsWith(".ts"));
+    const outsideScripts = SOURCES.filter((path) => /\.tsx?$/.test(path));
     assert.deepEqual(linesWith(/(?<![\w.])console\.\w+\(/, outsideScripts), []);
   });
 

@@ -93,7 +93,10 @@ export class Attachment {
   }
 
   #reportProgress(rank: Rank): void {
-    this.send({ progress: { ...rank.progress(), ...rank.work(), rss_bytes: process.memoryUsage.rss() } });
+    const rssBytes = process.memoryUsage.rss();
+    this.send({
+      progress: { ...rank.progress(), ...rank.work(), rss_bytes: rssBytes, sent_ms: this.#clock.nowMs() },
+    });
     this.#cancelProgressTimer = this.#clock.setTimer(PROGRESS_INTERVAL_MS, () => this.#reportProgress(rank));
   }
 }

@@ -2,6 +2,8 @@ import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import { MoesaicError } from "../../proto/errors.js";
 import type { Logger } from "../../proto/log.js";
 import type { KeptStores } from "../jobs/jobs.js";
+import type { ClusterWatch } from "../dashboard/cluster-watch.js";
+import { dashboardEndpoints } from "../dashboard/dashboard-endpoints.js";
 import type { Metrics } from "../metrics.js";
 import { completionEndpoints } from "./openai/completion-endpoints.js";
 import { addEndpoint, requestIdOf, sendError } from "./openai/endpoints.js";
@@ -28,6 +30,8 @@ export interface HttpOptions extends Door {
   kept: () => KeptStores;
   batches: BatchKeeper;
   background: BackgroundKeeper;
+  /** What the dashboard shows. */
+  watch: ClusterWatch;
   /** Told with every answer. */
   build: string;
   log: Logger;
@@ -43,7 +47,7 @@ const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 8_192;
 const MAX_HEADER_BYTES = 32 * 1024;
 
-/** The HTTP side: probes, Prometheus, and the API that OpenAI's clients speak. */
+/** The HTTP side: probes, Prometheus, the dashboard, and the API that OpenAI's clients speak. */
 export class HttpServer {
   readonly #app: FastifyInstance;
   readonly #options: HttpOptions;
@@ -142,7 +146,7 @@ export class HttpServer {
   }
 
   #addApi(): void {
-    const { inference, kept, batches, background, build, clock } = this.#options;
+    const { inference, kept, batches, background, watch, build, clock } = this.#options;
     parseJsonAlone(this.#app);
     const memory = new ReasoningMemory(clock);
     const served = { inference, fingerprint: `moesaic-${build}`, memory };
@@ -152,9 +156,12 @@ export class HttpServer {
       ...responses,
       ...modelEndpoints(inference, memory),
       ...batchEndpoints(kept, batches),
+      ...dashboardEndpoints(watch),
     ]) {
       addEndpoint(this.#app, endpoint, this.#options);
     }
+    // Relative to the page, so that a proxy may serve it below a path of its own.
+    for (const url of ["/", "/dashboard"]) this.#app.get(url, async (_, reply) => reply.redirect("./dashboard/"));
     this.#app.register(async (app) => {
       await takeForms(app);
       for (const endpoint of fileEndpoints(this.#options.kept)) addEndpoint(app, endpoint, this.#options);

@@ -20,6 +20,8 @@ const REGAIN_INTERVAL_MS = 2_000;
 export class BusPresence {
   /** Called when the state of the bus changes. */
   onChange: () => void = () => {};
+  /** Called with everything that happens, whether or not the bus takes it. */
+  onEvent: (event: ClusterEvent) => void = () => {};
   /** Called once, when another coordinator has the lease that this one held: it must not command ranks any more. */
   onDeposed: (error: MoesaicError) => void = () => {};
   readonly #bus: Bus;
@@ -75,7 +77,9 @@ export class BusPresence {
   }
 
   tell(event: ClusterEvent): void {
-    if (!this.#isClosed) this.#events.publish(event);
+    if (this.#isClosed) return;
+    this.onEvent(event);
+    this.#events.publish(event);
   }
 
   async close(): Promise<void> {

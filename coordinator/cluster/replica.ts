@@ -390,10 +390,8 @@ export class Replica {
     if (this.state !== "loading") throw new MoesaicError("invalid_argument", `Ready came while ${this.state}`);
     seat.ready = ready;
     seat.state = "ready";
-    this.#log.info(
-      { rank: seat.rank, epoch: this.epoch, numBlocks: ready.num_blocks, loadMs: ready.load_ms },
-      "rank ready",
-    );
+    const { num_blocks: numBlocks, load_ms: loadMs } = ready;
+    this.#log.info({ rank: seat.rank, epoch: this.epoch, numBlocks, loadMs }, "rank ready");
     if (this.seats.some((other) => other.ready === null)) return this.onProgress();
     this.#wasReady = true;
     this.#move("ready", "");

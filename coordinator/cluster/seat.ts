@@ -103,7 +103,7 @@ export class Seat {
     this.progress = progress;
     const numCounts = counts?.length ?? 0;
     if (numCounts > 0 && numCounts <= MAX_EXPERT_COUNTS) this.expertTokens = counts!;
-    this.steps.take(steps ?? [], nowMs);
+    this.steps.take(steps ?? [], nowMs, progress.sent_ms ?? 0);
   }
 
   /** The rank's stream is gone, what it holds is not. */

@@ -133,6 +133,11 @@ export class JobStore {
     };
   }
 
+  newest(count: number): v1.Job.$Properties[] {
+    const jobs = [...this.#jobs.values()].slice(-count);
+    return jobs.reverse().map((job) => job.toMessage(this.reason));
+  }
+
   /** Whether a request has a result of its own: none of a cancellation has. */
   isComputed(jobId: string, index: number): boolean {
     return this.#jobs.get(jobId)?.resultPlace(index) != null;

@@ -10246,6 +10246,9 @@ export namespace moesaic {
             /** Progress steps. */
             steps: moesaic.v1.StepTime.$Properties[];
 
+            /** Progress sent_ms. */
+            sent_ms: number;
+
             /**
              * Creates a new Progress instance using the specified properties.
              * @param [properties] Properties to set
@@ -10332,6 +10335,9 @@ export namespace moesaic {
 
                 /** Progress steps */
                 steps?: (moesaic.v1.StepTime.$Properties[]|null);
+
+                /** Progress sent_ms */
+                sent_ms?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -28866,6 +28866,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [bytes_read] Progress bytes_read
              * @property {Array.<number>|null} [expert_tokens] Progress expert_tokens
              * @property {Array.<moesaic.v1.StepTime.$Properties>|null} [steps] Progress steps
+             * @property {number|null} [sent_ms] Progress sent_ms
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -28973,6 +28974,14 @@ export const moesaic = $root.moesaic = (() => {
             Progress.prototype.steps = $util.emptyArray;
 
             /**
+             * Progress sent_ms.
+             * @member {number} sent_ms
+             * @memberof moesaic.v1.Progress
+             * @instance
+             */
+            Progress.prototype.sent_ms = 0;
+
+            /**
              * Creates a new Progress instance using the specified properties.
              * @function create
              * @memberof moesaic.v1.Progress
@@ -29024,6 +29033,8 @@ export const moesaic = $root.moesaic = (() => {
                 if (message.steps != null && message.steps.length)
                     for (let i = 0; i < message.steps.length; ++i)
                         $root.moesaic.v1.StepTime.encode(message.steps[i], writer.uint32(/* id 9, wireType 2 =*/74).fork(), _depth + 1).ldelim();
+                if (message.sent_ms != null && $Object.hasOwnProperty.call(message, "sent_ms") && !$Object.is(message.sent_ms, 0))
+                    writer.uint32(/* id 10, wireType 1 =*/81).double(message.sent_ms);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -29152,6 +29163,15 @@ export const moesaic = $root.moesaic = (() => {
                             message.steps.push($root.moesaic.v1.StepTime.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
+                    case 10: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.sent_ms = value;
+                            else
+                                delete message.sent_ms;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -29267,6 +29287,9 @@ export const moesaic = $root.moesaic = (() => {
                         message.steps[i] = $root.moesaic.v1.StepTime.fromObject(object.steps[i], _depth + 1);
                     }
                 }
+                if (object.sent_ms != null)
+                    if (!$Object.is($Number(object.sent_ms), 0))
+                        message.sent_ms = $Number(object.sent_ms);
                 return message;
             };
 
@@ -29315,6 +29338,7 @@ export const moesaic = $root.moesaic = (() => {
                         object.bytes_read = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
                     } else
                         object.bytes_read = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    object.sent_ms = 0;
                 }
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch"))
                     object.epoch = message.epoch;
@@ -29368,6 +29392,8 @@ export const moesaic = $root.moesaic = (() => {
                     for (let j = 0; j < message.steps.length; ++j)
                         object.steps[j] = $root.moesaic.v1.StepTime.toObject(message.steps[j], options, _depth + 1);
                 }
+                if (message.sent_ms != null && $Object.hasOwnProperty.call(message, "sent_ms"))
+                    object.sent_ms = options.json && !$isFinite(message.sent_ms) ? $String(message.sent_ms) : message.sent_ms;
                 return object;
             };
 

@@ -7,8 +7,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { describeModel, type ModelDescription } from "../../plans/model-description.js";
+import type { ExpertLoad } from "../../coordinator/dashboard/cluster-view.js";
 import { GoldenModel } from "../golden/golden-model.js";
 import { DEMO_MODEL, FIXTURES, IS_LONG, skipWithout } from "../paths.js";
+import { dashboardView } from "./dashboard-view.js";
 import { eventually, jsonLines, moesaic, RunningCluster } from "./moesaic.js";
 
 /** The prompt whose router's choices the fixtures have: 33 tokens, one step. */
@@ -41,7 +43,7 @@ describe("moesaic status --json of several ranks", () => {
       skipped(model),
       async (test) => {
         const golden = new GoldenModel(model);
-        const ranks = await ranksAfterPrompt(test, golden, tp, ep, "sharded");
+        const { ranks, http } = await ranksAfterPrompt(test, golden, tp, ep, "sharded");
         const routes = new Routes(golden, tp, ep);
         for (const [rank, { collectives }] of ranks.entries()) {
           const { bytes, calls } = trafficOf(collectives);
@@ -55,6 +57,7 @@ describe("moesaic status --json of several ranks", () => {
           assert.equal(calls("reduce_scatter"), tp === 1 ? 0 : routes.numLayers, "one after each attention's output");
         }
         await checkLoad(ranks, golden.folder, tp, ep);
+        await checkExperts(http, routes);
       },
     );
   }
@@ -64,7 +67,7 @@ describe("moesaic status --json of several ranks", () => {
     skipped("tiny-a"),
     async (test) => {
       const golden = new GoldenModel("tiny-a");
-      const ranks = await ranksAfterPrompt(test, golden, 1, 2, "replicated");
+      const { ranks, http } = await ranksAfterPrompt(test, golden, 1, 2, "replicated");
       const routes = new Routes(golden, 1, 2);
       for (const [rank, { collectives }] of ranks.entries()) {
         const { bytes, calls } = trafficOf(collectives);
@@ -76,6 +79,7 @@ describe("moesaic status --json of several ranks", () => {
         assert.deepEqual([calls("all_reduce"), calls("all_to_all"), calls("dispatch")], [0, 0, 0]);
       }
       await checkLoad(ranks, golden.folder, 1, 2);
+      await checkExperts(http, routes);
     },
   );
 
@@ -160,8 +164,8 @@ async function ranksAfterPrompt(
   tp: number,
   ep: number,
   tokens: string,
-): Promise<RankLine[]> {
-  const { client, endpoint } = await launch(test, golden.folder, tp, ep, tokens);
+): Promise<{ ranks: RankLine[]; http: string }> {
+  const { client, endpoint, http } = await launch(test, golden.folder, tp, ep, tokens);
   const tokenIds = golden.ids(`${PROMPT}.input_ids`);
   const answer = await client.complete({ tokenIds, sampling: { temperature: 0, maxTokens: 1, ignoreEos: true } });
   assert.deepEqual(answer.choices[0]!.tokenIds, golden.ids(`${PROMPT}.greedy_ids`).slice(0, 1));
@@ -173,7 +177,17 @@ async function ranksAfterPrompt(
       collectives.some(({ name, calls }) => name === "all_gather" && calls > numLayers),
     );
   });
-  return ranksOf(endpoint);
+  return { ranks: await ranksOf(endpoint), http };
+}
+
+/** The heat map of the dashboard has every pair of the golden routes, once. */
+async function checkExperts(http: string, routes: Routes): Promise<void> {
+  let load: ExpertLoad | undefined;
+  await eventually("every rank has told of its experts", async () => {
+    load = (await dashboardView(http)).experts[0];
+    return load !== undefined && sum(load.numTokens) === sum(routes.expertCounts());
+  });
+  assert.deepEqual(load!.numTokens, routes.expertCounts());
 }
 
 async function launch(
@@ -199,6 +213,7 @@ class Routes {
   readonly idsBytes: number;
   readonly #worldSize: number;
   readonly #tp: number;
+  readonly #numExperts: number;
   /** Last expert of each group, plus 1. */
   readonly #groupEnds: number[];
   /** Experts by layer and token. */
@@ -211,6 +226,7 @@ class Routes {
     this.idsBytes = 4 * model.expertsPerToken;
     this.#worldSize = tp * ep;
     this.#tp = tp;
+    this.#numExperts = model.numExperts;
     const sizes = Array.from({ length: ep }, (_, group) => Math.ceil((model.numExperts - group) / ep));
     this.#groupEnds = sizes.map((_, group) => sum(sizes.slice(0, group + 1)));
     this.#chosen = model.layerKinds.map((_, layer) => {
@@ -230,6 +246,14 @@ class Routes {
       }
     }
     return { tokens, slots };
+  }
+
+  /** Layer after layer, tokens routed to each expert. */
+  expertCounts(): number[] {
+    return this.#chosen.flatMap((ofLayer) => {
+      const chosen = ofLayer.flat();
+      return Array.from({ length: this.#numExperts }, (_, expert) => chosen.filter((id) => id === expert).length);
+    });
   }
 
   /** Outputs that the rank computes, whoever owns the token. */

@@ -28,8 +28,8 @@ export interface Call {
   requestId: string;
 }
 
-/** An answer at once, events as they come, or a file. */
-export type Answer = object | EventStream | ByteStream;
+/** An answer at once, events as they come, a file of a client's, or one of ours. */
+export type Answer = object | EventStream | ByteStream | Asset;
 
 /** Wraps the events of an answer that is streamed. What is thrown before the first one is answered with a status. */
 export class EventStream {
@@ -45,6 +45,14 @@ export class ByteStream {
   constructor(
     readonly bytes: AsyncIterable<Uint8Array>,
     readonly numBytes: number,
+  ) {}
+}
+
+/** A file that belongs to a page. */
+export class Asset {
+  constructor(
+    readonly bytes: Buffer,
+    readonly headers: Readonly<Record<string, string>>,
   ) {}
 }
 
@@ -108,6 +116,7 @@ async function run(
     const answer = await endpoint.answer({ body, params, query, context, requestId });
     if (answer instanceof EventStream) return await sendEvents(endpoint, reply, answer, options);
     if (answer instanceof ByteStream) return await sendBytes(reply, answer);
+    if (answer instanceof Asset) return void (await reply.headers(answer.headers).send(answer.bytes));
     void reply.header("openai-processing-ms", Math.round(options.clock.nowMs() - startedMs));
     await reply.send(answer);
   } catch (caught) {
