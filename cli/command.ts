@@ -32,7 +32,11 @@ export type Positionals = Readonly<Record<string, string | string[]>>;
 /** A command with its types forgotten, as main.ts keeps all of them in one list. */
 export interface Command {
   name: string;
+  /** With its positional arguments. */
+  usage: string;
   optionNames: string[];
+  /** Of a group. */
+  commands: readonly Command[];
   module(execute: Execute): CommandModule;
 }
 
@@ -48,7 +52,9 @@ export function defineCommand<const O extends OptionTable, P>(definition: Comman
   const { usage, describe, options, positionals = {}, examples } = definition;
   return {
     name: usage.split(" ")[0]!,
+    usage,
     optionNames: Object.keys(options),
+    commands: [],
     module: (execute) => ({
       command: usage,
       describe,
@@ -78,7 +84,9 @@ function givenOnce(options: OptionTable, args: Record<string, unknown>): Record<
 export function defineGroup(name: string, describe: string, commands: readonly Command[]): Command {
   return {
     name,
+    usage: name,
     optionNames: commands.flatMap((command) => command.optionNames),
+    commands,
     module: (execute) => ({
       command: name,
       describe,

@@ -4,6 +4,7 @@ import type { ChatInput, ChatMessage, GenerateRequest } from "../client/generate
 import { MoesaicError } from "../proto/errors.js";
 import { AnswerScreen } from "./answer-screen.js";
 import type { CommandContext } from "./context.js";
+import { withPrefillBar } from "./prefill-bar.js";
 import { streamedText } from "./streamed-text.js";
 
 /** What all requests of a conversation have. */
@@ -36,7 +37,9 @@ export class Conversation {
     const request = { ...this.chat, messages: [...this.messages, question], ...this.settings };
     const screen = new AnswerScreen(this.#context);
     try {
-      const events = streamedText(this.#client.generate(request, { signal }), (delta) => screen.show(delta));
+      const { stderr } = this.#context;
+      const generated = this.#client.generate({ ...request, prefillProgress: stderr.isTTY }, { signal });
+      const events = streamedText(withPrefillBar(generated, stderr), (delta) => screen.show(delta));
       const answer = (await collectCompletion(events)).choices[0]!;
       await screen.end(answer);
       this.#messages.push(question, messageOf(answer));

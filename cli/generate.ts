@@ -8,6 +8,7 @@ import { throwIfInterrupted, type CommandContext } from "./context.js";
 import { LAYOUT_OPTIONS, targetOf } from "./layout-flags.js";
 import { withCluster } from "./local-cluster.js";
 import { ENDPOINT_OPTION, JSON_OPTION, wholeNumber } from "./options.js";
+import { withPrefillBar } from "./prefill-bar.js";
 import { INPUT_OPTIONS, readRequests } from "./request-input.js";
 import type { RequestLine } from "./request-lines.js";
 import { SAMPLING_OPTIONS, samplingOf } from "./sampling-options.js";
@@ -64,9 +65,11 @@ async function runOne(
   client: MoesaicClient,
   { request }: RequestLine,
   only: boolean,
-  { out, json, signal }: CommandContext,
+  { out, json, stderr, signal }: CommandContext,
 ): Promise<Completion | MoesaicError> {
-  const events = client.generate(request, { signal });
+  const isWatched = only && stderr.isTTY;
+  const generated = client.generate({ ...request, prefillProgress: isWatched }, { signal });
+  const events = isWatched ? withPrefillBar(generated, stderr) : generated;
   try {
     return await collectCompletion(
       only && !json

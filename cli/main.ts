@@ -2,7 +2,6 @@
 import { setMaxListeners } from "node:events";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
-import { suggestion } from "../plans/nearest-name.js";
 import { MoesaicError } from "../proto/errors.js";
 import { createLogger } from "../proto/log.js";
 import { benchCommand } from "./bench.js";
@@ -22,6 +21,7 @@ import { planCommand } from "./plan.js";
 import { simCommand } from "./sim.js";
 import { statusCommand } from "./status.js";
 import { upCommand } from "./up.js";
+import { usageError } from "./usage-error.js";
 import { workerCommand } from "./worker.js";
 
 /** The composition root: the only place that reads the command line and the environment. */
@@ -93,28 +93,10 @@ function parser(execute: Execute) {
     .wrap(Math.min(120, process.stdout.columns ?? 100))
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
-      throw new MoesaicError("invalid_argument", withSuggestion(error?.message ?? message ?? "wrong usage"));
+      throw usageError(error?.message ?? message ?? "wrong usage", argv, COMMANDS);
     });
   for (const command of COMMANDS) program.command(command.module(execute));
   return program;
-}
-
-/** yargs names what it does not know; we add what may have been meant. */
-function withSuggestion(message: string): string {
-  const unknown = /^Unknown (arguments?|commands?): (.+)$/.exec(message)?.[2];
-  if (unknown === undefined) return message;
-  const commandNames = COMMANDS.map((command) => command.name);
-  const optionNames = COMMANDS.find((command) => command.name === argv[0])?.optionNames ?? commandNames;
-  // yargs tells of link-gbit as linkGbit too.
-  const given = unknown.split(", ");
-  const names = given
-    .filter((name) => !given.some((other) => other !== name && camelCased(other) === name))
-    .map((name) => `${name}${suggestion(name, optionNames)}`);
-  return `${message.slice(0, message.indexOf(":"))}: ${names.join(", ")}; see moesaic --help`;
-}
-
-function camelCased(name: string): string {
-  return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function createContext(args: Record<string, unknown>, defaultLogLevel: LogLevel): CommandContext {

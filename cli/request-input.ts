@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { text as readStream } from "node:stream/consumers";
 import type { OutputConstraint, SamplingParams } from "../client/generate-request.js";
 import { MoesaicError } from "../proto/errors.js";
 import { text, tokenIds } from "./options.js";
 import { parseRequestLines, type RequestLine } from "./request-lines.js";
+import { readTextFile } from "./text-file.js";
 
 export const INPUT_OPTIONS = {
   prompt: text("text, tokenized as it is"),
@@ -34,6 +34,6 @@ export async function readRequests(
   if (args.prompt !== undefined) return [{ id: 0, request: { prompt: args.prompt, ...defaults } }];
   if (args.tokens !== undefined) return [{ id: 0, request: { tokenIds: args.tokens, ...defaults } }];
   const file = args.input ?? "-";
-  const lines = file === "-" ? await readStream(process.stdin) : await readFile(file, "utf8");
+  const lines = file === "-" ? await readStream(process.stdin) : await readTextFile(file, "JSON lines, a request each");
   return parseRequestLines(lines, file === "-" ? "standard input" : file, defaults);
 }

@@ -228,7 +228,8 @@ describe("MoesaicClient", () => {
 
   it("says which address does not answer", async () => {
     const nobody = new MoesaicClient({ endpoint: "127.0.0.1:1" });
-    const message = /no coordinator answers at 127\.0\.0\.1:1: is it running there\?/;
+    const message =
+      /no coordinator answers at 127\.0\.0\.1:1 \(connect ECONNREFUSED 127\.0\.0\.1:1\): is it running there\? Start one/;
     await assert.rejects(nobody.status({ timeoutMs: 20_000 }), { code: "unavailable", message });
     nobody.close();
   });

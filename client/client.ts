@@ -409,7 +409,11 @@ export class MoesaicClient {
     if (error.code !== "unavailable" || !/^No connection established|^Name resolution failed/.test(error.message)) {
       return error;
     }
-    const message = `no coordinator answers at ${this.#endpoint}: is it running there? (${error.message})`;
+    // gRPC wraps what the socket said.
+    const reason = /Last error: (?:Error: )?(.+?)\.? Resolution note:/.exec(error.message)?.[1] ?? error.message;
+    const message =
+      `no coordinator answers at ${this.#endpoint} (${reason}): is it running there? ` +
+      "Start one with `moesaic up FILE`, or name the endpoint of one that runs";
     return new MoesaicError("unavailable", message, { cause: error });
   }
 }

@@ -2,11 +2,11 @@ import { isErrorCode, MoesaicError } from "../proto/errors.js";
 import { v1 } from "../proto/messages.js";
 
 /**
- * What happens to one choice of a request, in order: `started` at once, `delta` for every token or for some that come together from a
- * busy server, `finish` as the last.
+ * What happens to one choice of a request, in order: `started` at once, `prefill` where it was asked for and the prompt is long, `delta`
+ * for every token or for some that come together from a busy server, `finish` as the last.
  * Events of different choices mix. `offset` rises by one with each event of a choice, from 1.
  */
-export type GenerateEvent = StartedEvent | DeltaEvent | FinishEvent;
+export type GenerateEvent = StartedEvent | PrefillEvent | DeltaEvent | FinishEvent;
 
 export interface EventHead {
   requestId: string;
@@ -19,6 +19,14 @@ export interface StartedEvent extends EventHead {
   type: "started";
   model: string;
   promptTokenIds: number[];
+}
+
+/** How far the prompt is; only with `prefillProgress`, and for prompts that take several steps. */
+export interface PrefillEvent extends EventHead {
+  type: "prefill";
+  /** Rises. What came from the prefix cache counts. */
+  numDone: number;
+  numPromptTokens: number;
 }
 
 export interface DeltaEvent extends EventHead {
@@ -76,6 +84,10 @@ export function toGenerateEvent(message: v1.GenerateEvent): GenerateEvent {
   if (message.delta) return { type: "delta", ...head, ...deltaOf(message.delta) };
   if (message.started) return { type: "started", ...head, ...startedOf(message.started) };
   if (message.finish) return { type: "finish", ...head, ...finishOf(message.finish) };
+  if (message.prefill) {
+    const { num_done: numDone, num_prompt_tokens: numPromptTokens } = message.prefill;
+    return { type: "prefill", ...head, numDone: numDone ?? 0, numPromptTokens: numPromptTokens ?? 0 };
+  }
   throw new MoesaicError(
     "unimplemented",
     "the server sent an event that this client does not know; update moesaic here",

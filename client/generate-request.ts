@@ -6,7 +6,10 @@ import type { v1 } from "../proto/messages.js";
  * server's default. Values are checked by the server; only what the wire cannot carry is refused here.
  */
 export type GenerateRequest = (PromptInput | TokenIdsInput | ChatInput) & {
-  /** Chosen by the client to find its request again, at most 128 characters; made by the server when absent. */
+  /**
+   * The client's name for the request, at most 128 characters; made by the server when absent. With `resumable` the request is found
+   * again by it; else it is a label in events, logs and traces, and two requests may have the same.
+   */
   requestId?: string;
   /** Served model name; absent means the only one. */
   model?: string;
@@ -20,6 +23,13 @@ export type GenerateRequest = (PromptInput | TokenIdsInput | ChatInput) & {
    * it is generated once; where none is given the client draws one. Default false: a cut stream ends the request.
    */
   resumable?: boolean;
+  /**
+   * An event for each token, also where several wait for a slow reader: the same tokens then are the same events, with the same offsets.
+   * Default false.
+   */
+  eventPerToken?: boolean;
+  /** Events of the type `prefill` while a long prompt is computed; not with `eventPerToken`. Default false. */
+  prefillProgress?: boolean;
 };
 
 /** A JSON schema, a regular expression in JavaScript's syntax that matches all of the output, or one of some texts. */
@@ -128,6 +138,8 @@ export function toGenerateMessage(request: GenerateRequest): v1.GenerateRequest.
     priority: int32(request.priority ?? 0, "priority"),
     constraint: request.constraint === undefined ? null : constraintOf(request.constraint),
     resumable: request.resumable ?? false,
+    event_per_token: request.eventPerToken ?? false,
+    prefill_progress: request.prefillProgress ?? false,
   };
 }
 

@@ -21,6 +21,7 @@ export type {
 export type { Completion, CompletionChoice } from "./completion.js";
 export type {
   DeltaEvent,
+  PrefillEvent,
   FinishEvent,
   FinishReason,
   GenerateEvent,

@@ -1,7 +1,7 @@
 import type { Clock } from "../proto/clock.js";
 import { MoesaicError } from "../proto/errors.js";
 import type { Logger } from "../proto/log.js";
-import { OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../proto/step.js";
+import { OUTPUT_NONE, OUTPUT_SAMPLE, type StepPlan, type StepResult } from "../proto/step.js";
 import type { PlannedStep } from "./scheduler/planned-step.js";
 import type { SequenceOutput } from "./scheduler/sequence-output.js";
 import type { FinishReason, SequenceSpec } from "./scheduler/sequence.js";
@@ -255,6 +255,17 @@ export class EngineLoop implements SequenceRunner {
     const step = this.#scheduler.oldestInFlight;
     if (step !== undefined) this.#observe(step, result, atMs);
     this.#deliver(this.#scheduler.apply(result, atMs));
+    if (step !== undefined) this.#tellPrefill(step);
+  }
+
+  /** Of a step that is over, what it computed for nobody to see but those who asked. */
+  #tellPrefill({ parts }: PlannedStep): void {
+    for (const { sequence, position, numTokens, output } of parts) {
+      if (output !== OUTPUT_NONE) continue;
+      const live = this.#live.get(sequence.seqId);
+      if (live?.spec.wantsPrefill !== true || live.outputTokenIds.length > 0) continue;
+      live.listener({ ...outputOf(live.spec, 0), numPrefilled: position + numTokens });
+    }
   }
 
   #observe(step: PlannedStep, result: StepResult, atMs: number): void {

@@ -61,6 +61,7 @@ function begin(params: Parameters<typeof parseSamplingParams>[0] = {}) {
     textOf: letters,
     grammar: null,
     isPerToken: false,
+    wantsPrefill: false,
     tokenBytes: () => new Uint8Array(),
   };
   const observer = { firstToken: () => {}, finished: () => {} };
@@ -82,6 +83,29 @@ describe("Generation", () => {
       const { delta, offset } = await coming;
       assert.deepEqual([delta?.token_ids, offset], [[tokenId], index + 2]);
     }
+  });
+
+  it("says how far a long prompt is, never less than before, and once for what waits", async () => {
+    const { runner, next } = begin();
+    assert.equal(runner.specs.length, 0);
+    await next();
+    const tell = (numPrefilled: number): void => {
+      const { seqId, requestId } = runner.specs[0]!;
+      const nothing = { seqId, requestId, numPromptTokens: 1, numOutputTokens: 0, numCachedTokens: 0 };
+      runner.listeners[0]!({ ...nothing, numPrefilled });
+    };
+    tell(64);
+    tell(128);
+    const first = await next();
+    assert.deepEqual([first.prefill?.num_done, first.offset], [128, 2]);
+    // The ranks were lost, and the prompt is computed again.
+    tell(64);
+    tell(192);
+    assert.equal((await next()).prefill?.num_done, 192);
+    tell(256);
+    runner.say(0, [11], false);
+    assert.equal((await next()).prefill?.num_done, 256);
+    assert.deepEqual((await next()).delta?.token_ids, [11]);
   });
 
   it("sends tokens that wait as one delta: their ids and texts in order, texts of a kind as one", async () => {

@@ -24,6 +24,8 @@ export interface PreparedRequest {
   textOf(choice: number): ChoiceText;
   /** Tokens that wait stay events of their own. */
   isPerToken: boolean;
+  /** Whether it has events of how far its prompt is. */
+  wantsPrefill: boolean;
   /** Empty where the model has no tokenizer. */
   tokenBytes(tokenId: number): Uint8Array;
 }
@@ -74,7 +76,7 @@ export class Generation {
     this.#clock = clock;
     this.#maxModelLen = maxModelLen;
     this.#receivedMs = clock.nowMs();
-    this.#events = request.isPerToken ? new EventQueue() : new EventQueue(joinDeltas);
+    this.#events = request.isPerToken ? new EventQueue() : new EventQueue(joinEvents);
   }
 
   /** @param seqIds a fresh one per choice */
@@ -108,6 +110,7 @@ export class Generation {
       wantsLogits: false,
       ...(grammar === null ? {} : { masker: grammar.masker() }),
       endsByText: sampling.stopStrings.length > 0,
+      wantsPrefill: this.#request.wantsPrefill,
     };
     this.#loop.submit(spec, (output) => this.#take(choice, output));
   }
@@ -128,8 +131,19 @@ export class Generation {
   }
 
   #deliver(choice: Choice, output: SequenceOutput): void {
+    if (output.numPrefilled !== undefined) return this.#prefilled(choice, output.numPrefilled);
     if (output.tokenId !== undefined) this.#token(choice, output, output.tokenId);
     if (!choice.isFinished && output.finish !== undefined) this.#finish(choice, output, output.finish, null);
+  }
+
+  /** A prompt that is computed again, since ranks were lost, says nothing until it is further than before. */
+  #prefilled(choice: Choice, numDone: number): void {
+    if (numDone <= choice.numPrefilled) return;
+    choice.numPrefilled = numDone;
+    this.#events.push({
+      choice,
+      prefill: { num_done: numDone, num_prompt_tokens: this.#request.promptTokenIds.length },
+    });
   }
 
   #token(choice: Choice, output: SequenceOutput, tokenId: number): void {
@@ -208,14 +222,19 @@ export class Generation {
 }
 
 /** What happened to a choice, before it has a number. */
-interface ChoiceEvent extends Pick<GenerateEvent, "started" | "delta" | "finish"> {
+interface ChoiceEvent extends Pick<GenerateEvent, "started" | "prefill" | "delta" | "finish"> {
   choice: Choice;
 }
 
 /** Tokens of one choice that wait become one event; not with logprobs, whose reader wants to know each token's text. */
-function joinDeltas(last: ChoiceEvent, next: ChoiceEvent): boolean {
+function joinEvents(last: ChoiceEvent, next: ChoiceEvent): boolean {
+  if (last.choice !== next.choice) return false;
+  if (last.prefill && next.prefill) {
+    last.prefill = next.prefill;
+    return true;
+  }
   const [into, from] = [last.delta, next.delta];
-  if (last.choice !== next.choice || !into || !from || from.logprobs) return false;
+  if (!into || !from || from.logprobs) return false;
   into.token_ids!.push(...from.token_ids!);
   for (const text of from.text!) joinText(into.text!, text);
   return true;
@@ -235,6 +254,7 @@ class Choice {
   offset = 0;
   isFinished = false;
   lastTokenId = -1;
+  numPrefilled = 0;
   /** Of its first token. */
   timings: SequenceTimings | null = null;
 

@@ -84,6 +84,7 @@ describe("a chat's completion, whatever its token ids", () => {
         priority: 0,
         grammar: null,
         isPerToken: false,
+        wantsPrefill: false,
         textOf,
         tokenBytes,
       };

@@ -139,6 +139,7 @@ export class InferenceService {
       priority: request.priority,
       grammar,
       isPerToken: request.event_per_token,
+      wantsPrefill: checkPrefill(request),
       textOf: (choice) => this.#textOf(request, sampling, `${requestId}-${choice}`),
       tokenBytes: (tokenId) => this.#model.tokenizer?.tokenBytes(tokenId) ?? NO_BYTES,
     };
@@ -253,6 +254,14 @@ function checkRequestId(requestId: string): string {
     "invalid_argument",
     `request_id: at most ${MAX_REQUEST_ID_LENGTH} characters, got ${requestId.length}`,
   );
+}
+
+/** @throws MoesaicError invalid_argument where the same request would have other events each time */
+function checkPrefill({ prefill_progress: wantsPrefill, event_per_token: isPerToken }: v1.GenerateRequest): boolean {
+  if (!wantsPrefill || !isPerToken) return wantsPrefill;
+  const text =
+    "not with event_per_token: how many such events there are depends on what else runs; leave out one of the two";
+  throw new MoesaicError("invalid_argument", text, { place: "prefill_progress" });
 }
 
 function checkResume({ request_id: requestId, resumable, resume_after_offset: offset }: v1.GenerateRequest): void {

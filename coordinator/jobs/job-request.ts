@@ -7,8 +7,8 @@ export const MAX_REQUEST_BYTES = 900 * 1024;
 const MAX_SUBMIT_BYTES = 4 * 1024 * 1024;
 export const MAX_REQUESTS_PER_JOB = 1_000_000;
 
-/** What asks for a stream that can be resumed. */
-const RESUMING = ["resume_after_offset", "resumable"] as const;
+/** What is asked of a stream: that it can be resumed, or says how far it is. */
+const STREAMING = ["resume_after_offset", "resumable", "prefill_progress"] as const;
 
 export function checkJobId(jobId: string): void {
   if (JOB_ID.test(jobId)) return;
@@ -41,9 +41,9 @@ function encodeRequest(request: v1.GenerateRequest.$Properties, place: string): 
   checkInput(request, place);
   const n = request.sampling?.n ?? 1;
   if (n < 1 || n > 16) throw invalid(`${place}.sampling.n`, `expected 1 to 16, got ${n}`);
-  const resumed = RESUMING.find((field) => request[field] != null && request[field] !== false);
-  if (resumed !== undefined) {
-    throw refused(`${place}.${resumed}`, "a job's request has no stream to resume: its result is kept; leave it out");
+  const streaming = STREAMING.find((field) => request[field] != null && request[field] !== false);
+  if (streaming !== undefined) {
+    throw refused(`${place}.${streaming}`, "a job's request has no stream: its result is kept; leave it out");
   }
   const bytes = v1.GenerateRequest.encode(request).finish();
   if (bytes.length <= MAX_REQUEST_BYTES) return bytes;

@@ -17,6 +17,8 @@ export interface SequenceOutput {
   /** Best first; present when the sequence asked for alternatives. */
   topLogprobs?: TokenLogprob[];
   logits?: SequenceLogits;
+  /** Prompt tokens that are computed; on an output of its own, where the sequence wants to know and its prompt takes several steps. */
+  numPrefilled?: number;
   /** Present exactly once per sequence, on its last output. */
   finish?: FinishReason;
   /** Why it finished so: with error always, with abort when its deadline passed (deadline_exceeded). */

@@ -28,6 +28,8 @@ export interface SequenceSpec {
   deadlineMs: number | null;
   /** Returns the logits after every prompt token, and samples nothing. */
   wantsLogits: boolean;
+  /** Whether its listener wants to know how far its prompt is. */
+  wantsPrefill?: boolean;
   /** Constrains what is sampled; absent: any token. */
   masker?: TokenMasker;
   /** Its text is compared with stop strings: any token may be its last. Default false. */

@@ -2068,6 +2068,9 @@ export namespace moesaic {
             /** GenerateRequest event_per_token. */
             event_per_token: boolean;
 
+            /** GenerateRequest prefill_progress. */
+            prefill_progress: boolean;
+
             /** GenerateRequest input. */
             input?: ("prompt"|"token_ids"|"chat");
 
@@ -2164,6 +2167,9 @@ export namespace moesaic {
                 /** GenerateRequest event_per_token */
                 event_per_token?: (boolean|null);
 
+                /** GenerateRequest prefill_progress */
+                prefill_progress?: (boolean|null);
+
                 /** GenerateRequest input */
                 input?: ("prompt"|"token_ids"|"chat");
 
@@ -2184,6 +2190,7 @@ export namespace moesaic {
               resume_after_offset?: number|null;
               resumable?: boolean|null;
               event_per_token?: boolean|null;
+              prefill_progress?: boolean|null;
               $unknowns?: Uint8Array[];
             } & (
               ({ input?: undefined; prompt?: null; token_ids?: null; chat?: null }|{ input?: "prompt"; prompt: string; token_ids?: null; chat?: null }|{ input?: "token_ids"; prompt?: null; token_ids: moesaic.v1.TokenIds.$Shape; chat?: null }|{ input?: "chat"; prompt?: null; token_ids?: null; chat: moesaic.v1.ChatInput.$Shape })
@@ -3572,8 +3579,11 @@ export namespace moesaic {
             /** GenerateEvent finish. */
             finish?: (moesaic.v1.Finish.$Properties|null);
 
+            /** GenerateEvent prefill. */
+            prefill?: (moesaic.v1.Prefill.$Properties|null);
+
             /** GenerateEvent event. */
-            event?: ("started"|"delta"|"finish");
+            event?: ("started"|"delta"|"finish"|"prefill");
 
             /**
              * Creates a new GenerateEvent instance using the specified properties.
@@ -3653,8 +3663,11 @@ export namespace moesaic {
                 /** GenerateEvent finish */
                 finish?: (moesaic.v1.Finish.$Properties|null);
 
+                /** GenerateEvent prefill */
+                prefill?: (moesaic.v1.Prefill.$Properties|null);
+
                 /** GenerateEvent event */
-                event?: ("started"|"delta"|"finish");
+                event?: ("started"|"delta"|"finish"|"prefill");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -3668,9 +3681,10 @@ export namespace moesaic {
               started?: moesaic.v1.Started.$Shape|null;
               delta?: moesaic.v1.Delta.$Shape|null;
               finish?: moesaic.v1.Finish.$Shape|null;
+              prefill?: moesaic.v1.Prefill.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ event?: undefined; started?: null; delta?: null; finish?: null }|{ event?: "started"; started: moesaic.v1.Started.$Shape; delta?: null; finish?: null }|{ event?: "delta"; started?: null; delta: moesaic.v1.Delta.$Shape; finish?: null }|{ event?: "finish"; started?: null; delta?: null; finish: moesaic.v1.Finish.$Shape })
+              ({ event?: undefined; started?: null; delta?: null; finish?: null; prefill?: null }|{ event?: "started"; started: moesaic.v1.Started.$Shape; delta?: null; finish?: null; prefill?: null }|{ event?: "delta"; started?: null; delta: moesaic.v1.Delta.$Shape; finish?: null; prefill?: null }|{ event?: "finish"; started?: null; delta?: null; finish: moesaic.v1.Finish.$Shape; prefill?: null }|{ event?: "prefill"; started?: null; delta?: null; finish?: null; prefill: moesaic.v1.Prefill.$Shape })
             );
         }
 
@@ -3771,6 +3785,105 @@ export namespace moesaic {
 
             /** Shape of a Started. */
             type $Shape = moesaic.v1.Started.$Properties;
+        }
+
+        /**
+         * Properties of a Prefill.
+         * @deprecated Use moesaic.v1.Prefill.$Properties instead.
+         */
+        interface IPrefill extends moesaic.v1.Prefill.$Properties {
+        }
+
+        /** Represents a Prefill. */
+        class Prefill {
+
+            /**
+             * Constructs a new Prefill.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: moesaic.v1.Prefill.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Prefill num_done. */
+            num_done: number;
+
+            /** Prefill num_prompt_tokens. */
+            num_prompt_tokens: number;
+
+            /**
+             * Creates a new Prefill instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Prefill instance
+             */
+            static create(properties: moesaic.v1.Prefill.$Shape): moesaic.v1.Prefill & moesaic.v1.Prefill.$Shape;
+            static create(properties?: moesaic.v1.Prefill.$Properties): moesaic.v1.Prefill;
+
+            /**
+             * Encodes the specified Prefill message. Does not implicitly {@link moesaic.v1.Prefill.verify|verify} messages.
+             * @param message Prefill message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: moesaic.v1.Prefill.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Prefill message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {moesaic.v1.Prefill & moesaic.v1.Prefill.$Shape} Prefill
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): moesaic.v1.Prefill & moesaic.v1.Prefill.$Shape;
+
+            /**
+             * Creates a Prefill message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Prefill
+             */
+            static fromObject(object: { [k: string]: any }): moesaic.v1.Prefill;
+
+            /**
+             * Creates a plain object from a Prefill message. Also converts values to other types if specified.
+             * @param message Prefill
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: moesaic.v1.Prefill, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Prefill to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+
+            /**
+             * Gets the type url for Prefill
+             * @param [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns The type url
+             */
+            static getTypeUrl(prefix?: string): string;
+        }
+
+        namespace Prefill {
+
+            /** Properties of a Prefill. */
+            interface $Properties {
+
+                /** Prefill num_done */
+                num_done?: (number|null);
+
+                /** Prefill num_prompt_tokens */
+                num_prompt_tokens?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Prefill. */
+            type $Shape = moesaic.v1.Prefill.$Properties;
         }
 
         /**

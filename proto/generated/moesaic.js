@@ -5659,6 +5659,7 @@ export const moesaic = $root.moesaic = (() => {
              * @property {number|null} [resume_after_offset] GenerateRequest resume_after_offset
              * @property {boolean|null} [resumable] GenerateRequest resumable
              * @property {boolean|null} [event_per_token] GenerateRequest event_per_token
+             * @property {boolean|null} [prefill_progress] GenerateRequest prefill_progress
              * @property {"prompt"|"token_ids"|"chat"} [input] GenerateRequest input
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
@@ -5685,6 +5686,7 @@ export const moesaic = $root.moesaic = (() => {
              *   resume_after_offset?: number|null;
              *   resumable?: boolean|null;
              *   event_per_token?: boolean|null;
+             *   prefill_progress?: boolean|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
              *   ({ input?: undefined; prompt?: null; token_ids?: null; chat?: null }|{ input?: "prompt"; prompt: string; token_ids?: null; chat?: null }|{ input?: "token_ids"; prompt?: null; token_ids: moesaic.v1.TokenIds.$Shape; chat?: null }|{ input?: "chat"; prompt?: null; token_ids?: null; chat: moesaic.v1.ChatInput.$Shape })
@@ -5794,6 +5796,14 @@ export const moesaic = $root.moesaic = (() => {
              */
             GenerateRequest.prototype.event_per_token = false;
 
+            /**
+             * GenerateRequest prefill_progress.
+             * @member {boolean} prefill_progress
+             * @memberof moesaic.v1.GenerateRequest
+             * @instance
+             */
+            GenerateRequest.prototype.prefill_progress = false;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
@@ -5868,6 +5878,8 @@ export const moesaic = $root.moesaic = (() => {
                     writer.uint32(/* id 10, wireType 0 =*/80).bool(message.resumable);
                 if (message.event_per_token != null && $Object.hasOwnProperty.call(message, "event_per_token") && message.event_per_token !== false)
                     writer.uint32(/* id 11, wireType 0 =*/88).bool(message.event_per_token);
+                if (message.prefill_progress != null && $Object.hasOwnProperty.call(message, "prefill_progress") && message.prefill_progress !== false)
+                    writer.uint32(/* id 12, wireType 0 =*/96).bool(message.prefill_progress);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -5997,6 +6009,15 @@ export const moesaic = $root.moesaic = (() => {
                                 delete message.event_per_token;
                             continue;
                         }
+                    case 12: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.prefill_progress = value;
+                            else
+                                delete message.prefill_progress;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -6078,6 +6099,9 @@ export const moesaic = $root.moesaic = (() => {
                 if (object.event_per_token != null)
                     if (object.event_per_token)
                         message.event_per_token = $Boolean(object.event_per_token);
+                if (object.prefill_progress != null)
+                    if (object.prefill_progress)
+                        message.prefill_progress = $Boolean(object.prefill_progress);
                 return message;
             };
 
@@ -6106,6 +6130,7 @@ export const moesaic = $root.moesaic = (() => {
                     object.constraint = null;
                     object.resumable = false;
                     object.event_per_token = false;
+                    object.prefill_progress = false;
                 }
                 if (message.request_id != null && $Object.hasOwnProperty.call(message, "request_id"))
                     object.request_id = message.request_id;
@@ -6143,6 +6168,8 @@ export const moesaic = $root.moesaic = (() => {
                     object.resumable = message.resumable;
                 if (message.event_per_token != null && $Object.hasOwnProperty.call(message, "event_per_token"))
                     object.event_per_token = message.event_per_token;
+                if (message.prefill_progress != null && $Object.hasOwnProperty.call(message, "prefill_progress"))
+                    object.prefill_progress = message.prefill_progress;
                 return object;
             };
 
@@ -10007,7 +10034,8 @@ export const moesaic = $root.moesaic = (() => {
              * @property {moesaic.v1.Started.$Properties|null} [started] GenerateEvent started
              * @property {moesaic.v1.Delta.$Properties|null} [delta] GenerateEvent delta
              * @property {moesaic.v1.Finish.$Properties|null} [finish] GenerateEvent finish
-             * @property {"started"|"delta"|"finish"} [event] GenerateEvent event
+             * @property {moesaic.v1.Prefill.$Properties|null} [prefill] GenerateEvent prefill
+             * @property {"started"|"delta"|"finish"|"prefill"} [event] GenerateEvent event
              * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
              */
 
@@ -10028,9 +10056,10 @@ export const moesaic = $root.moesaic = (() => {
              *   started?: moesaic.v1.Started.$Shape|null;
              *   delta?: moesaic.v1.Delta.$Shape|null;
              *   finish?: moesaic.v1.Finish.$Shape|null;
+             *   prefill?: moesaic.v1.Prefill.$Shape|null;
              *   $unknowns?: Array.<Uint8Array>;
              * } & (
-             *   ({ event?: undefined; started?: null; delta?: null; finish?: null }|{ event?: "started"; started: moesaic.v1.Started.$Shape; delta?: null; finish?: null }|{ event?: "delta"; started?: null; delta: moesaic.v1.Delta.$Shape; finish?: null }|{ event?: "finish"; started?: null; delta?: null; finish: moesaic.v1.Finish.$Shape })
+             *   ({ event?: undefined; started?: null; delta?: null; finish?: null; prefill?: null }|{ event?: "started"; started: moesaic.v1.Started.$Shape; delta?: null; finish?: null; prefill?: null }|{ event?: "delta"; started?: null; delta: moesaic.v1.Delta.$Shape; finish?: null; prefill?: null }|{ event?: "finish"; started?: null; delta?: null; finish: moesaic.v1.Finish.$Shape; prefill?: null }|{ event?: "prefill"; started?: null; delta?: null; finish?: null; prefill: moesaic.v1.Prefill.$Shape })
              * )} moesaic.v1.GenerateEvent.$Shape
              */
 
@@ -10097,17 +10126,25 @@ export const moesaic = $root.moesaic = (() => {
              */
             GenerateEvent.prototype.finish = null;
 
+            /**
+             * GenerateEvent prefill.
+             * @member {moesaic.v1.Prefill.$Properties|null|undefined} prefill
+             * @memberof moesaic.v1.GenerateEvent
+             * @instance
+             */
+            GenerateEvent.prototype.prefill = null;
+
             // OneOf field names bound to virtual getters and setters
             let $oneOfFields;
 
             /**
              * GenerateEvent event.
-             * @member {"started"|"delta"|"finish"|undefined} event
+             * @member {"started"|"delta"|"finish"|"prefill"|undefined} event
              * @memberof moesaic.v1.GenerateEvent
              * @instance
              */
             $Object.defineProperty(GenerateEvent.prototype, "event", {
-                get: $util.oneOfGetter($oneOfFields = ["started", "delta", "finish"]),
+                get: $util.oneOfGetter($oneOfFields = ["started", "delta", "finish", "prefill"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -10155,6 +10192,8 @@ export const moesaic = $root.moesaic = (() => {
                     $root.moesaic.v1.Delta.encode(message.delta, writer.uint32(/* id 5, wireType 2 =*/42).fork(), _depth + 1).ldelim();
                 if (message.finish != null && $Object.hasOwnProperty.call(message, "finish"))
                     $root.moesaic.v1.Finish.encode(message.finish, writer.uint32(/* id 6, wireType 2 =*/50).fork(), _depth + 1).ldelim();
+                if (message.prefill != null && $Object.hasOwnProperty.call(message, "prefill"))
+                    $root.moesaic.v1.Prefill.encode(message.prefill, writer.uint32(/* id 7, wireType 2 =*/58).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -10247,6 +10286,13 @@ export const moesaic = $root.moesaic = (() => {
                             message.event = "finish";
                             continue;
                         }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            message.prefill = $root.moesaic.v1.Prefill.decode(reader, reader.size(), $undefined, _depth + 1, message.prefill);
+                            message.event = "prefill";
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -10313,6 +10359,11 @@ export const moesaic = $root.moesaic = (() => {
                         throw $TypeError(".moesaic.v1.GenerateEvent.finish: object expected");
                     message.finish = $root.moesaic.v1.Finish.fromObject(object.finish, _depth + 1);
                 }
+                if (object.prefill != null) {
+                    if (!$util.isObject(object.prefill))
+                        throw $TypeError(".moesaic.v1.GenerateEvent.prefill: object expected");
+                    message.prefill = $root.moesaic.v1.Prefill.fromObject(object.prefill, _depth + 1);
+                }
                 return message;
             };
 
@@ -10367,6 +10418,11 @@ export const moesaic = $root.moesaic = (() => {
                     object.finish = $root.moesaic.v1.Finish.toObject(message.finish, options, _depth + 1);
                     if (options.oneofs)
                         object.event = "finish";
+                }
+                if (message.prefill != null && $Object.hasOwnProperty.call(message, "prefill")) {
+                    object.prefill = $root.moesaic.v1.Prefill.toObject(message.prefill, options, _depth + 1);
+                    if (options.oneofs)
+                        object.event = "prefill";
                 }
                 return object;
             };
@@ -10662,6 +10718,258 @@ export const moesaic = $root.moesaic = (() => {
             };
 
             return Started;
+        })();
+
+        v1.Prefill = (function() {
+
+            /**
+             * Properties of a Prefill.
+             * @typedef {Object} moesaic.v1.Prefill.$Properties
+             * @property {number|null} [num_done] Prefill num_done
+             * @property {number|null} [num_prompt_tokens] Prefill num_prompt_tokens
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+
+            /**
+             * Properties of a Prefill.
+             * @memberof moesaic.v1
+             * @interface IPrefill
+             * @augments moesaic.v1.Prefill.$Properties
+             * @deprecated Use moesaic.v1.Prefill.$Properties instead.
+             */
+
+            /**
+             * Shape of a Prefill.
+             * @typedef {moesaic.v1.Prefill.$Properties} moesaic.v1.Prefill.$Shape
+             */
+
+            /**
+             * Constructs a new Prefill.
+             * @memberof moesaic.v1
+             * @classdesc Represents a Prefill.
+             * @constructor
+             * @param {moesaic.v1.Prefill.$Properties=} [properties] Properties to set
+             * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+             */
+            const Prefill = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            /**
+             * Prefill num_done.
+             * @member {number} num_done
+             * @memberof moesaic.v1.Prefill
+             * @instance
+             */
+            Prefill.prototype.num_done = 0;
+
+            /**
+             * Prefill num_prompt_tokens.
+             * @member {number} num_prompt_tokens
+             * @memberof moesaic.v1.Prefill
+             * @instance
+             */
+            Prefill.prototype.num_prompt_tokens = 0;
+
+            /**
+             * Creates a new Prefill instance using the specified properties.
+             * @function create
+             * @memberof moesaic.v1.Prefill
+             * @static
+             * @param {moesaic.v1.Prefill.$Properties=} [properties] Properties to set
+             * @returns {moesaic.v1.Prefill} Prefill instance
+             * @type {{
+             *   (properties: moesaic.v1.Prefill.$Shape): moesaic.v1.Prefill & moesaic.v1.Prefill.$Shape;
+             *   (properties?: moesaic.v1.Prefill.$Properties): moesaic.v1.Prefill;
+             * }}
+             */
+            Prefill.create = function(properties) {
+                return new Prefill(properties);
+            };
+
+            /**
+             * Encodes the specified Prefill message. Does not implicitly {@link moesaic.v1.Prefill.verify|verify} messages.
+             * @function encode
+             * @memberof moesaic.v1.Prefill
+             * @static
+             * @param {moesaic.v1.Prefill.$Properties} message Prefill message or plain object to encode
+             * @param {$protobuf.Writer} [writer] Writer to encode to
+             * @returns {$protobuf.Writer} Writer
+             */
+            Prefill.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.num_done != null && $Object.hasOwnProperty.call(message, "num_done") && message.num_done !== 0)
+                    writer.uint32(/* id 1, wireType 0 =*/8).int32(message.num_done);
+                if (message.num_prompt_tokens != null && $Object.hasOwnProperty.call(message, "num_prompt_tokens") && message.num_prompt_tokens !== 0)
+                    writer.uint32(/* id 2, wireType 0 =*/16).int32(message.num_prompt_tokens);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            /**
+             * Decodes a Prefill message from the specified reader or buffer.
+             * @function decode
+             * @memberof moesaic.v1.Prefill
+             * @static
+             * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+             * @param {number} [length] Message length if known beforehand
+             * @returns {moesaic.v1.Prefill & moesaic.v1.Prefill.$Shape} Prefill
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            Prefill.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.moesaic.v1.Prefill();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.num_done = value;
+                            else
+                                delete message.num_done;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.num_prompt_tokens = value;
+                            else
+                                delete message.num_prompt_tokens;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            /**
+             * Creates a Prefill message from a plain object. Also converts values to their respective internal types.
+             * @function fromObject
+             * @memberof moesaic.v1.Prefill
+             * @static
+             * @param {Object.<string,*>} object Plain object
+             * @returns {moesaic.v1.Prefill} Prefill
+             */
+            Prefill.fromObject = function (object, _depth) {
+                if (object instanceof $root.moesaic.v1.Prefill)
+                    return object;
+                if (!$util.isObject(object))
+                    throw $TypeError(".moesaic.v1.Prefill: object expected");
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let message = new $root.moesaic.v1.Prefill();
+                if (object.num_done != null)
+                    if ($Number(object.num_done) !== 0)
+                        message.num_done = object.num_done | 0;
+                if (object.num_prompt_tokens != null)
+                    if ($Number(object.num_prompt_tokens) !== 0)
+                        message.num_prompt_tokens = object.num_prompt_tokens | 0;
+                return message;
+            };
+
+            /**
+             * Creates a plain object from a Prefill message. Also converts values to other types if specified.
+             * @function toObject
+             * @memberof moesaic.v1.Prefill
+             * @static
+             * @param {moesaic.v1.Prefill} message Prefill
+             * @param {$protobuf.IConversionOptions} [options] Conversion options
+             * @returns {Object.<string,*>} Plain object
+             */
+            Prefill.toObject = function (message, options, _depth) {
+                if (!options)
+                    options = {};
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let object = {};
+                if (options.defaults) {
+                    object.num_done = 0;
+                    object.num_prompt_tokens = 0;
+                }
+                if (message.num_done != null && $Object.hasOwnProperty.call(message, "num_done"))
+                    object.num_done = message.num_done;
+                if (message.num_prompt_tokens != null && $Object.hasOwnProperty.call(message, "num_prompt_tokens"))
+                    object.num_prompt_tokens = message.num_prompt_tokens;
+                return object;
+            };
+
+            /**
+             * Converts this Prefill to JSON.
+             * @function toJSON
+             * @memberof moesaic.v1.Prefill
+             * @instance
+             * @returns {Object.<string,*>} JSON object
+             */
+            Prefill.prototype.toJSON = function() {
+                return Prefill.toObject(this, $protobuf.util.toJSONOptions);
+            };
+
+            /**
+             * Gets the type url for Prefill
+             * @function getTypeUrl
+             * @memberof moesaic.v1.Prefill
+             * @static
+             * @param {string} [prefix] Custom type url prefix, defaults to `"type.googleapis.com"`
+             * @returns {string} The type url
+             */
+            Prefill.getTypeUrl = function(prefix) {
+                if (prefix === $undefined)
+                    prefix = "type.googleapis.com";
+                return prefix + "/moesaic.v1.Prefill";
+            };
+
+            return Prefill;
         })();
 
         v1.Delta = (function() {

@@ -78,11 +78,43 @@ const WRONG_USAGE: readonly [name: string, args: string[], code: number, message
     1,
     /no coordinator answers at 127\.0\.0\.1:1/,
   ],
+  ["a job where nobody listens", ["jobs", "list", "--endpoint", "127.0.0.1:1"], 1, /no coordinator answers.*Start one/],
+  ["a drain where nobody listens", ["drain", "--endpoint", "127.0.0.1:1"], 1, /no coordinator answers.*Start one/],
+  ["a chat where nobody listens", ["chat", "--endpoint", "127.0.0.1:1", "--message", "a"], 1, /no coordinator answers/],
+  ["a file that is missing", ["up"], 2, /expected <file>, which is missing; see moesaic up --help/],
+  ["two files that are missing", ["plan", "diff", "a"], 2, /expected <before> <after>, which is missing/],
+  ["a file of a group that is missing", ["jobs", "submit"], 2, /see moesaic jobs submit --help/],
+  ["a flag that is missing", ["logits", ...MODEL], 2, /expected --out, which is missing; see moesaic logits --help/],
+  ["another log level", ["doctor", "--log-level", "loud"], 2, /--log-level: expected one of debug, .*, got loud$/m],
+  ["another shell", ["completion", "tcsh"], 2, /<shell>: expected one of bash, zsh, fish, got tcsh$/m],
+  ["a folder for a file", ["up", "docs"], 1, /docs: expected a cluster file, got a folder; name the file in it/],
+  ["no trace", ["sim", "--dummy", "gpt-oss-20b", "--trace", "absent"], 2, /absent/],
   ["a worker without a coordinator", ["worker"], 2, /expected one of --join HOST:PORT and --bus/],
   ["a cluster file that is absent", ["up", "absent.yaml"], 1, /absent\.yaml/],
 ];
 
+const COMMANDS = [
+  ...["up x", "worker", "status", "drain", "generate", "chat", "logits", "sim", "build", "completion bash", "doctor"],
+  ...["submit x", "list", "watch x", "get x", "cancel x", "delete x"].map((name) => `jobs ${name}`),
+  ...["explain", "check x", "diff x y"].map((name) => `plan ${name}`),
+  ...["list", "explain"].map((name) => `kernels ${name}`),
+  ...["latency", "throughput", "batch", "comm", "load", "kernels", "kv", "trace", "calibrate"].map(
+    (name) => `bench ${name}`,
+  ),
+];
+
 describe("moesaic with wrong usage", () => {
+  it("sends who gives a flag that no command has to the command's own help", async () => {
+    for (const command of COMMANDS) {
+      const words = command.split(" ").filter((word) => word.length > 1);
+      const name = words.filter((word) => word !== "bash").join(" ");
+      const out = name === "logits" ? ["--out", "x"] : [];
+      const { code, stdout, stderr } = await moesaic([...command.split(" "), ...out, "--frobnicate"]);
+      assert.equal(stderr, `moesaic: Unknown argument: frobnicate; see moesaic ${name} --help\n`);
+      assert.deepEqual([code, stdout], [2, ""], command);
+    }
+  });
+
   for (const [name, args, code, message] of WRONG_USAGE) {
     it(`refuses ${name} with exit code ${code}`, async () => {
       const result = await moesaic(args);
