@@ -9,7 +9,7 @@ import { explainCluster } from "./explained-plan.js";
 import { PROBE_MODEL } from "./kernel-packages.js";
 import { clusterOfFlags } from "./layout-flags.js";
 import { JSON_OPTION } from "./options.js";
-import { readBandwidth } from "./read-bandwidth.js";
+import { quickReadBandwidth } from "./read-bandwidth.js";
 import { usableGpus } from "./this-machine.js";
 
 /** One thing that was looked at: whether it is well, what there is, and what would make it better. */
@@ -31,26 +31,34 @@ export const doctorCommand = defineCommand({
   examples: [["doctor --json", "for scripts"]],
   parse: () => null,
   async run(_, { out, json }) {
-    const findings = await examine();
+    const findings: Finding[] = [];
+    for await (const finding of examine()) {
+      findings.push(finding);
+      if (!json) await out.line(render(finding));
+    }
     const isWell = findings.every(({ name, state }) => state !== "missing" || name === "gpu");
     if (json) await out.json({ ok: isWell, findings });
-    else for (const finding of findings) await out.line(render(finding));
     return isWell ? 0 : 1;
   },
 });
 
-async function examine(): Promise<Finding[]> {
-  const findings: Finding[] = [versions()];
+/** Each as it is found: the last ones are measured. */
+async function* examine(): AsyncGenerator<Finding> {
+  yield versions();
   let device: DeviceProperties;
   try {
     device = native.deviceProperties();
   } catch (caught) {
     const { message } = MoesaicError.from(caught);
-    return [...findings, { name: "native", state: "missing", text: message, advice: "npx moesaic build" }];
+    yield { name: "native", state: "missing", text: message, advice: "npx moesaic build" };
+    return;
   }
-  findings.push(cpu(device), memory(device), ...PACKAGES.map(kernelPackage));
-  findings.push(await kernelsOfOps(), await bandwidth(device), gpu());
-  return findings;
+  yield cpu(device);
+  yield memory(device);
+  for (const name of PACKAGES) yield kernelPackage(name);
+  yield gpu();
+  yield await kernelsOfOps();
+  yield await bandwidth(device);
 }
 
 function versions(): Finding {
@@ -116,8 +124,8 @@ async function kernelsOfOps(): Promise<Finding> {
 }
 
 async function bandwidth({ numCores }: DeviceProperties): Promise<Finding> {
-  const [one, all] = [await readBandwidth(1), await readBandwidth(numCores)];
-  const text = `${gb(all)} read by ${numCores} threads, ${gb(one)} by one: decoding is bound by this`;
+  const [one, all] = [await quickReadBandwidth(1), await quickReadBandwidth(numCores)];
+  const text = `about ${gb(all)} read by ${numCores} threads, ${gb(one)} by one: decoding is bound by this`;
   return { name: "memory bandwidth", state: "ok", text };
 }
 

@@ -14,17 +14,27 @@ import {
 } from "../../proto/rpc.js";
 import { createRequestContext, type Authenticate, type RequestContext } from "./request-context.js";
 
-/** A peer that is silent for so long is asked whether it lives. */
-const KEEPALIVE_MS = 20_000;
-/** One that does not answer in so long is gone: its calls are cancelled. */
-const KEEPALIVE_TIMEOUT_MS = 10_000;
-/** Calls of one connection at once; those beyond wait at the client. */
-const MAX_CONCURRENT_STREAMS = 1_024;
-/**
- * A connection without a call for so long is closed; the client opens another with its next call. There is no greatest age: a rank's
- * stream lives as long as the rank.
- */
-const MAX_IDLE_MS = 30 * 60_000;
+/** What a connection may be and do. */
+export interface ConnectionLimits {
+  /** A peer that is silent for so long is asked whether it lives, milliseconds. */
+  keepaliveMs: number;
+  /** One that does not answer in so long is gone: its calls are cancelled. */
+  keepaliveTimeoutMs: number;
+  /** Calls of one connection at once; those beyond wait at the client. */
+  maxConcurrentCalls: number;
+  /**
+   * A connection without a call for so long is closed; the client opens another with its next call. There is no greatest age: a
+   * rank's stream lives as long as the rank.
+   */
+  maxIdleMs: number;
+}
+
+export const CONNECTION_LIMITS: Readonly<ConnectionLimits> = {
+  keepaliveMs: 20_000,
+  keepaliveTimeoutMs: 10_000,
+  maxConcurrentCalls: 1_024,
+  maxIdleMs: 30 * 60_000,
+};
 
 /** Handlers as we like to write them: values in, promises and async iterables out, MoesaicErrors thrown. */
 export type ContextHandlers<S> = { [K in MethodNames<S>]?: S[K] extends MethodInfo ? ContextHandler<S[K]> : never };
@@ -48,6 +58,8 @@ export interface ApiServerOptions {
   log: Logger;
   authenticate: Authenticate;
   maxMessageBytes: number;
+  /** Replaced by tests, which do not wait for minutes. */
+  limits?: ConnectionLimits;
 }
 
 /**
@@ -61,13 +73,14 @@ export class ApiServer {
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
+    const { keepaliveMs, keepaliveTimeoutMs, maxConcurrentCalls, maxIdleMs } = options.limits ?? CONNECTION_LIMITS;
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": options.maxMessageBytes,
       "grpc.max_send_message_length": options.maxMessageBytes,
-      "grpc.keepalive_time_ms": KEEPALIVE_MS,
-      "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
-      "grpc.max_concurrent_streams": MAX_CONCURRENT_STREAMS,
-      "grpc.max_connection_idle_ms": MAX_IDLE_MS,
+      "grpc.keepalive_time_ms": keepaliveMs,
+      "grpc.keepalive_timeout_ms": keepaliveTimeoutMs,
+      "grpc.max_concurrent_streams": maxConcurrentCalls,
+      "grpc.max_connection_idle_ms": maxIdleMs,
       interceptors: [(_method, call) => this.#guarded(call)],
     });
   }

@@ -108,6 +108,7 @@ describe("moesaic doctor", () => {
     const states = Object.fromEntries(findings.map(({ name, state }) => [name, state]));
     assert.deepEqual([states["kernels/cpu"], states["kernels/reference"]], ["ok", "ok"]);
     assert.match(findings.find(({ name }) => name === "ops")!.text, /attention: \w+\/attention/);
+    assert.equal(findings.at(-1)!.name, "memory bandwidth", "what takes long comes last");
   });
 });
 
