@@ -1,5 +1,4 @@
 import type { Tracer } from "@opentelemetry/api";
-import { HealthImplementation } from "grpc-health-check";
 import { randomBytes } from "node:crypto";
 import {
   checkSupported,
@@ -21,6 +20,7 @@ import { checkJoinToken } from "../proto/join-token.js";
 import type { Logger } from "../proto/log.js";
 import { PROTOCOL_VERSION, v1 } from "../proto/messages.js";
 import { clusterHandlers } from "./api/cluster-service.js";
+import { Health } from "./api/health.js";
 import { HttpServer } from "./api/http.js";
 import { BackgroundKeeper } from "./api/openai/background-keeper.js";
 import { BatchKeeper } from "./api/openai/batch-keeper.js";
@@ -109,7 +109,7 @@ export class Coordinator {
   readonly #metrics: Metrics;
   readonly #tracing: Tracing | null;
   readonly #watch: ClusterWatch;
-  readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
+  readonly #health = new Health();
   readonly #jobs: Jobs;
   readonly #api: ApiServer;
   readonly #http: HttpServer;
@@ -301,7 +301,7 @@ export class Coordinator {
     }
     this.#isDraining = true;
     void this.#jobs.stop();
-    this.#health.setStatus("", "NOT_SERVING");
+    this.#health.set(false);
     this.#notify();
   }
 
@@ -361,7 +361,7 @@ export class Coordinator {
       jobsHandlers(() => this.#jobs.kept.jobs),
     );
     this.#api.addService(v1.Rank, { attach: (stream) => ranks.handle(stream) });
-    this.#health.addToServer(this.#api.raw);
+    this.#health.addTo(this.#api.raw);
     addReflection(
       this.#api.raw,
       ["Inference", "Cluster", "Jobs", "Rank"].map((name) => `moesaic.v1.${name}`),
@@ -377,7 +377,7 @@ export class Coordinator {
     for (const { replica } of this.#replicas) replica.letGo(error.message);
     this.#seating.drain({ look_again: true });
     this.#onFailed(error);
-    this.#health.setStatus("", "NOT_SERVING");
+    this.#health.set(false);
     this.#notify();
   }
 
@@ -519,7 +519,7 @@ export class Coordinator {
       this.#onFailed(new MoesaicError("failed_precondition", this.#replicaReasons()));
     }
     if (served.replica.state === "ready" && !served.isServing) await this.#serve(served);
-    this.#health.setStatus("", this.#notReadyReason() === null ? "SERVING" : "NOT_SERVING");
+    this.#health.set(this.#notReadyReason() === null);
     this.#notify();
   }
 

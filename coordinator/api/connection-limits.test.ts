@@ -14,7 +14,7 @@ import { ApiServer, CONNECTION_LIMITS, type ConnectionLimits } from "./server.js
 /** A stream that ends when the test says so, or when its caller is gone. */
 interface RunningCall {
   context: RequestContext;
-  end(): void;
+  end: () => void;
 }
 
 /** A server, a client, and between them a wire that can be made to lose everything without a word. */
@@ -22,6 +22,8 @@ class Wired {
   readonly calls: RunningCall[] = [];
   readonly sockets: Socket[] = [];
   inference!: Client<v1.Inference>;
+  readonly #nearSockets: Socket[] = [];
+  readonly #streams: { cancel(): void }[] = [];
 
   static async open(test: TestContext, limits: Partial<ConnectionLimits>): Promise<Wired> {
     const wired = new Wired();
@@ -33,13 +35,14 @@ class Wired {
       limits: { ...CONNECTION_LIMITS, ...limits },
     });
     server.addService(v1.Inference, {
-      tokenize: async ({ text }) => ({ token_ids: [text.length] }),
+      tokenize: async ({ text }) => ({ token_ids: [text?.length ?? 0] }),
       generate: (_, context) => wired.#run(context),
     });
     const port = await server.listen("127.0.0.1:0");
     const wire = createServer((near) => {
       const far = connect(port, "127.0.0.1");
       wired.sockets.push(far);
+      wired.#nearSockets.push(near);
       near.pipe(far).pipe(near);
       for (const socket of [near, far]) socket.on("error", () => {});
       far.on("close", () => near.destroy());
@@ -50,8 +53,11 @@ class Wired {
     const channel = new grpc.Client(`127.0.0.1:${wirePort}`, grpc.credentials.createInsecure());
     wired.inference = createClient(v1.Inference, channel);
     test.after(async () => {
+      // A call whose peer is silent would wait for its deadline.
+      for (const stream of wired.#streams) stream.cancel();
       channel.close();
       for (const { end } of wired.calls) end();
+      for (const socket of [...wired.sockets, ...wired.#nearSockets]) socket.destroy();
       await server.close(0);
       wire.close();
     });
@@ -60,14 +66,15 @@ class Wired {
 
   /** Nothing comes through any more, and nobody is told. */
   goSilent(): void {
-    for (const far of this.sockets) far.unpipe().pause();
+    for (const socket of [...this.sockets, ...this.#nearSockets]) socket.unpipe().pause();
   }
 
   /** Begins a stream, which the client reads. @returns its status when it is over */
   generate(deadlineMs = 60_000): Promise<grpc.StatusObject> {
     const stream = this.inference.generate({}, { deadline: Date.now() + deadlineMs });
     stream.on("data", () => {}).on("error", () => {});
-    return once(stream, "status").then(([status]) => status as grpc.StatusObject);
+    this.#streams.push(stream);
+    return new Promise((resolve) => stream.on("status", resolve));
   }
 
   async *#run(context: RequestContext): AsyncGenerator<v1.GenerateEvent.$Properties> {
