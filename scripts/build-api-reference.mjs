@@ -1,29 +1,35 @@
-// Writes docs/api.md: what the package exports, with its comments, from the declarations that the build made of client/.
-// `--check` writes nothing and fails when the page says something else.
+// Writes docs/api.md: what the package exports, with its comments, from the declarations that the build made of client/; and
+// docs/grpc.md, out of the .proto files. `--check` writes nothing and fails when a page says something else.
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { format } from "prettier";
+import { grpcReference } from "./grpc-reference.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const INDEX = join(ROOT, "dist", "client", "index.d.ts");
 const PAGE = join(ROOT, "docs", "api.md");
+const GRPC_PAGE = join(ROOT, "docs", "grpc.md");
 const HEAD = `# The client, in full
 
 <!-- Made by scripts/build-api-reference.mjs of the comments in client/: change those, then \`npm run api\`. -->
 
-What \`import\` and \`require("moesaic")\` give. Programs that use it are in [examples/](../examples/README.md); what goes over the wire
-is in [inference.proto](../proto/moesaic/v1/inference.proto).
+What \`import\` and \`require("moesaic")\` give. Programs that use it are in [examples/](../examples/README.md); what goes over the wire, and what each
+field of a status is, is in [grpc.md](grpc.md).
 `;
 
 try {
-  const page = await render();
-  if (!process.argv.includes("--check")) writeFileSync(PAGE, page);
-  else if (readFileSync(PAGE, "utf8") !== page)
-    throw new Error("docs/api.md is not what client/ says: run npm run api");
+  settle(PAGE, await render());
+  settle(GRPC_PAGE, grpcReference(ROOT));
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
+}
+
+function settle(path, page) {
+  if (!process.argv.includes("--check")) writeFileSync(path, page);
+  else if (readFileSync(path, "utf8") !== page)
+    throw new Error(`${path} is not what the comments say: run npm run api`);
 }
 
 async function render() {

@@ -23,6 +23,8 @@ import type { RankProgram } from "../plans/rank-program.js";
 import { resolvePlan } from "../plans/resolved-plan.js";
 import { parseShardingPlan } from "../plans/sharding-plan.js";
 import { silentLogger } from "../proto/log.js";
+import { v1 } from "../proto/messages.js";
+import { serviceDefinition, type ServiceClass } from "../proto/rpc.js";
 import { FINISH_NONE, FINISH_STOP, type StepPlan, type StepResult } from "../proto/step.js";
 
 /** Documents a reader meets first, by path from the repository's root, where tests run. */
@@ -194,6 +196,23 @@ describe("docs/api.md", () => {
     const page = readFileSync("docs/api.md", "utf8");
     const methods = Object.getOwnPropertyNames(MoesaicClient.prototype).filter((name) => name !== "constructor");
     for (const name of methods) assert.match(page, new RegExp(`^  ${name}\\(`, "m"), `${name} is not in it`);
+  });
+});
+
+describe("docs/grpc.md", () => {
+  it("has every call and every field that a client sees", () => {
+    // That it is what the comments say is checked with docs/api.md.
+    const page = readFileSync("docs/grpc.md", "utf8");
+    for (const service of [v1.Inference, v1.Jobs, v1.Cluster]) {
+      for (const { path } of Object.values(serviceDefinition(service as ServiceClass<object>))) {
+        assert.match(page, new RegExp(`^\\| \`${path.split("/")[2]}\` \\|`, "m"), path);
+      }
+    }
+    const fields = Object.keys(
+      v1.StatusResponse.toObject(v1.StatusResponse.create({}), { defaults: true, arrays: true }),
+    );
+    assert.ok(fields.length > 8);
+    for (const field of fields) assert.match(page, new RegExp(`^\\| \`${field}\` \\| \\d+ \\|`, "m"));
   });
 });
 

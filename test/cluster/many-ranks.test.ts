@@ -163,17 +163,18 @@ describe("a replica of four ranks", { timeout: 60_000 }, () => {
   });
 
   it("goes on without a lost or repeated token when any rank is killed and started again", async () => {
+    const numTokens = 200;
     await readyWith(fourRanks, 4);
     for (const rank of [0, 2]) {
-      const tokens = await fixture.generate(60, (count) => {
+      const tokens = await fixture.generate(numTokens, (count) => {
         if (count !== 10) return;
         seatOf(rank).leave();
         setTimeout(() => fixture.work(), 50);
       });
-      assert.deepEqual(tokens, expected(60));
+      assert.deepEqual(tokens, expected(numTokens));
     }
-    const { replicas } = await fixture.client.status();
-    assert.equal(replicas[0]!.epoch, 3);
+    // Where the machine is busy the tokens may come before the loss is noticed.
+    await until("each loss began an epoch", async () => (await fixture.client.status()).replicas[0]!.epoch === 3);
 
     /** Every worker of the test has the same process id: they sit in the order in which they came. */
     function seatOf(rankToLose: number): Worker {

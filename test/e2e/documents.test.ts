@@ -14,6 +14,7 @@ const REASONS = [
   "needs a GPU",
   "needs a second machine",
   "needs a telemetry collector",
+  "needs grpcurl",
   "builds again",
 ];
 const BLOCK_TIMEOUT_MS = IS_LONG ? 1_200_000 : 120_000;
