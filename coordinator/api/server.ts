@@ -110,9 +110,15 @@ export class ApiServer {
 
   /** Refuses new calls at once, lets running ones end for `graceMs`, then cuts them. */
   async close(graceMs: number): Promise<void> {
-    const graceful = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    const cancel = this.#options.clock.setTimer(graceMs, () => this.#server.forceShutdown());
-    await graceful;
+    let cancel = (): void => {};
+    await new Promise<void>((resolve) => {
+      this.#server.tryShutdown(() => resolve());
+      cancel = this.#options.clock.setTimer(graceMs, () => {
+        this.#server.forceShutdown();
+        // The library forgets who waits when a connection was given up by keep-alive before.
+        resolve();
+      });
+    });
     cancel();
   }
 

@@ -14,6 +14,9 @@ export interface ErrorReply {
 
 /** nginx's number for a client that left; nobody is there to read it, but logs are. */
 const CLIENT_CLOSED_REQUEST = 499;
+const CONTENT_TOO_LARGE = 413;
+/** Place of the error of a file that is too large. */
+export const FILE_SIZE_PLACE = "file size";
 /** Where an error does not know better, milliseconds: a drained cluster's successor or a recovered rank takes longer. */
 const UNAVAILABLE_RETRY_MS = 1_000;
 
@@ -34,7 +37,7 @@ export function errorReplyOf(error: MoesaicError): ErrorReply {
   const kind = KINDS[error.code];
   const { param, code } = faultOf(error);
   return {
-    status: kind.status,
+    status: error.place === FILE_SIZE_PLACE ? CONTENT_TOO_LARGE : kind.status,
     headers: retryHeaders(error),
     body: { error: { message: error.message, type: kind.type, param, code: code ?? kind.code } },
   };
@@ -53,6 +56,7 @@ export function forbiddenReplyOf(error: MoesaicError): ErrorReply {
 /** OpenAI's names for what is at fault, and for the few faults that its clients look for. */
 function faultOf({ code, place, message }: MoesaicError): { param: string | null; code: string | null } {
   if (place === PROMPT_LENGTH_PLACE) return { param: "messages", code: "context_length_exceeded" };
+  if (place === FILE_SIZE_PLACE) return { param: "file", code: null };
   if (place === "model" && code === "not_found") return { param: "model", code: "model_not_found" };
   if (place?.startsWith("constraint")) return { param: "response_format", code: null };
   if (place?.startsWith("token_ids")) return { param: place.replace("token_ids", "prompt"), code: null };

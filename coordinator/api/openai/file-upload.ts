@@ -1,4 +1,5 @@
 import { MoesaicError } from "../../../proto/errors.js";
+import { FILE_SIZE_PLACE } from "./error-reply.js";
 import { MAX_FILE_BYTES, type FormPart } from "./form.js";
 
 /** What is written at a time, and so what is in memory of an upload. */
@@ -44,7 +45,10 @@ async function keepAll(bytes: AsyncIterable<Uint8Array>, keep: (bytes: Uint8Arra
   };
   for await (const chunk of bytes) {
     numBytes += chunk.length;
-    if (numBytes > MAX_FILE_BYTES) throw invalid(`at most ${MAX_FILE_BYTES} bytes are taken`);
+    if (numBytes > MAX_FILE_BYTES) {
+      const text = `expected at most ${MAX_FILE_BYTES} bytes, the file is larger; split it`;
+      throw new MoesaicError("invalid_argument", text, { place: FILE_SIZE_PLACE });
+    }
     gathered.push(chunk);
     numGathered += chunk.length;
     if (numGathered >= PIECE_BYTES) await flush();
