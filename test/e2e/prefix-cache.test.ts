@@ -16,7 +16,9 @@ describe("prefix cache", () => {
   it("computes what 100 chats have in common once, and no token, logprob or penalty changes", async (test) => {
     const requests = Array.from({ length: NUM_CHATS }, (_, index) => chat(index));
     const cluster = await RunningCluster.launch(test);
-    const warm = await Promise.all(requests.map((request) => cluster.client.complete(request)));
+    // On a busy machine they are forecast to take longer than a request may by default, and would be refused for it.
+    const options = { timeoutMs: 600_000 };
+    const warm = await Promise.all(requests.map((request) => cluster.client.complete(request, options)));
     const queries = await cluster.metric('moesaic_prefix_cache_queries_total{replica="0",admission="first"}');
     const hits = await cluster.metric('moesaic_prefix_cache_hits_total{replica="0",admission="first"}');
     assert.equal(queries, NUM_CHATS * (NUM_SHARED + NUM_OWN));
@@ -25,7 +27,9 @@ describe("prefix cache", () => {
     await cluster.close();
 
     const uncached = await RunningCluster.launch(test, { scheduler: { prefixCache: false } });
-    const cold = await Promise.all(requests.slice(0, NUM_COLD).map((request) => uncached.client.complete(request)));
+    const cold = await Promise.all(
+      requests.slice(0, NUM_COLD).map((request) => uncached.client.complete(request, options)),
+    );
     for (const [index, { choices }] of cold.entries()) {
       assert.deepEqual(tokensOf(warm[index]!.choices), tokensOf(choices), `chat ${index}`);
     }
