@@ -168,7 +168,7 @@ describe("/v1/files", () => {
       mostBytes = Math.max(mostBytes, process.memoryUsage().rss);
     }
     const [response] = await answered;
-    assert.equal(response.statusCode, 400);
+    assert.equal(response.statusCode, 413);
     assert.match(await readText(response), /at most 209715200 bytes/);
     call.destroy();
     assert.ok(mostBytes - before < 120e6, `${mostBytes - before} bytes more`);
