@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
-import { MoesaicClient, type GenerateEvent } from "../../client/index.js";
+import { MoesaicClient, MoesaicError, type GenerateEvent } from "../../client/index.js";
 import { GOLDEN } from "../e2e/golden-generations.js";
 
 /** Longest time of one answer, recoveries and a busy machine included, milliseconds. */
 const ANSWER_MS = 120_000;
+
+/** How long who was refused waits, milliseconds. */
+const REFUSED_MS = 50;
+
+/** A question that comes while ranks are away is not begun: whoever asks hears why, and asks again. */
+function isRefused(caught: unknown): boolean {
+  return caught instanceof MoesaicError && caught.code === "unavailable" && caught.message.startsWith("not ready:");
+}
 
 /** Clients who ask one question after the other, whose answers are known to the token; a mistake is kept for `stop`. */
 export class QuestionLoad {
@@ -19,8 +27,9 @@ export class QuestionLoad {
     this.#lanes = Array.from({ length: numClients }, (_, lane) => this.#ask(lane));
   }
 
-  /** Answers that were complete and right. */
+  /** Answers that were complete and right. @throws as `stop`, since no more will come then */
   get numAnswered(): number {
+    if (this.#error !== null) throw this.#error;
     return this.#numAnswered;
   }
 
@@ -42,7 +51,9 @@ export class QuestionLoad {
       try {
         await this.#askOnce((lane * 7 + round) % GOLDEN.length);
       } catch (caught) {
-        this.#error ??= caught;
+        if (isRefused(caught)) round -= 1;
+        else this.#error ??= caught;
+        await new Promise((resolve) => setTimeout(resolve, REFUSED_MS));
       }
     }
   }
