@@ -5,7 +5,7 @@ import { collectCompletion, type Completion } from "./completion.js";
 import { toGenerateEvent, type GenerateEvent } from "./generate-event.js";
 import { toGenerateMessage, type GenerateRequest } from "./generate-request.js";
 
-/** How far a job is; states and units are those of inference.proto. */
+/** How far a job is. Its fields, in camelCase, are those of Job in docs/grpc.md#job. */
 export type Job = CamelCased<v1.Job.$Properties>;
 
 /** What came of one request of a job. */

@@ -82,10 +82,11 @@ async function section(name, { comment, code }, names) {
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }
 
-/** A comment without its stars; what it says of errors and results is a line of its own. */
+/** A comment without its stars; what it says of errors and results is a line of its own, and other pages are links. */
 function prose(comment) {
   const text = comment.replaceAll(/^ *\* ?/gm, "").trim();
   return text
+    .replaceAll(/\bdocs\/([\w-]+\.md(?:#[\w-]+)?)/g, "[$1]($1)")
     .replaceAll(/\s*@(throws|returns) /g, (_, tag) => `\n\n${tag === "throws" ? "Throws" : "Returns"} `)
     .trim();
 }

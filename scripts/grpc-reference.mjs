@@ -14,7 +14,7 @@ const HEAD = `# gRPC, in full
 The package \`moesaic.v1\`, on the address \`spec.api.grpc\` of a cluster (127.0.0.1:50051 by default). The client of the npm package
 speaks it ([api.md](api.md)); so does any other that is made of the
 [.proto files](../proto/moesaic/v1/inference.proto), or that asks the server for them: it has reflection. The standard health service
-\`grpc.health.v1.Health\` follows \`/readyz\`.
+\`grpc.health.v1.Health\` follows \`/readyz\`: \`Check\` says SERVING or NOT_SERVING of the whole server, \`Watch\` each change.
 
 <!-- not run: needs grpcurl -->
 
@@ -43,9 +43,10 @@ that are unknown to the server are ignored, as protobuf has it.
 | UNIMPLEMENTED | \`unimplemented\` | not there, or not yet |
 | INTERNAL | \`internal\` | a fault of the server |
 
-A connection has at most 1,024 calls at once, more wait at the client. It is asked for a sign of life after 20 seconds of silence, and closed
-after 30 minutes without a call. A message has at most 256 MiB. A call's deadline counts: what runs for it ends then, and its KV blocks are
-free.
+A connection has at most 1,024 calls at once, more wait at the client. It is asked for a sign of life after every 20 seconds, given up where
+none comes within 10, and closed after 30 minutes without a call. A message has at most 256 MiB; a larger one is RESOURCE_EXHAUSTED, and the
+connection goes on. A client may ask for signs of life as often as it likes: the server answers, and does not count; who reads no answers is
+cut. A call's deadline counts: what runs for it ends then, and its KV blocks are free.
 `;
 
 /** @param root folder of the repository */
@@ -78,7 +79,7 @@ function nameOf(item) {
 function serviceSection(service, types) {
   const rows = service.methodsArray.map((method) => {
     const stream = method.responseStream ? "stream of " : "";
-    return `| \`${method.name}\` | ${linkTo(method.requestType, types)} | ${stream}${linkTo(method.responseType, types)} | ${cell(method.comment)} |`;
+    return `| \`${method.name}\` | ${linkTo(method.requestType, types)} | ${stream}${linkTo(method.responseType, types)} | ${cell(method, service)} |`;
   });
   return `## ${service.name}\n\n${paragraph(service.comment)}| Call | Takes | Gives | |\n|---|---|---|---|\n${rows.join("\n")}\n`;
 }
@@ -87,20 +88,21 @@ function typeSection(type, types) {
   const head = `## ${nameOf(type)}\n\n${paragraph(type.comment)}`;
   if (type instanceof protobuf.Enum) {
     const rows = Object.entries(type.values).map(
-      ([name, id]) => `| \`${name}\` | ${id} | ${cell(type.comments[name])} |`,
+      ([name, id]) => `| \`${name}\` | ${id} | ${cell({ name, comment: type.comments[name] }, type)} |`,
     );
     return `${head}| Value | Number | |\n|---|---|---|\n${rows.join("\n")}\n`;
   }
   if (type.fieldsArray.length === 0) return `${head}No fields.\n`;
   const rows = type.fieldsArray.map((field) => {
     field.resolve();
-    return `| \`${field.name}\` | ${field.id} | ${typeOf(field, types)} | ${cell(field.comment)} |`;
+    return `| \`${field.name}\` | ${field.id} | ${typeOf(field, types)} | ${cell(field, type)} |`;
   });
   return `${head}| Field | Number | Type | |\n|---|---|---|---|\n${rows.join("\n")}\n`;
 }
 
 function typeOf(field, types) {
   const name = linkTo(field.type, types, field.parent);
+  if (field.map) return `map of ${field.keyType} to ${name}`;
   if (field.repeated) return `repeated ${name}`;
   const { partOf } = field;
   if (partOf === null) return name;
@@ -113,11 +115,18 @@ function linkTo(name, types, within) {
   return known === undefined ? name : `[${known}](#${known.toLowerCase().replaceAll(".", "")})`;
 }
 
-function cell(comment) {
-  return (comment ?? "").replaceAll(/\s+/g, " ").replaceAll("|", "\\|").trim();
+/** A stranger is told what everything is. */
+function cell({ name, comment }, within) {
+  const text = oneLine(comment);
+  if (text === "") throw new Error(`${name} of ${nameOf(within)} has no comment in its .proto file`);
+  return text.replaceAll("|", "\\|");
 }
 
 function paragraph(comment) {
-  const text = cell(comment);
+  const text = oneLine(comment);
   return text === "" ? "" : `${text}\n\n`;
+}
+
+function oneLine(comment) {
+  return (comment ?? "").replaceAll(/\s+/g, " ").trim();
 }
