@@ -12,7 +12,7 @@ const MAX_LIVE = 1_024;
 const RETRY_MS = 5_000;
 /** What is written at a time. */
 const PIECE_BYTES = 512 * 1024;
-/** As long as responses that are in memory. */
+/** From its end, as long as responses that are in memory; one that waits or runs is kept for as long as that takes. */
 const KEPT_MS = 24 * 3_600_000;
 
 /** A response's id is its job's too. */
@@ -46,6 +46,8 @@ export class BackgroundKeeper implements KeptFollower {
     this.#kept = kept;
     for (const { id, document } of kept.objects.list("background")) {
       if (!isOver(kept, id)) this.#reading.set(id, this.#readBack(id, document.tenant));
+      // It ended, and its coordinator died before it could say until when it is kept.
+      else void this.#beginTime(id);
     }
   }
 
@@ -72,9 +74,7 @@ export class BackgroundKeeper implements KeptFollower {
     this.#live.set(id, { tenant, response });
     try {
       await writeFacts(objects, id, facts);
-      const createdUnixMs = Date.now();
-      const expiresUnixMs = createdUnixMs + KEPT_MS;
-      const document = { tenant, created_unix_ms: createdUnixMs, expires_unix_ms: expiresUnixMs, background: {} };
+      const document = { tenant, created_unix_ms: Date.now(), expires_unix_ms: 0, background: {} };
       await jobs.submit(submissionOf(id, request), { tenant, isUrgent: true });
       await objects.create(id, document);
     } catch (caught) {
@@ -140,6 +140,23 @@ export class BackgroundKeeper implements KeptFollower {
     // Its job was cancelled, or is gone with its result: nothing more comes, and readers have to hear so.
     if (response?.run.isLive === true) response.cancel();
     this.#live.delete(id);
+    await this.#beginTime(id);
+  }
+
+  /** It has ended: its time begins, unless it has. Never throws; the next coordinator tries again. */
+  async #beginTime(id: string): Promise<void> {
+    const { jobs, objects } = this.#kept!;
+    try {
+      if (this.#leaving.signal.aborted || objects.get(id).expires_unix_ms > 0) return;
+      const endedUnixMs = jobs.has(id) ? jobs.get(id).ended_unix_ms! : Date.now();
+      await objects.update(id, (document) => {
+        document.expires_unix_ms = endedUnixMs + KEPT_MS;
+      });
+    } catch (caught) {
+      const error = MoesaicError.from(caught);
+      if (error.code === "not_found") return;
+      this.#log.warn({ responseId: id, text: error.message }, "background response was not given its time");
+    }
   }
 
   /** The result is there and cannot be read now: whoever waits hears so, whoever comes later may have it. */

@@ -29,6 +29,15 @@ function held(api: OpenApi, numTokens: number): { release: () => void } {
   return { release };
 }
 
+/** When it is dropped, milliseconds since 1970. */
+async function givenTime(api: OpenApi, id: string): Promise<number> {
+  for (;;) {
+    const { expires_unix_ms: expiresUnixMs } = api.kept().objects.get(id);
+    if (expiresUnixMs > 0) return expiresUnixMs;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 async function gathered(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[]> {
   const all: StreamEvent[] = [];
   for await (const event of events) all.push(event);
@@ -113,6 +122,24 @@ describe("responses in the background", () => {
     assert.equal((await ended(second, { id })).output_text, "So it is.");
     const seeds = [first, second].map(({ model }) => model.specs.at(-1)!.sampling.seed);
     assert.equal(seeds[0], seeds[1]);
+  });
+
+  it("are kept for as long as they wait and run, and for a day after their end", async (test) => {
+    const first = await openApi(test);
+    const { release } = held(first, 2);
+    const { id } = await first.client.responses.create({ model: "demo", input: "Hm?", background: true });
+    while (first.model.numLive === 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(first.kept().objects.get(id).expires_unix_ms, 0);
+    release();
+    await ended(first, { id });
+    const dayAfterEnd = await givenTime(first, id);
+    assert.equal(dayAfterEnd, first.kept().jobs.get(id).ended_unix_ms! + 24 * 3_600_000);
+    // As a coordinator leaves it that dies right after the end.
+    await first.kept().objects.update(id, (document) => void (document.expires_unix_ms = 0));
+    await first.stop();
+    const second = await openApi(test, { folder: first.folder });
+    assert.equal(await givenTime(second, id), dayAfterEnd);
+    assert.equal((await ended(second, { id })).status, "completed");
   });
 
   it("are cancelled, again and again, and deleted", async (test) => {
