@@ -59,11 +59,14 @@ describe("the published package", () => {
       assert.equal(await app.run(process.execPath, [file, cluster.endpoint]), SAID.text, file);
     }
 
-    const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
-    assert.equal(await app.run("npx", ["moesaic", "--version"]), `${version}\n`);
+    const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as Manifest;
+    // TypeScript's moduleResolution node10 knows no exports. Our own compiler has it no more; version 5.9 takes the program above.
+    assert.deepEqual({ types: manifest.types, default: manifest.main }, manifest.exports["."]);
+    assert.equal(await app.run("npx", ["moesaic", "--version"]), `${manifest.version}\n`);
     const doctor = await app.run("npx", ["moesaic", "doctor"]).catch((error: { stdout: string }) => error.stdout);
     assert.match(doctor, /native: the native addon is not built .*\n.*-> npx moesaic build/);
     const shipped = filesOf(join(app.folder, "node_modules", "moesaic"));
+    for (const file of [manifest.main, manifest.types]) assert.ok(shipped.includes(join(file)), file);
     const strangers = shipped.filter((file) => /\.test\.|\/test\/|fixture|\.map$|tsbuildinfo/.test(file));
     assert.deepEqual(strangers, [], "tests in the package");
     const sources = ["native", "kernels"].flatMap((name) => filesOf(join(ROOT, name), name));
@@ -84,6 +87,13 @@ describe("the published package", () => {
     });
   }
 });
+
+interface Manifest {
+  version: string;
+  main: string;
+  types: string;
+  exports: { ".": { types: string; default: string } };
+}
 
 class InstalledApp {
   constructor(readonly folder: string) {}
